@@ -1,0 +1,43 @@
+"""The one form in which every benchmark reports: a JSON object as the last line, and the same in `results/`."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def report(
+    *, name: str, ours: float, peer: float, peer_name: str, ratio: float, goal: str, met: bool, **details: Any
+) -> None:
+    """Write `results/<name>.json` (with the machine and the time) and print the summary as the last line.
+
+    `ours` and `peer` are in the unit that `goal` names; `details` go to the file only.
+    """
+    summary = {
+        "name": name,
+        "ours": ours,
+        "peer": peer,
+        "peer_name": peer_name,
+        "ratio": round(ratio, 3),
+        "goal": goal,
+        "met": met,
+    }
+    machine = {
+        "cores": os.cpu_count(),
+        "processor": platform.processor() or platform.machine(),
+        "python": platform.python_version(),
+        "load_average": [round(load, 2) for load in os.getloadavg()],
+    }
+    measured_at = datetime.now(UTC).isoformat(timespec="seconds")
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(
+        json.dumps({**summary, **details, "machine": machine, "measured_at": measured_at}, indent=1) + "\n",
+        encoding="utf-8",
+    )
+    print(json.dumps(summary), flush=True)

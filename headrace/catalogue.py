@@ -1,0 +1,95 @@
+"""The items of a release as columns in memory: ids, codes of categories, popularity, price, embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from headrace.release import ITEM_EMBEDDINGS, ITEMS, POPULAR, VOCABULARIES, Release
+
+CODE_COLUMNS = ("category_1", "category_2", "category_3", "brand", "maker")
+"""Columns of the item table that are turned into codes: place in the vocabulary + 1; 0 = unknown."""
+NUMBER_COLUMNS = (
+    "popularity",
+    "trend_popularity",
+    "purchases",
+    "users_total",
+    "repeat_rate",
+    "price",
+    "age_days",
+)
+UNKNOWN_ROW = -1
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Columns over the items of one release; the row number is the item's place in all of them."""
+
+    item_ids: list[str]
+    titles: list[str]
+    row_of: dict[str, int]
+    codes: dict[str, npt.NDArray[np.int32]]
+    """One int32 array per name of `CODE_COLUMNS`."""
+    numbers: dict[str, npt.NDArray[np.float32]]
+    """One float32 array per name of `NUMBER_COLUMNS`; price and age_days may be NaN."""
+    available: npt.NDArray[np.bool_]
+    vocabularies: dict[str, list[str]]
+    """Values by name; code 0 = unknown, code k = values[k - 1]."""
+    embeddings: npt.NDArray[np.float32]
+    """[items, embedding_size], the last dimension is the popularity prior."""
+    popular: dict[str, npt.NDArray[np.int32]]
+    """Item rows, most popular first: "" = all, else by category_1."""
+
+    def __len__(self) -> int:
+        return len(self.item_ids)
+
+    def rows(self, item_ids: Iterable[str]) -> npt.NDArray[np.int32]:
+        """Row numbers of the ids; `UNKNOWN_ROW` for ids that the release does not know."""
+        return np.fromiter((self.row_of.get(item, UNKNOWN_ROW) for item in item_ids), np.int32)
+
+    def value(self, column: str, row: int) -> str:
+        """The text behind a code, e.g. the department of an item; "" if unknown."""
+        code = int(self.codes[column][row])
+        return self.vocabularies[column][code - 1] if code else ""
+
+
+def load_catalogue(release: Release) -> Catalogue:
+    """The catalogue of an opened release."""
+    items = read_arrow(release, ITEMS)
+    vocabularies: dict[str, list[str]] = release.json(VOCABULARIES)
+    item_ids = items.column("item_id").to_pylist()
+    return Catalogue(
+        item_ids=item_ids,
+        titles=items.column("title").to_pylist(),
+        row_of={item: row for row, item in enumerate(item_ids)},
+        codes={name: encode(items.column(name).to_pylist(), vocabularies[name]) for name in CODE_COLUMNS},
+        numbers={name: items.column(name).to_numpy(zero_copy_only=False).astype(np.float32) for name in NUMBER_COLUMNS},
+        available=items.column("available").to_numpy(zero_copy_only=False).astype(bool),
+        vocabularies=vocabularies,
+        embeddings=np.load(release.path(ITEM_EMBEDDINGS), allow_pickle=False),
+        popular=_popular_lists(read_arrow(release, POPULAR)),
+    )
+
+
+def read_arrow(release: Release, name: str) -> pa.Table:
+    """One of the release's Arrow IPC files, whole."""
+    with pa.memory_map(str(release.path(name))) as source:
+        return pa.ipc.open_file(source).read_all()
+
+
+def encode(values: Iterable[str | None], vocabulary: list[str]) -> npt.NDArray[np.int32]:
+    """Codes of the values: place in the vocabulary + 1, or 0 for unknown and missing ones."""
+    code_of = {value: code for code, value in enumerate(vocabulary, start=1)}
+    return np.fromiter((code_of.get(value, 0) if value else 0 for value in values), np.int32)
+
+
+def _popular_lists(table: pa.Table) -> dict[str, npt.NDArray[np.int32]]:
+    frame = table.sort_by([("list", "ascending"), ("rank", "ascending")])
+    names = np.asarray(frame.column("list").to_pylist(), dtype=object)
+    rows = frame.column("item_row").to_numpy().astype(np.int32)
+    starts = np.flatnonzero(np.r_[True, names[1:] != names[:-1]]) if len(names) else np.zeros(0, int)
+    return {str(names[start]): part for start, part in zip(starts, np.split(rows, starts[1:]), strict=True)}

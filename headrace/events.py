@@ -1,0 +1,244 @@
+"""The event contract: what an event is, which ones are refused, and why.
+
+`POST /events` checks one event at a time with `parse_event`; the batch job applies the same rules as column
+expressions; a contract test holds both to the cases in `tests/contract/event_cases.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_ID_LENGTH = 256
+MAX_QUERY_LENGTH = 1000
+MAX_EVENT_BYTES = 65_536
+MAX_RATING = 10.0
+MAX_VALUE = 1e6
+CLOCK_SKEW = timedelta(minutes=5)
+"""An event may be this far ahead of the receiver's clock."""
+EARLIEST_TIMESTAMP = datetime(2000, 1, 1, tzinfo=UTC)
+SESSION_PREFIX = "session:"
+
+
+class EventType(StrEnum):
+    """What a user did, or was shown."""
+
+    IMPRESSION = "impression"
+    VIEW = "view"
+    CLICK = "click"
+    ADD_TO_CART = "add_to_cart"
+    PURCHASE = "purchase"
+    RATING = "rating"
+    LIKE = "like"
+    DISLIKE = "dislike"
+    SEARCH = "search"
+
+
+INTEREST_TYPES = frozenset(EventType) - {EventType.IMPRESSION, EventType.SEARCH, EventType.DISLIKE}
+"""Events that say a user is interested in an item: these make the history that the user tower reads."""
+
+
+class Reason(StrEnum):
+    """Why an event was refused."""
+
+    MALFORMED = "malformed"
+    TOO_LARGE = "too_large"
+    MISSING_EVENT_ID = "missing_event_id"
+    UNKNOWN_EVENT_TYPE = "unknown_event_type"
+    MISSING_SUBJECT = "missing_subject"
+    MISSING_ITEM = "missing_item"
+    MISSING_TIMESTAMP = "missing_timestamp"
+    BAD_TIMESTAMP = "bad_timestamp"
+    FUTURE_TIMESTAMP = "future_timestamp"
+    BAD_VALUE = "bad_value"
+    MISSING_QUERY = "missing_query"
+    ID_TOO_LONG = "id_too_long"
+
+
+class Event(BaseModel):
+    """One event, as kept on the `events` topic and in `bronze.events`. Unknown fields are kept."""
+
+    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True, frozen=True)
+
+    event_id: str = Field(min_length=1, max_length=MAX_ID_LENGTH)
+    """Unique name of the event; the same id twice changes nothing."""
+    event_type: EventType
+    """What happened."""
+    user_id: str | None = Field(default=None, max_length=MAX_ID_LENGTH)
+    """Who did it; either this or `session_id` is needed."""
+    session_id: str | None = Field(default=None, max_length=MAX_ID_LENGTH)
+    """Visit of somebody not signed in."""
+    item_id: str | None = Field(default=None, max_length=MAX_ID_LENGTH)
+    """The item; needed for every type but `search`."""
+    timestamp: datetime
+    """When it happened, UTC; ISO 8601 text or milliseconds since 1970."""
+    value: float | None = None
+    """Quantity (purchase, add_to_cart; > 0), rating (0 to 10) or dwell time in seconds (view; ≥ 0)."""
+    price: float | None = None
+    """Price paid for one unit, ≥ 0."""
+    query: str | None = Field(default=None, max_length=MAX_QUERY_LENGTH)
+    """Search words; needed for `search`."""
+    request_id: str | None = None
+    """The recommendation request that showed the item."""
+    position: int | None = None
+    """Place in the list that was shown, from 0."""
+    context: dict[str, str] = Field(default_factory=dict)
+    """Surface, device, location and the like."""
+
+    @property
+    def subject_id(self) -> str:
+        """The key of everything kept per person: the user id, or `session:<session_id>` for a visitor."""
+        return self.user_id or f"{SESSION_PREFIX}{self.session_id}"
+
+    def to_json(self) -> bytes:
+        """UTF-8 JSON with every given field, the timestamp as ISO 8601 in UTC with microseconds and `Z`."""
+        fields = self.model_dump(mode="json", exclude_none=True)
+        fields["timestamp"] = self.timestamp.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        fields["subject_id"] = self.subject_id
+        return json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why one event was refused: the reason code, the field it is about, and a sentence for a person."""
+
+    reason: Reason
+    field: str
+    message: str
+
+
+def parse_event(raw: bytes | str | dict[str, Any], received_at: datetime) -> Event | Rejection:
+    """The event in `raw` (a JSON object), or why it is refused.
+
+    `received_at` is the receiver's clock: an event more than `CLOCK_SKEW` after it is refused. The first rule that is
+    broken, in the order of `Reason`, names the rejection.
+    """
+    if isinstance(raw, dict):
+        fields: Any = raw
+    else:
+        if len(raw) > MAX_EVENT_BYTES:
+            return Rejection(Reason.TOO_LARGE, "", f"{len(raw)} bytes, at most {MAX_EVENT_BYTES}")
+        try:
+            fields = json.loads(raw)
+        except (ValueError, RecursionError):
+            return Rejection(Reason.MALFORMED, "", "not a JSON object")
+    if not isinstance(fields, dict):
+        return Rejection(Reason.MALFORMED, "", "not a JSON object")
+    return _check(fields, received_at)
+
+
+def _check(fields: dict[str, Any], received_at: datetime) -> Event | Rejection:
+    ids = {name: _text(fields.get(name)) for name in ("event_id", "user_id", "session_id", "item_id")}
+    if not ids["event_id"]:
+        return Rejection(Reason.MISSING_EVENT_ID, "event_id", "every event needs a unique id")
+    try:
+        event_type = EventType(str(fields.get("event_type")))
+    except ValueError:
+        known = ", ".join(EventType)
+        return Rejection(
+            Reason.UNKNOWN_EVENT_TYPE, "event_type", f"{_shown(fields.get('event_type'))} is none of {known}"
+        )
+    if not (ids["user_id"] or ids["session_id"]):
+        return Rejection(Reason.MISSING_SUBJECT, "user_id", "give a user_id or a session_id")
+    if event_type is not EventType.SEARCH and not ids["item_id"]:
+        return Rejection(Reason.MISSING_ITEM, "item_id", f"a {event_type} needs an item_id")
+    if fields.get("timestamp") in (None, ""):
+        return Rejection(Reason.MISSING_TIMESTAMP, "timestamp", "give the time of the event in UTC")
+    timestamp = parse_timestamp(fields["timestamp"])
+    if timestamp is None or timestamp < EARLIEST_TIMESTAMP:
+        return Rejection(
+            Reason.BAD_TIMESTAMP,
+            "timestamp",
+            f"{_shown(fields['timestamp'])} is no ISO 8601 time and no milliseconds since 1970",
+        )
+    if timestamp > received_at + CLOCK_SKEW:
+        return Rejection(
+            Reason.FUTURE_TIMESTAMP,
+            "timestamp",
+            f"{timestamp.isoformat()} is after {received_at.isoformat()}",
+        )
+    if (problem := _value_problem(event_type, fields.get("value"))) is not None:
+        return Rejection(Reason.BAD_VALUE, "value", problem)
+    if (problem := _value_problem(None, fields.get("price"))) is not None:
+        return Rejection(Reason.BAD_VALUE, "price", problem)
+    query = _text(fields.get("query"))
+    if event_type is EventType.SEARCH and not query:
+        return Rejection(Reason.MISSING_QUERY, "query", "a search needs its words in query")
+    for name, text in {**ids, "query": query}.items():
+        limit = MAX_QUERY_LENGTH if name == "query" else MAX_ID_LENGTH
+        if text is not None and len(text) > limit:
+            return Rejection(Reason.ID_TOO_LONG, name, f"{len(text)} characters, at most {limit}")
+    context = fields.get("context")
+    position = fields.get("position")
+    known_fields = {
+        **ids,
+        "event_type": event_type,
+        "timestamp": timestamp,
+        "value": _number(fields.get("value")),
+        "price": _number(fields.get("price")),
+        "query": query,
+        "request_id": _text(fields.get("request_id")),
+        "position": position if isinstance(position, int) and not isinstance(position, bool) else None,
+        "context": {str(k): str(v) for k, v in context.items()} if isinstance(context, dict) else {},
+    }
+    extra = {k: v for k, v in fields.items() if k not in known_fields and k != "subject_id"}
+    return Event.model_construct(None, **known_fields, **extra)
+
+
+def parse_timestamp(value: Any) -> datetime | None:
+    """A UTC time from ISO 8601 text (without zone: UTC) or from milliseconds since 1970; None if it is neither."""
+    try:
+        if isinstance(value, datetime):
+            parsed = value
+        elif isinstance(value, bool):
+            return None
+        elif isinstance(value, int | float):
+            parsed = datetime.fromtimestamp(value / 1000, tz=UTC)
+        else:
+            parsed = datetime.fromisoformat(str(value).strip())
+    except (ValueError, OverflowError, OSError):
+        return None
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+
+
+def event_json_schema() -> dict[str, Any]:
+    """JSON Schema of the event, as written to `docs/event.schema.json`."""
+    return Event.model_json_schema()
+
+
+def _value_problem(event_type: EventType | None, value: Any) -> str | None:
+    if value is None or value == "":
+        return "a rating needs a value from 0 to 10" if event_type is EventType.RATING else None
+    number = _number(value)
+    if number is None:
+        return f"{_shown(value)} is no number"
+    if event_type in (EventType.PURCHASE, EventType.ADD_TO_CART) and number <= 0:
+        return f"{number:g} is no quantity: expected a number > 0"
+    if event_type is EventType.RATING and not 0 <= number <= MAX_RATING:
+        return f"{number:g} is outside 0 to {MAX_RATING:g}"
+    return f"{number:g} is outside 0 to {MAX_VALUE:g}" if not 0 <= number <= MAX_VALUE else None
+
+
+def _number(value: Any) -> float | None:
+    if value is None or value == "" or isinstance(value, bool | dict | list):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if number == number else None  # NaN is no number
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, bool | dict | list):
+        return None
+    return str(value).strip() or None
+
+
+def _shown(value: Any) -> str:
+    return repr(value)[:80]

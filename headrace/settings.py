@@ -1,0 +1,263 @@
+"""Every setting of the platform, with its meaning, its unit and its default.
+
+Order, later wins: the defaults below (profile `local`), `infra/profiles/<profile>.toml`, `headrace.toml` in the working
+folder (or the file that `HEADRACE_CONFIG` names), environment variables such as `HEADRACE_KAFKA__BOOTSTRAP_SERVERS`.
+The commented reference file `docs/settings.toml` is generated from this module.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from headrace.errors import BadInputError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENT_PREFIX = "HEADRACE_"
+
+
+class Group(BaseModel):
+    """A table of the settings file; unknown names are refused, so that a misspelt setting is never ignored."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class KafkaSettings(Group):
+    """The broker and its topics."""
+
+    bootstrap_servers: str = "127.0.0.1:9092"
+    """host:port of one or more brokers, comma-separated."""
+    events_topic: str = "events"
+    """Validated events, keyed by subject so that one user's events keep their order."""
+    impressions_topic: str = "impressions"
+    """What was shown, with request id, position and propensity."""
+    partitions: PositiveInt = 4
+    """Partitions of each topic made by `headrace up`."""
+
+
+class StoreSettings(Group):
+    """The online store: Valkey or Redis."""
+
+    url: str = "redis://127.0.0.1:6379/0"
+    """Address of the store."""
+    timeout_ms: PositiveInt = 50
+    """A read that takes longer is given up and the answer falls back to popular items."""
+    live_row_ttl_days: PositiveInt = 30
+    """A live user row is dropped this long after its last event; the batch row stays."""
+
+
+class MlflowSettings(Group):
+    """Experiment tracking and the model registry."""
+
+    tracking_uri: str = "http://127.0.0.1:5000"
+    """Address of the tracking server."""
+    experiment: str = "headrace"
+    """Experiment that holds every training run."""
+    model_name: str = "headrace"
+    """Registered model whose versions are release bundles."""
+
+
+class SparkSettings(Group):
+    """Batch engine."""
+
+    master: str = "local[2]"
+    """Spark master URL: `local[2]`, `spark://…`, `yarn`, `k8s://…`."""
+    driver_memory: str = "3g"
+    """Heap of the driver; in local mode of everything."""
+    shuffle_partitions: PositiveInt = 4
+    """Partitions of a shuffle; about two per core."""
+
+
+class FlinkSettings(Group):
+    """Streaming engine."""
+
+    parallelism: PositiveInt = 1
+    """Parallel instances of each operator."""
+    bundle_time_ms: PositiveInt = 20
+    """Longest wait before the vectorised function gets a batch: latency against throughput."""
+    bundle_size: PositiveInt = 2000
+    """Most events in one batch of the vectorised function."""
+    buffer_timeout_ms: PositiveInt = 5
+    """Longest wait of an event in a network buffer."""
+    checkpoint_interval_ms: PositiveInt = 10_000
+    """Time between checkpoints; after a crash at most this much is replayed."""
+    deduplication_hours: PositiveInt = 24
+    """How long an `event_id` is remembered."""
+
+
+class AirflowSettings(Group):
+    """Scheduler."""
+
+    port: int = 8081
+    """Port of the web page that `make airflow` starts (loopback)."""
+
+
+class FeatureSettings(Group):
+    """Windows and half-lives of the batch features."""
+
+    history_length: PositiveInt = 50
+    """Most recent events of a user that the user tower reads."""
+    affinity_items: PositiveInt = 1000
+    """Most items kept in a user's own list, best decayed count first."""
+    affinity_half_life_days: PositiveFloat = 84.0
+    """A purchase counts half after this many days in the user's own list."""
+    popularity_days: PositiveInt = 28
+    """Window of the popular lists: distinct buyers in the last so many days."""
+    trend_days: PositiveInt = 56
+    """Longer window that popularity is compared with, and that the tower's prior uses."""
+
+
+class TrainingSettings(Group):
+    """Training of the two-tower model and the ranker."""
+
+    seed: int = 7
+    """Seed of every random choice."""
+    retrieval_days: PositiveInt = 168
+    """Days of events that the two-tower learns from."""
+    holdout_days: PositiveInt = 28
+    """Last days kept from the first training: the ranker learns on them and retrieval is judged on them."""
+    embedding_size: PositiveInt = 64
+    """Length of user and item vectors, the popularity dimension included."""
+    retrieval_batch_size: PositiveInt = 2048
+    """Examples per step of the two-tower; the other items of a batch are its negatives."""
+    retrieval_learning_rate: PositiveFloat = 0.05
+    """Adagrad rate of the two-tower."""
+    retrieval_epochs: PositiveInt = 1
+    """Passes over the retrieval examples."""
+    example_half_life_days: PositiveFloat = 84.0
+    """An example weighs half after this many days."""
+    ranker_epochs: PositiveInt = 2
+    """Passes over the ranking examples."""
+    ranker_batch_size: PositiveInt = 4096
+    """Candidates per step of the ranker."""
+    ranker_learning_rate: PositiveFloat = 0.002
+    """Adam rate of the ranker."""
+
+
+class ServingSettings(Group):
+    """The HTTP service."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; loopback unless you decide otherwise."""
+    port: int = 8080
+    """Port of the service."""
+    workers: PositiveInt = 1
+    """Worker processes."""
+    release: str = "champion"
+    """Alias in the registry, or the folder of a release bundle."""
+    candidates: PositiveInt = 500
+    """Candidates ranked per request."""
+    max_limit: PositiveInt = 100
+    """Largest `limit` of a request."""
+    max_body_bytes: PositiveInt = 1_048_576
+    """Largest body of `POST /events`."""
+    max_events_per_post: PositiveInt = 500
+    """Most events in one body."""
+    log_impressions: bool = True
+    """Send what was shown to the impressions topic."""
+
+
+class Settings(BaseSettings):
+    """All settings. `Settings()` reads them; `load_settings()` does so once and reports mistakes in one sentence."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX,
+        env_nested_delimiter="__",
+        extra="ignore",
+        use_attribute_docstrings=True,
+    )
+
+    profile: Literal["local", "cluster"] = "local"
+    """Where the platform runs; names the file in `infra/profiles/` that is read over the defaults."""
+    home: Path = Path("var")
+    """Folder of everything that runs here: data, logs, process ids, releases, checkpoints."""
+    lake: str = ""
+    """Root of the Delta tables; empty means `<home>/lake`. A path, or `s3a://…` on a cluster."""
+    jars: Path = PROJECT_ROOT / ".tools" / "jars"
+    """Folder with the jars that no wheel brings, one subfolder an engine."""
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    store: StoreSettings = Field(default_factory=StoreSettings)
+    mlflow: MlflowSettings = Field(default_factory=MlflowSettings)
+    spark: SparkSettings = Field(default_factory=SparkSettings)
+    flink: FlinkSettings = Field(default_factory=FlinkSettings)
+    airflow: AirflowSettings = Field(default_factory=AirflowSettings)
+    features: FeatureSettings = Field(default_factory=FeatureSettings)
+    training: TrainingSettings = Field(default_factory=TrainingSettings)
+    serving: ServingSettings = Field(default_factory=ServingSettings)
+
+    @property
+    def home_folder(self) -> Path:
+        """`home`, absolute: relative paths count from the working folder."""
+        return self.home.expanduser().resolve()
+
+    @property
+    def lake_root(self) -> str:
+        """Root of the Delta tables, without a trailing slash."""
+        return (self.lake or str(self.home_folder / "lake")).rstrip("/")
+
+    @property
+    def releases(self) -> Path:
+        """Folder of the release bundles kept on this machine, one subfolder a release id."""
+        return self.home_folder / "releases"
+
+    @property
+    def training_folder(self) -> Path:
+        """Folder of intermediate training files, one subfolder a day."""
+        return self.home_folder / "training"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, environment, the user's file, the profile's file: earlier wins."""
+        own = Path(os.environ.get("HEADRACE_CONFIG", "headrace.toml"))
+        own_file = TomlConfigSettingsSource(settings_cls, own)
+        profile = os.environ.get("HEADRACE_PROFILE") or own_file().get("profile", "local")
+        profile_file = PROJECT_ROOT / "infra" / "profiles" / f"{profile}.toml"
+        return init_settings, env_settings, own_file, TomlConfigSettingsSource(settings_cls, profile_file)
+
+    def as_environment(self) -> dict[str, str]:
+        """These settings as environment variables, for child processes: `Settings()` there gives the same values."""
+        return dict(_flatten(self.model_dump(mode="json"), ENVIRONMENT_PREFIX))
+
+
+def _flatten(values: dict[str, Any], prefix: str) -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            pairs += _flatten(value, f"{prefix}{name.upper()}__")
+        else:
+            pairs.append((prefix + name.upper(), str(value)))
+    return pairs
+
+
+@lru_cache(maxsize=1)
+def load_settings() -> Settings:
+    """The settings of this process, read once.
+
+    Raises BadInputError naming the setting and what was expected.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise BadInputError(
+            f"setting '{name}' is {first.get('input')!r}: {first['msg'].lower()}",
+            "See docs/settings.toml for every setting and its meaning",
+        ) from None

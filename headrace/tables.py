@@ -1,0 +1,268 @@
+"""Every table of the lake: its place, its columns and what they mean. The one module that knows column names.
+
+A table's folder is `<lake root>/<layer>/<name>`. Times are UTC with microseconds; ids are strings; `day` is the last
+complete UTC day a row is about, so that `as_of` = the midnight that ends it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import pyarrow as pa
+
+TIME = pa.timestamp("us", tz="UTC")
+STRINGS = pa.list_(pa.string())
+FLOATS = pa.list_(pa.float32())
+TIMES = pa.list_(pa.int64())
+"""Lists of times are microseconds since 1970, so that they travel unchanged through the feature store."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One Delta table: `layer.name`, its Arrow schema, the key that is unique in it and what partitions it."""
+
+    layer: str
+    name: str
+    meaning: str
+    schema: pa.Schema
+    key: tuple[str, ...]
+    partition: str | None = None
+
+    @property
+    def path(self) -> str:
+        """Place below the lake's root."""
+        return f"{self.layer}/{self.name}"
+
+
+BRONZE_EVENTS = Table(
+    "bronze",
+    "events",
+    "Every event as received: append only.",
+    pa.schema(
+        [
+            ("raw", pa.string()),  # the JSON text, whole
+            ("source", pa.string()),  # "file:<name>" or "kafka:<topic>"
+            ("source_partition", pa.int32()),  # Kafka partition; 0 for files
+            ("source_offset", pa.int64()),  # Kafka offset, or row number in the file from 1
+            ("received_at", TIME),  # the receiver's clock: Kafka's timestamp, or the import's `received_at`
+            ("day", pa.date32()),  # day of received_at
+        ]
+    ),
+    ("source", "source_partition", "source_offset"),
+    "day",
+)
+
+REJECTED_EVENTS = Table(
+    "bronze",
+    "rejected_events",
+    "Events refused by the contract: raw text, reason and field, never dropped.",
+    pa.schema([*BRONZE_EVENTS.schema, ("reason", pa.string()), ("field", pa.string()), ("message", pa.string())]),
+    BRONZE_EVENTS.key,
+    "day",
+)
+
+SILVER_EVENTS = Table(
+    "silver",
+    "events",
+    "Typed events, one row per event_id.",
+    pa.schema(
+        [
+            ("event_id", pa.string()),
+            ("event_type", pa.string()),
+            ("subject_id", pa.string()),  # user_id, or "session:<session_id>"
+            ("user_id", pa.string()),
+            ("session_id", pa.string()),
+            ("item_id", pa.string()),
+            ("timestamp", TIME),
+            ("value", pa.float64()),
+            ("price", pa.float64()),
+            ("query", pa.string()),
+            ("request_id", pa.string()),
+            ("position", pa.int32()),
+            ("context", pa.map_(pa.string(), pa.string())),
+            ("extra", pa.string()),  # JSON object of the fields the contract does not know
+            ("received_at", TIME),
+            ("day", pa.date32()),  # day of timestamp
+        ]
+    ),
+    ("event_id",),
+    "day",
+)
+
+SILVER_USERS = Table(
+    "silver",
+    "users",
+    "Profiles: everything known of a user beside the events; current row has valid_to = null.",
+    pa.schema(
+        [
+            ("user_id", pa.string()),
+            ("profile", pa.map_(pa.string(), pa.string())),  # e.g. age, income, household_size
+            ("valid_from", TIME),
+            ("valid_to", TIME),
+        ]
+    ),
+    ("user_id", "valid_from"),
+)
+
+SILVER_ITEMS = Table(
+    "silver",
+    "items",
+    "The catalogue; current row has valid_to = null.",
+    pa.schema(
+        [
+            ("item_id", pa.string()),
+            ("title", pa.string()),  # what a person reads
+            ("category_1", pa.string()),  # widest: department
+            ("category_2", pa.string()),
+            ("category_3", pa.string()),  # narrowest
+            ("brand", pa.string()),
+            ("maker", pa.string()),
+            ("price", pa.float64()),  # list price; null where unknown
+            ("text", pa.string()),  # description for content-based models
+            ("available", pa.bool_()),
+            ("extra", pa.string()),  # JSON object of the fields the contract does not know
+            ("valid_from", TIME),
+            ("valid_to", TIME),
+        ]
+    ),
+    ("item_id", "valid_from"),
+)
+
+FEATURE_TIMES = [
+    ("event_timestamp", TIME),  # the as_of the row speaks of
+    (
+        "created_timestamp",
+        TIME,
+    ),  # when it was computed: later corrections must not leak into older training sets
+]
+
+GOLD_USER_FEATURES = Table(
+    "gold",
+    "user_features",
+    "One row per user and day: recent history, the user's own items, profile. Exactly what serving reads online.",
+    pa.schema(
+        [
+            ("user_id", pa.string()),  # subject_id
+            *FEATURE_TIMES,
+            ("history_event_ids", STRINGS),  # last 50 events of interest, oldest first (timestamp, event_id)
+            ("history_items", STRINGS),
+            ("history_types", STRINGS),
+            ("history_timestamps", TIMES),
+            ("own_items", STRINGS),  # items bought (or liked…), best decayed count first, at most 1,000
+            ("own_counts", FLOATS),  # distinct baskets (timestamps) with the item
+            ("own_decayed_counts", FLOATS),  # the same, halved every 84 days, at as_of
+            ("own_first_timestamps", TIMES),
+            ("own_last_timestamps", TIMES),
+            ("events_total", pa.int64()),
+            ("baskets_total", pa.int64()),  # distinct event timestamps
+            ("profile_keys", STRINGS),
+            ("profile_values", STRINGS),
+            ("day", pa.date32()),
+        ]
+    ),
+    ("user_id", "day"),
+    "day",
+)
+
+GOLD_ITEM_FEATURES = Table(
+    "gold",
+    "item_features",
+    "One row per item of the catalogue and day, zeros where nothing happened.",
+    pa.schema(
+        [
+            ("item_id", pa.string()),
+            *FEATURE_TIMES,
+            ("popularity", pa.float32()),  # distinct users with an event of interest in the last 28 days
+            ("trend_popularity", pa.float32()),  # the same in the last 56 days
+            ("purchases", pa.float32()),  # purchases in the last 56 days
+            ("users_total", pa.float32()),  # distinct users ever
+            ("repeat_rate", pa.float32()),  # share of its users who took it on two or more occasions
+            (
+                "price",
+                pa.float32(),
+            ),  # median unit price paid in the last 56 days, else the list price, else NaN
+            ("age_days", pa.float32()),  # since its first event; NaN if never
+            ("day", pa.date32()),
+        ]
+    ),
+    ("item_id", "day"),
+    "day",
+)
+
+GOLD_USER_ITEM_FEATURES = Table(
+    "gold",
+    "user_item_features",
+    "One row per user, item and day in which they ever met.",
+    pa.schema(
+        [
+            ("user_id", pa.string()),
+            ("item_id", pa.string()),
+            *FEATURE_TIMES,
+            ("count", pa.float32()),
+            ("decayed_count", pa.float32()),
+            ("first_timestamp", pa.int64()),
+            ("last_timestamp", pa.int64()),
+            ("day", pa.date32()),
+        ]
+    ),
+    ("user_id", "item_id", "day"),
+    "day",
+)
+
+GOLD_RETRIEVAL_EXAMPLES = Table(
+    "gold",
+    "retrieval_examples",
+    "One row per user and day: the whole sequence of interest from which training cuts (history, next item) pairs.",
+    pa.schema(
+        [
+            ("user_id", pa.string()),
+            (
+                "items",
+                STRINGS,
+            ),  # oldest first (timestamp, event_id): the training window and 50 events before it
+            ("types", STRINGS),
+            ("timestamps", TIMES),
+            ("first_target", pa.int32()),  # position of the first event inside the training window
+            ("profile_keys", STRINGS),
+            ("profile_values", STRINGS),
+            ("day", pa.date32()),
+        ]
+    ),
+    ("user_id", "day"),
+    "day",
+)
+
+GOLD_RANKING_EXAMPLES = Table(
+    "gold",
+    "ranking_examples",
+    "One row per user with events in the holdout: the user_features row as known before it, and what happened in it.",
+    pa.schema(
+        [
+            *[f for f in GOLD_USER_FEATURES.schema if f.name != "day"],
+            ("target_items", STRINGS),  # distinct items of interest in (as_of, as_of + holdout]
+            ("target_counts", FLOATS),  # occasions of each
+            ("day", pa.date32()),  # the day the examples are made for: as_of = its end minus the holdout
+        ]
+    ),
+    ("user_id", "day"),
+    "day",
+)
+
+TABLES = (
+    BRONZE_EVENTS,
+    REJECTED_EVENTS,
+    SILVER_EVENTS,
+    SILVER_USERS,
+    SILVER_ITEMS,
+    GOLD_USER_FEATURES,
+    GOLD_ITEM_FEATURES,
+    GOLD_USER_ITEM_FEATURES,
+    GOLD_RETRIEVAL_EXAMPLES,
+    GOLD_RANKING_EXAMPLES,
+)
+
+
+def end_of(day: date) -> datetime:
+    """The midnight (UTC) that ends `day`: the `as_of` of everything computed for it. Events before it count."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
