@@ -7,6 +7,8 @@ expressions; a contract test holds both to the cases in `tests/contract/event_ca
 from __future__ import annotations
 
 import json
+import math
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -23,6 +25,19 @@ CLOCK_SKEW = timedelta(minutes=5)
 """An event may be this far ahead of the receiver's clock."""
 EARLIEST_TIMESTAMP = datetime(2000, 1, 1, tzinfo=UTC)
 SESSION_PREFIX = "session:"
+WHITESPACE = " \t\n\r\v\f"
+"""What is cut off around texts."""
+NUMBER_PATTERN = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+"""A number given as text."""
+TIME_PATTERN = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?"
+    r"(Z|[+-](0[0-9]|1[0-4]):?[0-5][0-9])?)?"
+)
+"""The ISO 8601 times that are understood: a date, or date and time with or without a zone."""
+MILLISECONDS_PATTERN = r"[0-9]{11,14}"
+"""Milliseconds since 1970 given as text."""
+_LARGEST_WHOLE = 10**15  # beyond it a float no longer tells whole numbers apart
+_LARGEST_POSITION = 2**31 - 1
 
 
 class EventType(StrEnum):
@@ -121,10 +136,11 @@ def parse_event(raw: bytes | str | dict[str, Any], received_at: datetime) -> Eve
     if isinstance(raw, dict):
         fields: Any = raw
     else:
-        if len(raw) > MAX_EVENT_BYTES:
-            return Rejection(Reason.TOO_LARGE, "", f"{len(raw)} bytes, at most {MAX_EVENT_BYTES}")
+        size = len(raw.encode(errors="replace") if isinstance(raw, str) else raw)
+        if size > MAX_EVENT_BYTES:
+            return Rejection(Reason.TOO_LARGE, "", f"{size} bytes, at most {MAX_EVENT_BYTES}")
         try:
-            fields = json.loads(raw)
+            fields = json.loads(raw, parse_constant=_no_constant)
         except (ValueError, RecursionError):
             return Rejection(Reason.MALFORMED, "", "not a JSON object")
     if not isinstance(fields, dict):
@@ -173,8 +189,7 @@ def _check(fields: dict[str, Any], received_at: datetime) -> Event | Rejection:
         limit = MAX_QUERY_LENGTH if name == "query" else MAX_ID_LENGTH
         if text is not None and len(text) > limit:
             return Rejection(Reason.ID_TOO_LONG, name, f"{len(text)} characters, at most {limit}")
-    context = fields.get("context")
-    position = fields.get("position")
+    position = _whole(fields.get("position"))
     known_fields = {
         **ids,
         "event_type": event_type,
@@ -183,11 +198,17 @@ def _check(fields: dict[str, Any], received_at: datetime) -> Event | Rejection:
         "price": _number(fields.get("price")),
         "query": query,
         "request_id": _text(fields.get("request_id")),
-        "position": position if isinstance(position, int) and not isinstance(position, bool) else None,
-        "context": {str(k): str(v) for k, v in context.items()} if isinstance(context, dict) else {},
+        "position": position if position is not None and abs(position) <= _LARGEST_POSITION else None,
+        "context": _context(fields.get("context")),
     }
     extra = {k: v for k, v in fields.items() if k not in known_fields and k != "subject_id"}
-    return Event.model_construct(None, **known_fields, **extra)
+    event = Event.model_construct(None, **known_fields)
+    if event.model_extra is not None:
+        event.model_extra.update(extra)  # not as arguments above: a field may be named like one of the method's own
+    return event
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse_timestamp(value: Any) -> datetime | None:
@@ -198,9 +219,14 @@ def parse_timestamp(value: Any) -> datetime | None:
         elif isinstance(value, bool):
             return None
         elif isinstance(value, int | float):
-            parsed = datetime.fromtimestamp(value / 1000, tz=UTC)
+            parsed = _EPOCH + timedelta(milliseconds=math.floor(value))
         else:
-            parsed = datetime.fromisoformat(str(value).strip())
+            text = str(value).strip(WHITESPACE)
+            if re.fullmatch(MILLISECONDS_PATTERN, text):
+                return _EPOCH + timedelta(milliseconds=int(text))
+            if not re.fullmatch(TIME_PATTERN, text):
+                return None
+            parsed = datetime.fromisoformat(text)
     except (ValueError, OverflowError, OSError):
         return None
     return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
@@ -227,17 +253,48 @@ def _value_problem(event_type: EventType | None, value: Any) -> str | None:
 def _number(value: Any) -> float | None:
     if value is None or value == "" or isinstance(value, bool | dict | list):
         return None
+    if isinstance(value, str):
+        text = value.strip(WHITESPACE)
+        return float(text) if re.fullmatch(NUMBER_PATTERN, text) else None
     try:
         number = float(value)
     except (TypeError, ValueError):
         return None
+    except OverflowError:
+        return math.inf
     return number if number == number else None  # NaN is no number
 
 
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, bool | dict | list):
+def _whole(value: Any) -> int | None:
+    if isinstance(value, bool):
         return None
-    return str(value).strip() or None
+    if isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST_WHOLE:
+        return int(value)
+    return value if isinstance(value, int) else None
+
+
+def _text(value: Any) -> str | None:
+    """The text, or a whole number as text (ids are often numbers elsewhere); None for anything else."""
+    if isinstance(value, str):
+        return value.strip(WHITESPACE) or None
+    number = _whole(value)
+    return None if number is None else str(number)
+
+
+def _context(value: Any) -> dict[str, str]:
+    """The context as texts; one that is a JSON object in a text (a CSV column) counts too."""
+    if isinstance(value, str) and value.lstrip(WHITESPACE).startswith("{"):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return {}
+    if not isinstance(value, dict):
+        return {}
+    return {k: v if isinstance(v, str) else json.dumps(v) for k, v in value.items() if v is not None}
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _shown(value: Any) -> str:

@@ -8,15 +8,27 @@ The commented reference file `docs/settings.toml` is generated from this module.
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
+from tomllib import TOMLDecodeError
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -41,8 +53,15 @@ class KafkaSettings(Group):
     """Validated events, keyed by subject so that one user's events keep their order."""
     impressions_topic: str = "impressions"
     """What was shown, with request id, position and propensity."""
+    rejected_topic: str = "rejected_events"
+    """Events that `POST /events` refused, with reason, field and raw text: the dead letters."""
     partitions: PositiveInt = 4
     """Partitions of each topic made by `headrace up`."""
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Every topic of the platform."""
+        return self.events_topic, self.impressions_topic, self.rejected_topic
 
 
 class StoreSettings(Group):
@@ -100,6 +119,8 @@ class AirflowSettings(Group):
 
     port: int = 8081
     """Port of the web page that `make airflow` starts (loopback)."""
+    retries: NonNegativeInt = 2
+    """Further attempts of a failed task; the wait before each is twice the last, 30 s at first."""
 
 
 class FeatureSettings(Group):
@@ -128,14 +149,29 @@ class TrainingSettings(Group):
     """Last days kept from the first training: the ranker learns on them and retrieval is judged on them."""
     embedding_size: PositiveInt = 64
     """Length of user and item vectors, the popularity dimension included."""
-    retrieval_batch_size: PositiveInt = 2048
+    retrieval_batch_size: PositiveInt = 1024
     """Examples per step of the two-tower; the other items of a batch are its negatives."""
-    retrieval_learning_rate: PositiveFloat = 0.05
+    retrieval_learning_rate: PositiveFloat = 0.02
     """Adagrad rate of the two-tower."""
     retrieval_epochs: PositiveInt = 1
     """Passes over the retrieval examples."""
     example_half_life_days: PositiveFloat = 84.0
     """An example weighs half after this many days."""
+    repeat_weight: float = Field(default=1.0, ge=0)
+    """Weight of an example whose item the user took before, against 1 of a new one."""
+    popularity_correction: bool = False
+    """Subtract log q(item) from the in-batch logits, so that popular items are not punished for being common negatives.
+    Either way the popularity prior is weighted on the holdout; on the demo data it serves better than the correction."""
+    id_dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Share of items that learn without their id in a step, so that new items have a useful vector."""
+    word_buckets: PositiveInt = 16_384
+    """Hash buckets of the words of an item's title and text."""
+    price_buckets: PositiveInt = 16
+    """Price classes of the item tower, equally full, on the logarithm of the price."""
+    ranker_loss: Literal["softmax", "log_loss"] = "softmax"
+    """`softmax`: each user's taken candidates against the others; `log_loss`: every candidate by itself."""
+    ranker_validation_share: float = Field(default=0.2, gt=0, lt=1)
+    """Share of the users that judge the ranker and do not train it."""
     ranker_epochs: PositiveInt = 2
     """Passes over the ranking examples."""
     ranker_batch_size: PositiveInt = 4096
@@ -165,6 +201,12 @@ class ServingSettings(Group):
     """Most events in one body."""
     log_impressions: bool = True
     """Send what was shown to the impressions topic."""
+    max_per_category: NonNegativeInt = 0
+    """Most items of one narrowest category before the list goes on with others; 0 = no cap."""
+    watch_seconds: PositiveFloat = 5.0
+    """Time between two looks at which release is champion."""
+    kafka_timeout_ms: PositiveInt = 5000
+    """`POST /events` answers 503 if the broker has not acknowledged within this time."""
 
 
 class Settings(BaseSettings):
@@ -173,7 +215,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=ENVIRONMENT_PREFIX,
         env_nested_delimiter="__",
-        extra="ignore",
+        extra="forbid",
         use_attribute_docstrings=True,
     )
 
@@ -183,8 +225,8 @@ class Settings(BaseSettings):
     """Folder of everything that runs here: data, logs, process ids, releases, checkpoints."""
     lake: str = ""
     """Root of the Delta tables; empty means `<home>/lake`. A path, or `s3a://…` on a cluster."""
-    jars: Path = PROJECT_ROOT / ".tools" / "jars"
-    """Folder with the jars that no wheel brings, one subfolder an engine."""
+    jars: Path = Path(".tools/jars")
+    """Folder with the jars that no wheel brings, one subfolder an engine; a relative one counts from the project's."""
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     store: StoreSettings = Field(default_factory=StoreSettings)
     mlflow: MlflowSettings = Field(default_factory=MlflowSettings)
@@ -194,6 +236,11 @@ class Settings(BaseSettings):
     features: FeatureSettings = Field(default_factory=FeatureSettings)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     serving: ServingSettings = Field(default_factory=ServingSettings)
+
+    @field_validator("jars")
+    @classmethod
+    def _below_the_project(cls, folder: Path) -> Path:
+        return PROJECT_ROOT / folder.expanduser()
 
     @property
     def home_folder(self) -> Path:
@@ -232,8 +279,13 @@ class Settings(BaseSettings):
         return init_settings, env_settings, own_file, TomlConfigSettingsSource(settings_cls, profile_file)
 
     def as_environment(self) -> dict[str, str]:
-        """These settings as environment variables, for child processes: `Settings()` there gives the same values."""
-        return dict(_flatten(self.model_dump(mode="json"), ENVIRONMENT_PREFIX))
+        """These settings as environment variables, for child processes: `Settings()` there gives the same values.
+
+        Folders are absolute, so that a child in another working folder finds the same ones.
+        """
+        values = self.model_dump(mode="json")
+        values["home"] = str(self.home_folder)
+        return dict(_flatten(values, ENVIRONMENT_PREFIX))
 
 
 def _flatten(values: dict[str, Any], prefix: str) -> list[tuple[str, str]]:
@@ -250,14 +302,44 @@ def _flatten(values: dict[str, Any], prefix: str) -> list[tuple[str, str]]:
 def load_settings() -> Settings:
     """The settings of this process, read once.
 
-    Raises BadInputError naming the setting and what was expected.
+    Raises BadInputError naming the setting, what is wrong with it and what was expected.
     """
+    _refuse_unknown_variables()
+    own = os.environ.get("HEADRACE_CONFIG")
+    if own and not Path(own).is_file():
+        raise BadInputError(f"HEADRACE_CONFIG names {own}, which is no file", "Name a TOML file or unset it")
     try:
         return Settings()
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise BadInputError(
-            f"setting '{name}' is {first.get('input')!r}: {first['msg'].lower()}",
-            "See docs/settings.toml for every setting and its meaning",
-        ) from None
+        raise BadInputError(_problem(error), _REFERENCE) from None
+    except SettingsError as error:
+        raise BadInputError(f"{error}", _REFERENCE) from None
+    except TOMLDecodeError as error:
+        raise BadInputError(f"{own or 'headrace.toml'} is no TOML: {error}", _REFERENCE) from None
+
+
+_REFERENCE = "See docs/settings.toml for every setting and its meaning"
+
+
+def _problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    if first["type"] == "extra_forbidden":
+        return _unknown(path)
+    return f"setting '{'.'.join(path)}' is {first.get('input')!r}: {first['msg'].lower()}"
+
+
+def _unknown(path: list[str]) -> str:
+    group = getattr(Settings.model_fields.get(path[0]), "annotation", None)
+    known = group.model_fields if isinstance(group, type) and issubclass(group, Group) else Settings.model_fields
+    near = get_close_matches(path[-1], known, n=1)
+    meant = f"; did you mean '{'.'.join([*path[:-1], near[0]])}'?" if near else ""
+    return f"there is no setting '{'.'.join(path)}'{meant}"
+
+
+def _refuse_unknown_variables() -> None:
+    """A variable such as `HEADRACE_KAFAK__PARTITIONS` is meant for a group; pydantic would ignore it silently."""
+    for name in os.environ:
+        group = name.removeprefix(ENVIRONMENT_PREFIX).partition("__")[0].lower()
+        if name.startswith(ENVIRONMENT_PREFIX) and "__" in name and group not in Settings.model_fields:
+            raise BadInputError(f"{name}: {_unknown([group])}", _REFERENCE)

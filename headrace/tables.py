@@ -53,10 +53,18 @@ BRONZE_EVENTS = Table(
     "day",
 )
 
+BRONZE_USERS = Table(
+    "bronze", "users", "Every row of a users file as received.", BRONZE_EVENTS.schema, BRONZE_EVENTS.key, "day"
+)
+
+BRONZE_ITEMS = Table(
+    "bronze", "items", "Every row of an items file as received.", BRONZE_EVENTS.schema, BRONZE_EVENTS.key, "day"
+)
+
 REJECTED_EVENTS = Table(
     "bronze",
     "rejected_events",
-    "Events refused by the contract: raw text, reason and field, never dropped.",
+    "Rows (of events, users or items) refused by the contract: raw text, reason and field, never dropped.",
     pa.schema([*BRONZE_EVENTS.schema, ("reason", pa.string()), ("field", pa.string()), ("message", pa.string())]),
     BRONZE_EVENTS.key,
     "day",
@@ -251,6 +259,8 @@ GOLD_RANKING_EXAMPLES = Table(
 
 TABLES = (
     BRONZE_EVENTS,
+    BRONZE_USERS,
+    BRONZE_ITEMS,
     REJECTED_EVENTS,
     SILVER_EVENTS,
     SILVER_USERS,

@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: the real broker, store and registry, started once on ports that the system hands out."""
+"""Fixtures shared by all tests: the real broker, store and registry, started once on free ports."""
 
 from __future__ import annotations
 

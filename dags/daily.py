@@ -1,0 +1,73 @@
+"""After each day of clean events: features → training sets → two-tower → ranker → release → online store.
+
+Any day can be run again: every job takes the day, reads what was known by its midnight and overwrites its own rows.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, Asset, PartitionedAssetTimetable, chain
+
+from dags.tasks import CLEAN_EVENTS, DAY_OF_UPDATE, DEFAULTS, SETTINGS, START, python_module, spark_jobs
+
+TRAINING = f"{SETTINGS.training_folder}/$DAY"
+
+with DAG(
+    "daily",
+    description="Features → training → release → online store, for one day",
+    doc_md=__doc__,
+    schedule=PartitionedAssetTimetable(assets=CLEAN_EVENTS),
+    start_date=START,
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULTS,
+    tags=["headrace", "batch", "training"],
+):
+    features_and_training_sets = spark_jobs(
+        "features_and_training_sets",
+        "features,training_sets",
+        "--holdout",
+        day=DAY_OF_UPDATE,
+        doc_md="Computes the features as of the day and as of the holdout's start, and point-in-time training sets.",
+        execution_timeout=timedelta(hours=4),
+    )
+    train_retrieval = python_module(
+        "train_retrieval",
+        'models.train_retrieval --day "$DAY"',
+        day=DAY_OF_UPDATE,
+        doc_md="Trains the two-tower, judges it on the holdout, then lets it learn the holdout too.",
+        execution_timeout=timedelta(hours=8),
+    )
+    ranking_candidates = python_module(
+        "ranking_candidates",
+        f'serving.offline candidates --day "$DAY" --release "{TRAINING}/retrieval_holdout"'
+        f' --output "{TRAINING}/ranking_candidates.parquet"',
+        day=DAY_OF_UPDATE,
+        doc_md="Draws candidates with their features exactly as served: what the ranker learns from.",
+        execution_timeout=timedelta(hours=2),
+    )
+    train_ranker = python_module(
+        "train_ranker",
+        'models.train_ranker --day "$DAY"',
+        day=DAY_OF_UPDATE,
+        doc_md="Trains the Wide & Deep ranker on the candidates of the holdout.",
+        execution_timeout=timedelta(hours=4),
+    )
+    build_release = python_module(
+        "build_release",
+        'models.build_release --day "$DAY"',
+        day=DAY_OF_UPDATE,
+        doc_md="Seals index, towers, ranker and lists into one release, registers it and makes it champion.",
+        execution_timeout=timedelta(hours=1),
+        outlets=[Asset("release")],
+    )
+    materialise = spark_jobs(
+        "materialise",
+        "materialise",
+        day=DAY_OF_UPDATE,
+        doc_md="Writes the day's user features to the online store, after the release that reads them.",
+        execution_timeout=timedelta(hours=2),
+        outlets=[Asset("online_features")],
+    )
+    chain(features_and_training_sets, train_retrieval, ranking_candidates, train_ranker, build_release, materialise)

@@ -1,0 +1,285 @@
+"""The command line: `headrace COMMAND`. Rooms run as child processes, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from headrace.children import run_module
+from headrace.errors import BadInputError, HeadraceError
+from headrace.settings import load_settings
+
+
+class _Commands(TyperGroup):
+    """Commands whose mistakes are told in one line, without a stack trace."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except HeadraceError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    name="headrace",
+    cls=_Commands,
+    help="From raw events to a ranked, explained answer. Each command's --help has an example.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+releases = typer.Typer(
+    help="Release bundles: what each was made of, how good it is, which is live.", no_args_is_help=True
+)
+app.add_typer(releases, name="release")
+
+Files = Annotated[
+    list[Path], typer.Option(exists=True, help="CSV, JSON Lines or Parquet; may be given more than once.")
+]
+Mapping = Annotated[
+    list[str], typer.Option("--map", metavar="THEIRS=OURS", help="Column of yours that is one of ours.")
+]
+Day = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Day in UTC.")]
+Parts = Annotated[list[str] | None, typer.Argument(metavar="PART", help="kafka, valkey, mlflow, stream, serving.")]
+
+
+def _today() -> datetime:
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+
+
+def _yesterday() -> datetime:
+    return _today() - timedelta(days=1)
+
+
+def _run(module: str, *arguments: str) -> None:
+    raise typer.Exit(run_module(module, arguments, load_settings()))
+
+
+def _repeated(option: str, values: list[Any]) -> list[str]:
+    return [part for value in values for part in (option, str(value))]
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine lacks, and how to mend it.
+
+    Looks at Python, the packages, Java and its modules, the jars, CPU instructions, memory, disk, folders and
+    ports. Exit code 1 if something needed is missing or wrong.
+
+    Example: `headrace doctor`
+    """
+    from headrace import doctor as examination
+
+    if not examination.report(examination.all_checks(load_settings()), Console()):
+        raise typer.Exit(1)
+
+
+@app.command()
+def up(parts: Parts = None) -> None:
+    """Start Kafka, Valkey and MLflow here and wait until they are ready.
+
+    They listen on loopback only and keep running when this command ends; data, logs and process ids are in the
+    folder of the setting `home`. Parts that run already are left alone. Name parts to start only those; `stream`
+    and `serving` are started only if named.
+
+    Example: `headrace up`, then `headrace up stream serving`
+    """
+    _run("infra.local", "up", *(parts or []))
+
+
+@app.command()
+def down(parts: Parts = None) -> None:
+    """Stop what `up` started, by process id; the data stays.
+
+    Without names everything that runs in this home is stopped: first what uses the three parts, then those.
+
+    Example: `headrace down`, or `headrace down serving`
+    """
+    _run("infra.local", "down", *(parts or []))
+
+
+@app.command()
+def status() -> None:
+    """Show which parts run, where they answer and where their logs are.
+
+    Exit code 1 if Kafka, Valkey or MLflow is down or a started part has ended by itself (`gone`).
+
+    Example: `headrace status`
+    """
+    _run("infra.local", "status")
+
+
+@app.command("import")
+def import_files(
+    events: Files = [],  # noqa: B006 - Typer copies it
+    items: Files = [],  # noqa: B006
+    users: Files = [],  # noqa: B006
+    names: Mapping = [],  # noqa: B006
+    day: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day they are received, UTC; today if not given.")
+    ] = None,
+) -> None:
+    """Take in your own events, items and user profiles.
+
+    Events need event_id, event_type, user_id or session_id, item_id and timestamp (docs/event.schema.json has all
+    fields); items need item_id; users need user_id, every other column becomes part of the profile. Rows that
+    break the contract are kept in `bronze.rejected_events` with a reason that names row and field; the good rows
+    of the same file get in. Importing a file twice changes nothing.
+
+    Example: `headrace import --events sales.csv --items products.parquet --map customer=user_id --map sku=item_id`
+    """
+    if not (events or items or users):
+        raise BadInputError("nothing to import", "Name files with --events, --items or --users")
+    for pair in names:
+        theirs, _, ours = pair.partition("=")
+        if not (theirs and ours):
+            raise BadInputError(f"--map {pair}: expected THEIRS=OURS", "For example --map customer=user_id")
+    given = [*_repeated("--events", events), *_repeated("--items", items), *_repeated("--users", users)]
+    when = f"{day or _today():%Y-%m-%d}"
+    _run("jobs.batch", "ingest,clean", *given, *_repeated("--map", names), "--day", when)
+
+
+@app.command()
+def run(
+    dag: Annotated[str, typer.Argument(metavar="DAG", help="daily or ingest.")],
+    day: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day in UTC to compute; yesterday if not given.")
+    ] = None,
+) -> None:
+    """Run a DAG through Airflow, here, for one day.
+
+    `daily` goes from features over training and evaluation to a release in the registry and rows in the online
+    store; `ingest` takes in what arrived. Any day can be run again and gives the same tables.
+
+    Example: `headrace run daily --day 2026-11-22`
+    """
+    _run("infra.local.airflow", "run", dag, "--day", f"{day or _yesterday():%Y-%m-%d}")
+
+
+@app.command()
+def stream() -> None:
+    """Run the streaming job in the foreground: events to user vectors in the online store.
+
+    Starts from its last checkpoint. Needs `headrace up` and a release. Ctrl-C ends it.
+
+    Example: `headrace stream` (in the background: `headrace up stream`)
+    """
+    _run("jobs.streaming")
+
+
+@app.command()
+def serve() -> None:
+    """Run the HTTP service in the foreground.
+
+    Answers `GET /recommendations` and takes `POST /events`; `/docs` describes both. Ctrl-C ends it.
+
+    Example: `headrace serve` (in the background: `headrace up serving`)
+    """
+    _run("serving")
+
+
+@app.command()
+def recommend(
+    user: Annotated[str, typer.Argument(metavar="USER", help="User id.")],
+    context: Annotated[str, typer.Option(help="homepage or related.")] = "homepage",
+    item: Annotated[str | None, typer.Option(help="Item that a `related` list is about.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Length of the list.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the service's answer as it is.")] = False,
+) -> None:
+    """Ask the running service for one user's recommendations, with reasons.
+
+    Example: `headrace recommend 123 --limit 10`, or `headrace recommend 123 --context related --item 42 --json`
+    """
+    from headrace import service_client
+
+    query = {"user_id": user, "context": context, "limit": str(limit), **({"item_id": item} if item else {})}
+    body = service_client.recommendations(load_settings(), query)
+    if as_json:
+        typer.echo(body)
+    else:
+        service_client.show(body, Console())
+
+
+@app.command()
+def evaluate(
+    test: Annotated[Path, typer.Option(exists=True, help="Later events that the lists are judged by.")],
+    train: Files = [],  # noqa: B006
+    output: Annotated[Path | None, typer.Option(help="With --train: Parquet file for the lists.")] = None,
+    items: Files = [],  # noqa: B006
+    users: Files = [],  # noqa: B006
+    names: Mapping = [],  # noqa: B006
+    k: Annotated[int, typer.Option(min=1, help="With --train: length of each list.")] = 500,
+    exclude_own: Annotated[
+        bool, typer.Option("--exclude-own", help="With --train: leave out what a user took before.")
+    ] = False,
+    day: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Without --train: day of the release; yesterday.")
+    ] = None,
+    require_floors: Annotated[
+        bool, typer.Option("--require-floors", help="Without --train: exit code 1 if a baseline is better.")
+    ] = False,
+) -> None:
+    """Measure quality on later events, over the whole catalogue.
+
+    Without --train the release of a day is judged beside the baselines (nDCG@20 and Recall@20). With --train the
+    whole platform is fitted on those files alone, in a folder of its own, and the list of every user of the test
+    file is written as Parquet (user_id, rank, item_id, score), so that any outside metric can judge it.
+
+    Example: `headrace evaluate --day 2026-10-18 --test later.parquet`
+
+    Example: `headrace evaluate --train before.csv --test after.csv --output lists.parquet --map customer=user_id`
+    """
+    if not train:
+        if output or items or users or names or exclude_own:
+            raise BadInputError("--output, --items, --users, --map and --exclude-own need --train", "Add --train FILE")
+        floors = ["--require-floors"] if require_floors else []
+        _run("models.evaluation", "--day", f"{day or _yesterday():%Y-%m-%d}", "--test", str(test), *floors)
+    if output is None or day or require_floors:
+        raise BadInputError("--train needs --output, and takes neither --day nor --require-floors", "See --help")
+    given = [*_repeated("--train", train), "--test", str(test), "--output", str(output)]
+    given += [*_repeated("--items", items), *_repeated("--users", users), *_repeated("--map", names), "--k", str(k)]
+    _run("infra.evaluate_files", *given, *(["--exclude-own"] if exclude_own else []))
+
+
+@app.command("settings")
+def show_settings() -> None:
+    """Print the settings in force, as TOML: defaults, profile, headrace.toml and environment together.
+
+    Example: `HEADRACE_PROFILE=cluster headrace settings`
+    """
+    from headrace.settings_reference import effective_text
+
+    typer.echo(effective_text(load_settings()), nl=False)
+
+
+@releases.command("list")
+def list_releases() -> None:
+    """List the releases kept here, newest first, with their aliases in the registry.
+
+    Example: `headrace release list`
+    """
+    from headrace import release_listing
+
+    release_listing.show_all(load_settings(), Console())
+
+
+@releases.command("show")
+def show_release(
+    release_id: Annotated[
+        str | None, typer.Argument(metavar="ID", help="Release id; the newest if not given.")
+    ] = None,
+) -> None:
+    """Show what one release was made of, how good it is, and whether all its files are complete and unchanged.
+
+    Example: `headrace release show 20261122-0123456789ab`
+    """
+    from headrace import release_listing
+
+    release_listing.show_one(load_settings(), release_id, Console())

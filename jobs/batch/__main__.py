@@ -1,0 +1,128 @@
+"""The batch jobs' command line: `python -m jobs.batch JOB[,JOB…] --day YYYY-MM-DD`, or the file given to spark-submit."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from headrace.errors import BadInputError, HeadraceError
+from headrace.settings import Settings, load_settings
+from headrace.tables import end_of
+
+JOBS = ("ingest", "clean", "features", "training_sets", "materialise")
+EXAMPLE = "example: python -m jobs.batch ingest,clean,features --day 2026-10-19 --events var/import/events.parquet"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the named jobs in one Spark application; 0, or 1 with one line on stderr."""
+    given = _parser().parse_args(arguments)
+    try:
+        names = _job_names(given.jobs)
+        _run(names, given, load_settings())
+    except HeadraceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(names: list[str], given: argparse.Namespace, settings: Settings) -> None:
+    from jobs.batch.lake import Lake
+    from jobs.batch.spark import spark_session
+
+    with spark_session("+".join(names), settings) as spark:
+        lake = Lake(spark, settings.lake_root)
+        for name in names:
+            started = time.perf_counter()
+            result = _job(name)(lake, settings, given)
+            print(f"{name} {given.day}: {result} in {time.perf_counter() - started:.1f} s", flush=True)
+
+
+def _job(name: str) -> Callable[..., str]:
+    return {
+        "ingest": _ingest,
+        "clean": _clean,
+        "features": _features,
+        "training_sets": _training_sets,
+        "materialise": _materialise,
+    }[name]
+
+
+def _ingest(lake: object, settings: Settings, given: argparse.Namespace) -> str:
+    from jobs.batch.ingest import Inputs, ingest_files, ingest_kafka
+
+    received_at = given.received_at or end_of(given.day)
+    inputs = Inputs(given.events, given.items, given.users, dict(given.map))
+    rows = ingest_files(lake, inputs, received_at)
+    if given.kafka:
+        rows += ingest_kafka(lake, settings)
+    return f"{rows:,} rows new in bronze"
+
+
+def _clean(lake: object, settings: Settings, given: argparse.Namespace) -> str:
+    from jobs.batch.clean import clean
+
+    done = clean(lake)
+    return f"{done.events:,} events, {done.items:,} items, {done.users:,} users, {done.rejected:,} rows refused"
+
+
+def _features(lake: object, settings: Settings, given: argparse.Namespace) -> str:
+    from jobs.batch.features_job import compute_features, feature_days
+
+    counts = [compute_features(lake, settings, day, given.created) for day in feature_days(given.day, settings, given.holdout)]
+    return f"{sum(counts):,} rows"
+
+
+def _training_sets(lake: object, settings: Settings, given: argparse.Namespace) -> str:
+    from jobs.batch.training_sets import write_training_sets
+
+    return f"{write_training_sets(lake, settings, given.day):,} rows"
+
+
+def _materialise(lake: object, settings: Settings, given: argparse.Namespace) -> str:
+    from jobs.batch.materialise import materialise
+
+    return f"{materialise(lake, settings, given.day):,} rows"
+
+
+def _job_names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in JOBS]
+    if unknown or not names:
+        raise BadInputError(f"there is no job {', '.join(unknown) or text!r}", f"Jobs: {', '.join(JOBS)}")
+    return names
+
+
+def _pair(text: str) -> tuple[str, str]:
+    theirs, equals, ours = text.partition("=")
+    if not (theirs and equals and ours):
+        raise argparse.ArgumentTypeError(f"{text!r} is not THEIRS=OURS")
+    return theirs, ours
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m jobs.batch", description=__doc__, epilog=EXAMPLE)
+    parser.add_argument("jobs", metavar="JOB[,JOB…]", help=", ".join(JOBS))
+    parser.add_argument("--day", type=date.fromisoformat, required=True, help="last day that counts (UTC)")
+    files = parser.add_argument_group("ingest")
+    for name in ("events", "items", "users"):
+        files.add_argument(f"--{name}", type=Path, nargs="+", default=[], metavar="FILE", help=f"files or folders of {name}")
+    files.add_argument("--map", type=_pair, action="append", default=[], metavar="THEIRS=OURS", help="another name of a column")
+    files.add_argument("--received-at", type=_moment, help="receiver's clock for files (default: the end of --day)")
+    files.add_argument("--kafka", action="store_true", help="also take what is new on the events topic")
+    features = parser.add_argument_group("features")
+    features.add_argument("--holdout", action="store_true", help="also compute the day that the training holdout starts after")
+    features.add_argument("--created", type=_moment, help="created_timestamp of the rows (default: the end of the day)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

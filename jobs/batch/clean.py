@@ -1,0 +1,79 @@
+"""Job `clean`: bronze → silver, one typed row per `event_id`; what breaks the contract → `bronze.rejected_events`.
+
+Only rows that arrived in bronze since the last run are read; how far the last run came is noted in the silver table's own
+commits. Of several rows with one `event_id` the first to arrive stays, so that running late, often or twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from headrace.tables import BRONZE_EVENTS, BRONZE_ITEMS, BRONZE_USERS, REJECTED_EVENTS, SILVER_EVENTS, SILVER_ITEMS, SILVER_USERS, Table
+from jobs.batch.event_rules import checked
+from jobs.batch.lake import Lake
+from jobs.batch.profiles import checked_items, checked_users, next_versions
+
+ARRIVAL_ORDER = ("arrival", "received_at", "source", "source_partition", "source_offset")
+_CLEANED = "cleaned_until"
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """Rows that one run added."""
+
+    events: int
+    rejected: int
+    items: int
+    users: int
+
+
+def clean(lake: Lake) -> Cleaned:
+    """Bring silver up to date with everything in bronze."""
+    rejected_items, items = _clean_versions(lake, BRONZE_ITEMS, SILVER_ITEMS)
+    rejected_users, users = _clean_versions(lake, BRONZE_USERS, SILVER_USERS)
+    rejected_events, events = _clean_events(lake)
+    return Cleaned(events, rejected_events + rejected_items + rejected_users, items, users)
+
+
+def typed_events(judged: DataFrame) -> DataFrame:
+    """The good rows of `event_rules.checked`, the first to arrive per `event_id`, as `silver.events`."""
+    good = judged.where(F.col("refused").isNull()).withColumn("day", F.to_date("timestamp"))
+    order = Window.partitionBy("event_id").orderBy(*ARRIVAL_ORDER)
+    return good.withColumn("_arrived", F.row_number().over(order)).where("_arrived = 1")
+
+
+def rejected_rows(judged: DataFrame) -> DataFrame:
+    """The refused rows with reason and field, and a message that names the row."""
+    name = F.regexp_replace("source", "^file:(.*)#[0-9a-f]{16}$", "$1")
+    field = F.when(F.col("refused.field") != "", F.concat(F.lit(": '"), F.col("refused.field"), F.lit("': "))).otherwise(F.lit(": "))
+    message = F.concat(name, F.lit(", row "), F.col("source_offset"), field, F.col("refused.message"))
+    return judged.where(F.col("refused").isNotNull()).select(
+        "*", F.col("refused.reason").alias("reason"), F.col("refused.field").alias("field"), message.alias("message")
+    )
+
+
+def _clean_events(lake: Lake) -> tuple[int, int]:
+    done, until = lake.note(SILVER_EVENTS, _CLEANED, -1), lake.version(BRONZE_EVENTS)
+    if until <= done:
+        return 0, 0
+    judged = checked(lake.appended(BRONZE_EVENTS, done))
+    rejected = lake.append_new(rejected_rows(judged), REJECTED_EVENTS, REJECTED_EVENTS.key)
+    # One task per day: a day then is one file, not one per shuffle partition.
+    events = lake.append_new(typed_events(judged), SILVER_EVENTS, SILVER_EVENTS.key, {_CLEANED: until})
+    return rejected, events
+
+
+def _clean_versions(lake: Lake, source: Table, table: Table) -> tuple[int, int]:
+    """Take new rows of a users or items file into the versions that silver keeps."""
+    done, until = lake.note(table, _CLEANED, -1), lake.version(source)
+    if until <= done:
+        return 0, 0
+    judge = checked_items if table is SILVER_ITEMS else checked_users
+    judged = judge(lake.appended(source, done))
+    rejected = lake.append_new(rejected_rows(judged), REJECTED_EVENTS, REJECTED_EVENTS.key)
+    good = judged.where(F.col("refused").isNull())
+    lake.overwrite(next_versions(lake.read(table), good, table), table, {_CLEANED: until})
+    return rejected, good.count()

@@ -1,0 +1,142 @@
+"""Reading and writing the lake's Delta tables: a job replaces the partitions it owns, or appends what is not there yet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import Any
+
+import pyarrow as pa
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.types import StructType
+
+from headrace.errors import HeadraceError
+from headrace.tables import Table
+
+_USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+
+
+class Lake:
+    """The tables below one root folder or bucket."""
+
+    def __init__(self, spark: SparkSession, root: str) -> None:
+        self.spark = spark
+        self.root = root
+
+    def path(self, table: Table) -> str:
+        """Where the table is."""
+        return f"{self.root}/{table.path}"
+
+    def exists(self, table: Table) -> bool:
+        """Whether anything was ever written to it."""
+        return bool(DeltaTable.isDeltaTable(self.spark, self.path(table)))
+
+    def read(self, table: Table) -> DataFrame:
+        """The whole table; one that nobody has written yet is empty."""
+        if not self.exists(table):
+            return self.spark.createDataFrame([], spark_schema(table.schema))
+        return self.spark.read.format("delta").load(self.path(table))
+
+    def read_day(self, table: Table, day: date, made_by: str) -> DataFrame:
+        """The partition of one day.
+
+        Raises HeadraceError, naming the job `made_by` to run first, where that day was not computed.
+        """
+        rows = self.read(table).where(F.col("day") == F.lit(day))
+        if rows.isEmpty():
+            raise HeadraceError(
+                f"table {table.layer}.{table.name} has no rows for {day}",
+                f"Run `python -m jobs.batch {made_by} --day {day}` first",
+            )
+        return rows
+
+    def overwrite_day(self, rows: DataFrame, table: Table, day: date) -> int:
+        """Replace the partition of `day` in one commit; returns the number of rows written."""
+        self.ensure(table)
+        writer = fitted(rows.withColumn("day", F.lit(day)), table).write.format("delta").mode("overwrite")
+        writer.option("replaceWhere", f"day = DATE'{day.isoformat()}'").save(self.path(table))
+        return self.rows_written(table)
+
+    def overwrite(self, rows: DataFrame, table: Table, note: dict[str, Any]) -> int:
+        """Replace the whole (small) table in one commit that carries `note`."""
+        writer = fitted(rows, table).write.format("delta").mode("overwrite").option("userMetadata", json.dumps(note))
+        self._partitioned(writer, table).save(self.path(table))
+        return self.rows_written(table)
+
+    def append_new(self, rows: DataFrame, table: Table, key: Iterable[str], note: dict[str, Any] | None = None) -> int:
+        """Append the rows whose `key` the table does not hold yet, in one commit that carries `note`."""
+        new = fitted(rows, table)
+        if self.exists(table):
+            known = self.read(table).select(*key)
+            new = new.join(known, list(key), "left_anti").select(*table.schema.names)
+        self.ensure(table)
+        writer = new.write.format("delta").mode("append").option("userMetadata", json.dumps(note or {}))
+        self._partitioned(writer, table).save(self.path(table))
+        return self.rows_written(table)
+
+    def append(self, rows: DataFrame, table: Table) -> int:
+        """Append all `rows`."""
+        self.ensure(table)
+        self._partitioned(fitted(rows, table).write.format("delta").mode("append"), table).save(self.path(table))
+        return self.rows_written(table)
+
+    def ensure(self, table: Table) -> None:
+        """Make the empty table where there is none."""
+        builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table)).comment(table.meaning)
+        builder = builder.addColumns(spark_schema(table.schema))
+        if table.layer == "bronze":
+            builder = builder.property("delta.enableChangeDataFeed", "true")  # costs nothing on appends
+        if table.partition:
+            builder = builder.partitionedBy(table.partition)
+        builder.execute()
+
+    def version(self, table: Table) -> int:
+        """Number of the last commit; -1 where there is no table."""
+        if not self.exists(table):
+            return -1
+        return int(DeltaTable.forPath(self.spark, self.path(table)).history(1).head()["version"])
+
+    def rows_written(self, table: Table) -> int:
+        """Rows of the last commit."""
+        last = DeltaTable.forPath(self.spark, self.path(table)).history(1).head()
+        return int(last["operationMetrics"].get("numOutputRows", 0))
+
+    def note(self, table: Table, name: str, default: Any) -> Any:
+        """What the newest commit with a note says of `name`."""
+        if not self.exists(table):
+            return default
+        history = DeltaTable.forPath(self.spark, self.path(table)).history()
+        noted = history.where(F.col("userMetadata").contains(f'"{name}"')).orderBy(F.desc("version")).head()
+        return default if noted is None else json.loads(noted["userMetadata"])[name]
+
+    def appended(self, table: Table, after: int) -> DataFrame:
+        """Rows that commits after version `after` appended to a bronze table; `arrival` is the commit's version."""
+        if self.version(table) <= after:
+            return self.read(table).where(F.lit(False)).withColumn("arrival", F.lit(0).cast("long"))
+        changes = self.spark.read.format("delta").option("readChangeFeed", "true")
+        rows = changes.option("startingVersion", after + 1).load(self.path(table))
+        return rows.select(*table.schema.names, F.col("_commit_version").alias("arrival"))
+
+    @staticmethod
+    def _partitioned(writer: Any, table: Table) -> Any:
+        return writer.partitionBy(table.partition) if table.partition else writer
+
+
+def spark_schema(schema: pa.Schema) -> StructType:
+    """The same columns as Spark types."""
+    return from_arrow_schema(schema)
+
+
+def fitted(rows: DataFrame, table: Table) -> DataFrame:
+    """Exactly the table's columns, in its order and types."""
+    types = {field.name: field.dataType for field in spark_schema(table.schema)}
+    return rows.select(*(F.col(name).cast(types[name]).alias(name) for name in table.schema.names))
+
+
+def microseconds(moment: datetime) -> int:
+    """Microseconds since 1970."""
+    return int(moment.timestamp() * 1_000_000)

@@ -1,0 +1,76 @@
+"""The Spark session of every batch job, made from the settings: the same under `python -m` and under spark-submit."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyspark
+from pyspark.sql import SparkSession
+
+from headrace.errors import HeadraceError
+from headrace.settings import Settings
+
+_VERSION = re.compile(r"-\d[\w.]*\.jar$")
+
+
+def extra_jars(settings: Settings) -> list[Path]:
+    """Jars that Spark needs beside its own: Delta and the Kafka source.
+
+    An artifact that Spark brings itself is left out, so that there are never two versions of one.
+
+    Raises HeadraceError where they were not fetched yet.
+    """
+    folder = settings.jars / "spark"
+    own = {_VERSION.sub("", jar.name) for jar in (Path(pyspark.__file__).parent / "jars").glob("*.jar")}
+    jars = [jar.resolve() for jar in sorted(folder.glob("*.jar")) if _VERSION.sub("", jar.name) not in own]
+    if not any(jar.name.startswith("delta-spark") for jar in jars):
+        raise HeadraceError(f"{folder} holds no Delta jars for Spark", "Run `headrace up` once: it fetches them")
+    return jars
+
+
+def configuration(settings: Settings) -> dict[str, str]:
+    """Spark's settings: Delta, UTC, loopback, no web page.
+
+    Local mode compresses nothing twice and starts no more than it needs; a cluster keeps its own network settings.
+    """
+    conf = {
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": str(settings.spark.shuffle_partitions),
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.sql.variant.allowDuplicateJsonKeys": "true",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.log.level": "ERROR",
+        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    }
+    if settings.spark.master.startswith("local"):
+        conf |= {
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.driver.memory": settings.spark.driver_memory,
+            "spark.sql.warehouse.dir": str(settings.home_folder / "spark-warehouse"),
+        }
+    return conf
+
+
+@contextmanager
+def spark_session(name: str, settings: Settings) -> Iterator[SparkSession]:
+    """A session named `headrace <name>`, ended with the block."""
+    builder = SparkSession.builder.appName(f"headrace {name}").master(settings.spark.master)
+    for key, value in configuration(settings).items():
+        builder = builder.config(key, value)
+    builder = builder.config("spark.jars", ",".join(str(jar) for jar in extra_jars(settings)))
+    # Workers of the job run this interpreter, not whatever `python3` is first in the path.
+    builder = builder.config("spark.pyspark.python", sys.executable)
+    session = builder.getOrCreate()
+    try:
+        yield session
+    finally:
+        session.stop()

@@ -1,0 +1,98 @@
+"""Flink's settings for this job, and the environment of the Java that runs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from headrace.jars import engine_jars
+from headrace.java import java_home
+from headrace.ports import LOOPBACK
+from headrace.settings import Settings
+from jobs.streaming.checkpoints import checkpoint_folder
+
+HEAP = "-Xmx1g"
+"""Heap of the local engine: enough for some million remembered event ids."""
+LOG_NAME = "stream"
+
+_LOG4J = """\
+rootLogger.level = WARN
+rootLogger.appenderRef.file.ref = File
+logger.job.name = org.apache.flink.runtime.executiongraph.ExecutionGraph
+logger.job.level = INFO
+logger.python.name = PythonWorker
+logger.python.level = INFO
+appender.file.name = File
+appender.file.type = RollingFile
+appender.file.fileName = {log}
+appender.file.filePattern = {log}.%i
+appender.file.layout.type = PatternLayout
+appender.file.layout.pattern = %d{{yyyy-MM-dd HH:mm:ss,SSS}} %-5p %c{{1}} - %m%n
+appender.file.policies.type = Policies
+appender.file.policies.size.type = SizeBasedTriggeringPolicy
+appender.file.policies.size.size = 20MB
+appender.file.strategy.type = DefaultRolloverStrategy
+appender.file.strategy.max = 3
+"""
+
+
+def flink_options(settings: Settings, checkpoint: Path | None) -> dict[str, str]:
+    """Configuration of the job; it goes on from `checkpoint` if one is given."""
+    flink = settings.flink
+    options = {
+        "pipeline.name": "headrace-stream",
+        "pipeline.jars": ";".join(path.as_uri() for path in engine_jars(settings.jars, "flink")),
+        "pipeline.object-reuse": "true",
+        "parallelism.default": str(flink.parallelism),
+        "table.local-time-zone": "UTC",
+        "table.exec.state.ttl": f"{flink.deduplication_hours} h",
+        "python.executable": sys.executable,
+        "python.client.executable": sys.executable,
+        "python.execution-mode": "process",
+        "python.fn-execution.bundle.time": str(flink.bundle_time_ms),
+        "python.fn-execution.bundle.size": str(flink.bundle_size),
+        "python.fn-execution.arrow.batch.size": str(flink.bundle_size),
+        "execution.buffer-timeout.interval": f"{flink.buffer_timeout_ms} ms",
+        "execution.checkpointing.interval": f"{flink.checkpoint_interval_ms} ms",
+        "execution.checkpointing.dir": checkpoint_folder(settings).as_uri(),
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        "execution.checkpointing.num-retained": "2",
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.initial-backoff": "1 s",
+        "restart-strategy.exponential-delay.max-backoff": "30 s",
+    }
+    if settings.profile == "local":
+        options |= {
+            "rest.address": LOOPBACK,
+            "rest.bind-address": LOOPBACK,
+            "rest.bind-port": "0",
+            "jobmanager.rpc.address": LOOPBACK,
+            "jobmanager.bind-host": LOOPBACK,
+            "taskmanager.host": LOOPBACK,
+            "taskmanager.bind-host": LOOPBACK,
+        }
+    if checkpoint is not None:
+        options |= {"execution.state-recovery.path": checkpoint.as_uri(), "execution.state-recovery.claim-mode": "CLAIM"}
+    return options
+
+
+def prepare_java(settings: Settings) -> Path:
+    """Choose Java, its heap and its log for the engine that PyFlink starts in this process; the log's path.
+
+    Raises HeadraceError if there is no fitting Java.
+    """
+    logs = settings.home_folder / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    log = logs / f"{LOG_NAME}.flink.log"
+    properties = settings.home_folder / "flink" / "log4j.properties"
+    properties.parent.mkdir(parents=True, exist_ok=True)
+    properties.write_text(_LOG4J.format(log=log), encoding="utf-8")
+    os.environ |= {
+        "JAVA_HOME": str(java_home()),
+        "JVM_ARGS": f"{HEAP} {os.environ.get('JVM_ARGS', '')}".strip(),
+        "FLINK_LOG_DIR": str(logs),
+        "LOG4J_PROPERTIES": str(properties),
+        "_python_worker_execution_mode": "process",  # the other mode opens a port on every network of the machine
+    }
+    return log

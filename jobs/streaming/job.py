@@ -1,0 +1,149 @@
+"""One run of the job: submitted, watched until it ends, stopped by Ctrl-C or SIGTERM with its last checkpoint kept."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import redis
+
+from headrace.errors import HeadraceError
+from headrace.settings import Settings
+from jobs.streaming import checkpoints, query
+from jobs.streaming.configuration import flink_options, prepare_java
+from jobs.streaming.user_store import READY_KEY
+
+POLL_S = 0.25
+END_WAIT_S = 10.0
+READY_FILE = "stream.ready"
+"""Below `<home>/run`: there for as long as the job runs and its function is warm."""
+Say = Callable[[str], None]
+
+
+def run_job(settings: Settings, start: str, say: Say) -> None:
+    """Run the stream until it is told to stop.
+
+    `start` is `committed` (the newest checkpoint; without one what the consumer group committed; else the beginning),
+    `earliest` or `latest` (both without earlier state). Raises HeadraceError if the job ends by itself.
+    """
+    log = prepare_java(settings)
+    checkpoint = checkpoints.newest_checkpoint(checkpoints.checkpoint_folder(settings)) if start == "committed" else None
+    checkpoints.drop_older_jobs(checkpoints.checkpoint_folder(settings), checkpoint)
+    say(f"starting, from {_place(checkpoint) if checkpoint else f'the {start} offsets'}; log: {log}")
+    run = uuid.uuid4().hex
+    ready_file = settings.home_folder / "run" / READY_FILE
+    ready_file.unlink(missing_ok=True)
+    with _told_to_stop() as is_told_to_stop, _own_processes():
+        job = _submit(settings, start, checkpoint, run)
+        try:
+            _watch(job, settings, run, ready_file, say, is_told_to_stop, log)
+        finally:
+            ready_file.unlink(missing_ok=True)
+            _cancel(job)
+    say("stopped; the next start goes on from here")
+
+
+def _submit(settings: Settings, start: str, checkpoint: Path | None, run: str) -> Any:
+    from pyflink.common import Configuration  # starts Java: only after its environment is prepared
+    from pyflink.table import EnvironmentSettings, TableEnvironment
+
+    from jobs.streaming.write_users import write_users_function
+
+    options = Configuration()
+    for name, value in flink_options(settings, checkpoint).items():
+        options.set_string(name, value)
+    environment = TableEnvironment.create(
+        EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(options).build()
+    )
+    environment.create_temporary_function("write_users", write_users_function(settings, run))
+    for statement in query.statements(settings, start):
+        environment.execute_sql(statement)
+    return environment.execute_sql(query.insertion()).get_job_client()
+
+
+def _watch(
+    job: Any,
+    settings: Settings,
+    run: str,
+    ready_file: Path,
+    say: Say,
+    is_told_to_stop: Callable[[], bool],
+    log: Path,
+) -> None:
+    state = ""
+    with redis.Redis.from_url(settings.store.url) as store:
+        while not is_told_to_stop():
+            new = _state(job)
+            if new == "running" and (state != "ready" or not _signs_of_life(store, run)):
+                release = _signs_of_life(store, run)
+                new = "ready" if release else new
+                if release:
+                    ready_file.parent.mkdir(parents=True, exist_ok=True)
+                    ready_file.write_text(json.dumps({"run": run, "release": release}), encoding="utf-8")
+            elif new == "running":
+                new = state
+            if new != state:
+                say(new)
+                state = new
+            if new in ("failed", "finished", "canceled"):
+                raise HeadraceError(f"The stream ended by itself ({new})", f"The cause is in {log}")
+            time.sleep(POLL_S)
+
+
+def _state(job: Any) -> str:
+    return str(job.get_job_status().result().name).lower()
+
+
+def _signs_of_life(store: Any, run: str) -> str:
+    """Release that this run's function works with; empty if it is not warm (or the store is away)."""
+    with suppress(redis.RedisError, ValueError, TypeError):
+        sign = json.loads(store.get(READY_KEY))
+        if sign["run"] == run:
+            return str(sign["release"])
+    return ""
+
+
+def _cancel(job: Any) -> None:
+    with suppress(Exception):  # Java may be gone already; its processes are ended in any case
+        job.cancel().result()
+
+
+@contextmanager
+def _told_to_stop() -> Iterator[Callable[[], bool]]:
+    """A question that turns true with SIGINT or SIGTERM."""
+    told: list[int] = []
+    before = {number: signal.signal(number, lambda n, _: told.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(told)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _own_processes() -> Iterator[None]:
+    """Ends the engine and its Python worker, by process id, when the block ends."""
+    try:
+        yield
+    finally:
+        logging.disable(logging.CRITICAL)  # else every Java object known here complains that Java has ended
+        children = psutil.Process().children(recursive=True)
+        for child in children:
+            with suppress(psutil.Error):
+                child.terminate()
+        _, alive = psutil.wait_procs(children, timeout=END_WAIT_S)
+        for child in alive:
+            with suppress(psutil.Error):
+                child.kill()
+
+
+def _place(checkpoint: Path) -> str:
+    return f"checkpoint {checkpoint.parent.name[:8]}/{checkpoint.name}"

@@ -1,0 +1,129 @@
+"""One batch of live events in, the users' new rows out: read what is known, merge, one tower call, one write."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import NamedTuple, Protocol
+
+from headrace.online_store import LiveRow
+from headrace.user_tower import UserTower
+from jobs.streaming.known_user import KnownUser, after_events, needs_write
+from jobs.streaming.recent_events import EVENT_SEPARATOR, newest_events, unpack_events
+
+REMEMBERED_USERS = 4096
+"""Users kept in memory between batches, about 25 kB each."""
+REMEMBERED_S = 30.0
+"""A user is read from the store again after this time, so that a new batch row counts."""
+
+
+class ReleaseTower(NamedTuple):
+    """A user tower and the release it is of."""
+
+    release_id: str
+    tower: UserTower
+
+
+class Store(Protocol):
+    """The part of `UserStore` that a batch needs."""
+
+    def read(self, users: Sequence[str]) -> list[KnownUser]: ...  # noqa: D102
+
+    def write(self, rows: Sequence[tuple[str, LiveRow]]) -> None: ...  # noqa: D102
+
+
+class LiveUsers:
+    """Keeps the live rows of the users whose events come through here.
+
+    All events of a user come through one instance (the query is keyed by user), so what was written last is remembered
+    and need not be read again.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        current_tower: Callable[[], ReleaseTower],
+        history_length: int,
+        clock: Callable[[], float] = time.time,
+        remembered_users: int = REMEMBERED_USERS,
+    ) -> None:
+        self._store = store
+        self._current_tower = current_tower
+        self._length = history_length
+        self._clock = clock
+        self._remembered_users = remembered_users
+        self._remembered: OrderedDict[str, tuple[float, KnownUser]] = OrderedDict()
+
+    def take(self, subjects: Sequence[str], recents: Sequence[str]) -> int:
+        """Write the users of a batch: row i says that the last events of `subjects[i]` are now `recents[i]` (packed).
+
+        Only the newest state of each user is computed and written. Returns how many users were written. Raises
+        ServiceError if the store stays away; nothing is remembered then, so that a repetition does the same again.
+        """
+        rows_of: dict[str, list[int]] = defaultdict(list)
+        for row, subject in enumerate(subjects):
+            rows_of[subject].append(row)
+        now = self._clock()
+        before = self._known(list(rows_of), now)
+        release_id, tower = self._current_tower()
+        changed: dict[str, KnownUser] = {}
+        for subject, rows in rows_of.items():
+            user, was_remembered = before[subject]
+            events = unpack_events(_packed_events(rows, recents, self._length, only_new=was_remembered))
+            after = after_events(user, events, self._length)
+            if needs_write(user, after, release_id):
+                changed[subject] = after
+        self._write(changed, release_id, tower)
+        for subject, (user, _) in before.items():
+            self._remember(subject, now, replace(changed[subject], release=release_id) if subject in changed else user)
+        self._forget_oldest()
+        return len(changed)
+
+    def _known(self, subjects: Sequence[str], now: float) -> dict[str, tuple[KnownUser, bool]]:
+        """Each user and whether it was remembered, in which case every earlier event is in it."""
+        known: dict[str, tuple[KnownUser, bool]] = {}
+        unknown = []
+        for subject in subjects:
+            read_at, user = self._remembered.get(subject, (0.0, None))
+            if user is None or now - read_at > REMEMBERED_S:
+                self._remembered.pop(subject, None)
+                unknown.append(subject)
+            else:
+                known[subject] = user, True
+        for subject, user in zip(unknown, self._store.read(unknown), strict=True):
+            known[subject] = user, False
+        return known
+
+    def _write(self, users: dict[str, KnownUser], release_id: str, tower: UserTower) -> None:
+        if not users:
+            return
+        vectors = tower.vectors(
+            [user.history for user in users.values()], [user.profile for user in users.values()]
+        )
+        updated_at = int(self._clock() * 1_000_000)
+        self._store.write(
+            [
+                (subject, LiveRow(release_id, vector, user.history, user.event_timestamp, user.count, updated_at))
+                for (subject, user), vector in zip(users.items(), vectors, strict=True)
+            ]
+        )
+
+    def _remember(self, subject: str, now: float, user: KnownUser) -> None:
+        read_at, _ = self._remembered.pop(subject, (now, None))
+        self._remembered[subject] = read_at, user
+
+    def _forget_oldest(self) -> None:
+        while len(self._remembered) > self._remembered_users:
+            self._remembered.popitem(last=False)
+
+
+def _packed_events(rows: Sequence[int], recents: Sequence[str], length: int, *, only_new: bool) -> Iterable[str]:
+    """The packed events of one user's rows: what arrived with them, or also everything that Flink still knew before.
+
+    One row holds the last `length` events; with more rows than that, every `length`-th is read.
+    """
+    for place in range(len(rows) - 1, -1, -length):
+        recent = recents[rows[place]]
+        yield from newest_events(recent, min(place + 1, length)) if only_new else recent.split(EVENT_SEPARATOR)

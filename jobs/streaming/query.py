@@ -1,0 +1,116 @@
+"""The stream as Flink SQL: Kafka → valid events of interest → each once → the last ones of each user → the store."""
+
+from __future__ import annotations
+
+from headrace.events import INTEREST_TYPES, MAX_ID_LENGTH, MAX_RATING, MAX_VALUE, SESSION_PREFIX
+from headrace.settings import Settings
+from jobs.streaming.recent_events import EVENT_SEPARATOR, FIELD_SEPARATOR, HEARTBEAT
+
+CONSUMER_GROUP = "headrace-stream"
+STARTS = {"earliest": "earliest-offset", "committed": "group-offsets", "latest": "latest-offset"}
+"""Kafka's start modes by what the command line calls them."""
+
+_FIELD = f"U&'\\{ord(FIELD_SEPARATOR):04X}'"
+_EVENT = f"U&'\\{ord(EVENT_SEPARATOR):04X}'"
+
+
+def statements(settings: Settings, start: str) -> list[str]:
+    """The tables and views, in order; then `insertion()` can be run."""
+    return [_events(settings, start), _HEARTBEAT, _DONE, _valid_events(), _UNIQUE_EVENTS, _recent(settings)]
+
+
+def insertion() -> str:
+    """The statement that is the job."""
+    return "INSERT INTO done SELECT write_users(subject, recent) FROM recent_events"
+
+
+def _events(settings: Settings, start: str) -> str:
+    # Every field is text: a value of another type must not make its neighbours unreadable, and is judged below.
+    return f"""
+CREATE TEMPORARY TABLE events (
+  event_id STRING, event_type STRING, user_id STRING, session_id STRING, item_id STRING,
+  `timestamp` STRING, `value` STRING, price STRING,
+  received_at TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL
+) WITH (
+  'connector' = 'kafka',
+  'topic' = '{settings.kafka.events_topic}',
+  'properties.bootstrap.servers' = '{settings.kafka.bootstrap_servers}',
+  'properties.group.id' = '{CONSUMER_GROUP}',
+  'properties.auto.offset.reset' = 'earliest',
+  'scan.startup.mode' = '{STARTS[start]}',
+  'format' = 'json',
+  'json.ignore-parse-errors' = 'true'
+)"""
+
+
+_HEARTBEAT = """
+CREATE TEMPORARY TABLE heartbeat (beat BIGINT) WITH (
+  'connector' = 'datagen', 'rows-per-second' = '1', 'fields.beat.kind' = 'random'
+)"""
+
+_DONE = "CREATE TEMPORARY TABLE done (written INT) WITH ('connector' = 'blackhole')"
+
+
+def _valid_events() -> str:
+    """The rules of `headrace.events` that need no clock; times are judged where they are parsed."""
+    types = ", ".join(f"'{name}'" for name in sorted(INTEREST_TYPES))
+    ids = ("event_id", "user_id", "session_id", "item_id")
+    lengths = " AND ".join(f"(CHAR_LENGTH({name}) <= {MAX_ID_LENGTH} OR {name} IS NULL)" for name in ids)
+    return rf"""
+CREATE TEMPORARY VIEW valid_events AS
+SELECT
+  event_id, subject,
+  CONCAT_WS({_FIELD}, `timestamp`, received_at, event_type, item_id, event_id) AS packed
+FROM (
+  SELECT
+    NULLIF(TRIM(event_id), '') AS event_id,
+    event_type,
+    COALESCE(NULLIF(TRIM(user_id), ''), '{SESSION_PREFIX}' || NULLIF(TRIM(session_id), '')) AS subject,
+    NULLIF(TRIM(item_id), '') AS item_id,
+    NULLIF(TRIM(`timestamp`), '') AS `timestamp`,
+    CAST(received_at AS STRING) AS received_at
+  FROM events
+  WHERE event_type IN ({types})
+    AND {lengths}
+    AND ({_number_rule()})
+    AND (price IS NULL OR price = '' OR TRY_CAST(price AS DOUBLE) BETWEEN 0 AND {MAX_VALUE})
+)
+WHERE event_id IS NOT NULL AND subject IS NOT NULL AND item_id IS NOT NULL AND `timestamp` IS NOT NULL
+  AND POSITION({_FIELD} IN event_id || item_id) = 0 AND POSITION({_EVENT} IN event_id || item_id) = 0
+"""
+
+
+def _number_rule() -> str:
+    number = "TRY_CAST(`value` AS DOUBLE)"
+    return f"""CASE
+      WHEN `value` IS NULL OR `value` = '' THEN event_type <> 'rating'
+      WHEN event_type IN ('purchase', 'add_to_cart') THEN {number} > 0 AND {number} <= {MAX_VALUE}
+      WHEN event_type = 'rating' THEN {number} BETWEEN 0 AND {MAX_RATING}
+      ELSE {number} BETWEEN 0 AND {MAX_VALUE}
+    END"""
+
+
+_UNIQUE_EVENTS = """
+CREATE TEMPORARY VIEW unique_events AS
+SELECT subject, packed
+FROM (
+  SELECT subject, packed, ROW_NUMBER() OVER (PARTITION BY event_id ORDER BY arrival) AS occurrence
+  FROM (SELECT *, PROCTIME() AS arrival FROM valid_events)
+)
+WHERE occurrence = 1
+"""
+
+
+def _recent(settings: Settings) -> str:
+    # Heartbeats join before the window: the planner moves the function below a union that comes later, once a branch.
+    before = settings.features.history_length - 1
+    return f"""
+CREATE TEMPORARY VIEW recent_events AS
+SELECT subject, LISTAGG(packed, {_EVENT}) OVER (
+  PARTITION BY subject ORDER BY arrival ROWS BETWEEN {before} PRECEDING AND CURRENT ROW
+) AS recent
+FROM (
+  SELECT subject, packed, PROCTIME() AS arrival
+  FROM (SELECT subject, packed FROM unique_events UNION ALL SELECT '{HEARTBEAT}', CAST(beat AS STRING) FROM heartbeat)
+)
+"""

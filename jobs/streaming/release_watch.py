@@ -1,0 +1,69 @@
+"""The tower of the live release, changed while the job runs when another release becomes champion."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from headrace.catalogue import read_arrow
+from headrace.errors import HeadraceError
+from headrace.release import ITEMS, open_release
+from headrace.user_tower import load_user_tower
+from jobs.streaming.live_users import ReleaseTower
+
+CHECK_S = 5.0
+"""Time between two looks at which release is live."""
+_LOG = logging.getLogger(__name__)
+
+
+def load_tower(folder: Path) -> ReleaseTower:
+    """The verified release's tower, warmed by one call. Raises ReleaseError if the bundle is broken."""
+    release = open_release(folder)
+    item_ids = read_arrow(release, ITEMS).column("item_id").to_pylist()
+    tower = load_user_tower(release, {item: row for row, item in enumerate(item_ids)})
+    tower.vectors([[]], [{}])
+    return ReleaseTower(release.release_id, tower)
+
+
+class ReleaseWatch:
+    """Holds the current tower; `start` looks for another release from time to time without stopping the stream."""
+
+    def __init__(self, resolve: Callable[[], Path], load: Callable[[Path], ReleaseTower] = load_tower) -> None:
+        """Raises HeadraceError if there is no release yet or the first one is broken."""
+        self._resolve = resolve
+        self._load = load
+        self._folder = resolve()
+        self._current = load(self._folder)
+        self._complaint = ""
+        self._ended = threading.Event()
+
+    def current(self) -> ReleaseTower:
+        """The tower to use now."""
+        return self._current
+
+    def look(self) -> None:
+        """Take another release if one is live and whole; keep the old one, and say so once, if it is refused."""
+        try:
+            folder = self._resolve()
+            if folder != self._folder:
+                self._current, self._folder = self._load(folder), folder
+                _LOG.info("release %s is live now", self._current.release_id)
+            self._complaint = ""
+        except (HeadraceError, OSError) as error:
+            if str(error) != self._complaint:
+                self._complaint = str(error)
+                _LOG.warning("release %s stays: %s", self._current.release_id, error)
+
+    def start(self) -> None:
+        """Look every `CHECK_S` seconds, in a thread of its own, until `close`."""
+        threading.Thread(target=self._look_until_closed, name="release-watch", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop looking."""
+        self._ended.set()
+
+    def _look_until_closed(self) -> None:
+        while not self._ended.wait(CHECK_S):
+            self.look()

@@ -1,0 +1,110 @@
+"""Reads and writes of many users at once: one round trip each, tried again while the store is away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import redis
+
+from headrace import feature_rows
+from headrace.errors import ServiceError
+from headrace.online_store import (
+    LIVE_FIELDS,
+    WRITE_IF_NEWER,
+    LiveRow,
+    decode_live_row,
+    live_key,
+    live_row_arguments,
+)
+from headrace.settings import StoreSettings
+from headrace.user_row import user_row
+from jobs.streaming.known_user import KnownUser, known_user
+
+BATCH_COLUMNS = (
+    "history_event_ids",
+    "history_items",
+    "history_types",
+    "history_timestamps",
+    "profile_keys",
+    "profile_values",
+)
+"""What the tower needs of the batch row; a user's own items, a hundred times longer, stay in the store."""
+READY_KEY = "headrace:stream:ready"
+"""Says which run of the job is alive and with which release; kept fresh by the job's heartbeat."""
+WAITS_S = (0.1, 0.3, 1.0, 3.0)
+"""Pauses before the tries after the first; after the last one the task fails and Flink restarts it."""
+_SECONDS_PER_DAY = 86_400
+_SOCKET_TIMEOUT_S = 5.0
+
+Answer = TypeVar("Answer")
+
+
+class UserStore:
+    """The online store as the stream uses it. One connection, one thread."""
+
+    def __init__(self, settings: StoreSettings, history_length: int, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._client = redis.Redis.from_url(
+            settings.url, socket_timeout=_SOCKET_TIMEOUT_S, socket_connect_timeout=_SOCKET_TIMEOUT_S
+        )
+        self._url = settings.url
+        self._ttl_s = settings.live_row_ttl_days * _SECONDS_PER_DAY
+        self._history_length = history_length
+        self._sleep = sleep
+        self._fields = feature_rows.row_fields(feature_rows.USER_VIEW, BATCH_COLUMNS)
+        self._script = ""
+
+    def read(self, users: Sequence[str]) -> list[KnownUser]:
+        """Each user as batch and stream left it; unknown ones are empty. Raises ServiceError after the last try."""
+        return self._patiently(lambda: self._read(users)) if users else []
+
+    def write(self, rows: Sequence[tuple[str, LiveRow]]) -> None:
+        """Write (user id, row); a row newer than ours stays. Raises ServiceError after the last try."""
+        if rows:
+            self._patiently(lambda: self._write(rows))
+
+    def tell_ready(self, text: str, seconds: int) -> None:
+        """Leave a sign of life that lapses after `seconds`."""
+        self._patiently(lambda: self._client.set(READY_KEY, text, ex=seconds))
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._client.close()
+
+    def _read(self, users: Sequence[str]) -> list[KnownUser]:
+        pipeline = self._client.pipeline(transaction=False)
+        for user in users:
+            pipeline.hmget(feature_rows.row_key(feature_rows.USER_KEY, user), self._fields)
+            pipeline.hmget(live_key(user), LIVE_FIELDS)
+        answers = pipeline.execute()
+        return [
+            self._decode(user, batch, live) for user, batch, live in zip(users, answers[::2], answers[1::2], strict=True)
+        ]
+
+    def _decode(self, user: str, batch: Sequence[bytes | None], live: Sequence[bytes | None]) -> KnownUser:
+        row = user_row(feature_rows.decode_row(BATCH_COLUMNS, batch), user, feature_rows.decode_time(batch[-1]) or 0)
+        return known_user(row, decode_live_row(live), self._history_length)
+
+    def _write(self, rows: Sequence[tuple[str, LiveRow]]) -> None:
+        if not self._script:
+            self._script = str(self._client.script_load(WRITE_IF_NEWER))
+        pipeline = self._client.pipeline(transaction=False)
+        for user, row in rows:
+            pipeline.evalsha(self._script, 1, live_key(user), *live_row_arguments(row, self._ttl_s))
+        pipeline.execute()
+
+    def _patiently(self, call: Callable[[], Answer]) -> Answer:
+        for wait in WAITS_S:
+            try:
+                return call()
+            except redis.RedisError:
+                self._script = ""  # a store that was restarted has forgotten it
+                self._sleep(wait)
+        try:
+            return call()
+        except redis.RedisError as error:
+            raise ServiceError(
+                f"the online store at {self._url} failed {len(WAITS_S) + 1} times: {error}",
+                "The job goes on from its last checkpoint when it is back",
+            ) from error

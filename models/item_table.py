@@ -1,0 +1,91 @@
+"""The items of a bundle: table, vocabularies and popular lists."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.catalogue import CODE_COLUMNS, NUMBER_COLUMNS
+from headrace.errors import BadInputError
+from headrace.tables import GOLD_ITEM_FEATURES, SILVER_ITEMS
+from headrace.user_tower import PROFILE_PREFIX
+from models.gold import Lake
+
+POPULAR_LENGTH = 2000
+POPULAR_PER_CATEGORY = 500
+_TEXTS = ("title", *CODE_COLUMNS, "text")
+_MISSING = {"price": float("nan"), "age_days": float("nan")}
+
+
+def item_table(lake: Lake, day: date) -> pa.Table:
+    """The catalogue as of the end of `day`: current `silver.items` with that day's `gold.item_features`, by item id.
+
+    An item that only one of the two knows keeps its row, without text or with zeros. Raises BadInputError if there is
+    none at all.
+    """
+    items = lake.read(SILVER_ITEMS, columns=["item_id", *_TEXTS, "price", "available", "valid_to"])
+    current = items.filter(pc.is_null(items.column("valid_to"))).drop_columns(["valid_to"])
+    current = current.rename_columns([{"price": "list_price"}.get(name, name) for name in current.column_names])
+    features = lake.read(GOLD_ITEM_FEATURES, day, ["item_id", *NUMBER_COLUMNS])
+    joined = current.join(features, keys="item_id", join_type="full outer").sort_by("item_id")
+    if not joined.num_rows:
+        raise BadInputError("the catalogue is empty", "Import items or events with items first")
+    columns = {"item_id": joined.column("item_id")}
+    columns["title"] = pc.coalesce(joined.column("title"), joined.column("item_id"))
+    columns |= {name: joined.column(name) for name in _TEXTS[1:]}
+    columns["available"] = pc.fill_null(joined.column("available"), True)
+    for name in NUMBER_COLUMNS:
+        columns[name] = pc.fill_null(joined.column(name), pa.scalar(_MISSING.get(name, 0.0), pa.float32()))
+    known = pc.is_finite(columns["price"])
+    listed = pc.fill_null(joined.column("list_price").cast(pa.float32()), float("nan"))
+    columns["price"] = pc.if_else(known, columns["price"], listed)
+    return pa.table(columns).combine_chunks()
+
+
+def build_vocabularies(items: pa.Table, examples: pa.Table) -> dict[str, list[str]]:
+    """Values by name, most frequent first: item columns, event types and profile keys of the training window."""
+    vocabularies = {name: _by_frequency(items.column(name).to_pylist()) for name in CODE_COLUMNS}
+    vocabularies["event_types"] = _by_frequency(pc.list_flatten(examples.column("types")).to_pylist())
+    keys = pc.list_flatten(examples.column("profile_keys")).to_pylist()
+    values = pc.list_flatten(examples.column("profile_values")).to_pylist()
+    for key in sorted(set(keys)):
+        vocabularies[PROFILE_PREFIX + key] = _by_frequency(
+            value for name, value in zip(keys, values, strict=True) if name == key
+        )
+    return vocabularies
+
+
+def popular_table(items: pa.Table) -> pa.Table:
+    """Available items by distinct buyers of the last weeks: one list of all ("") and one per category_1."""
+    available = items.column("available").to_numpy(zero_copy_only=False).astype(bool)
+    numbers = [items.column(name).to_numpy() for name in ("users_total", "trend_popularity", "popularity")]
+    order = np.lexsort([np.arange(items.num_rows), *(-number for number in numbers)])
+    order = order[available[order]]
+    category = np.asarray([value or "" for value in items.column("category_1").to_pylist()], object)
+    lists = {"": order[:POPULAR_LENGTH]}
+    for name in sorted(set(category) - {""}):
+        lists[str(name)] = order[category[order] == name][:POPULAR_PER_CATEGORY]
+    return pa.table(
+        {
+            "list": pa.array([name for name, rows in lists.items() for _ in rows], pa.string()),
+            "rank": pa.array(np.concatenate([np.arange(1, len(rows) + 1) for rows in lists.values()]), pa.int32()),
+            "item_row": pa.array(np.concatenate(list(lists.values())), pa.int32()),
+        }
+    )
+
+
+def write_arrow(table: pa.Table, path: Path) -> None:
+    """An Arrow IPC file, readable by memory map."""
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+
+
+def _by_frequency(values: Iterable[str | None]) -> list[str]:
+    counts = Counter(value for value in values if value)
+    return [value for value, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))]

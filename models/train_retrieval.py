@@ -1,0 +1,124 @@
+"""Trains retrieval for one day: `python -m models.train_retrieval --day D`.
+
+Writes two sealed bundles below `<home>/training/<D>/`: `retrieval_holdout`, which knows nothing of the last
+`training.holdout_days` (the ranker learns from its candidates), and `retrieval`, trained on over them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from rich.progress import Progress
+
+from headrace.release import seal_release
+from headrace.settings import Settings
+from headrace.tables import GOLD_RANKING_EXAMPLES, GOLD_RETRIEVAL_EXAMPLES, end_of
+from headrace.user_tower import TowerEncoder
+from models.command import day_command, progress_bars, write_json
+from models.gold import Lake
+from models.item_table import build_vocabularies, item_table
+from models.provenance import code_version
+from models.retrieval_bundle import RetrievalParts, write_retrieval_files
+from models.two_tower.holdout import HoldoutUsers, read_holdout
+from models.two_tower.item_columns import item_columns
+from models.two_tower.model import TwoTower
+from models.two_tower.prior import RetrievalReport, choose_weight
+from models.two_tower.sequences import ExampleSource, Sequences, find_occasions, read_sequences
+from models.two_tower.training import PhaseReport, build_model, train_phase
+from models.two_tower.vectors import item_vectors, user_function
+
+HOLDOUT_BUNDLE = "retrieval_holdout"
+FINAL_BUNDLE = "retrieval"
+PARAMETERS = "retrieval_parameters.json"
+METRICS = "retrieval_metrics.json"
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What training reads, of one state of the lake."""
+
+    lake: Lake
+    day: date
+    holdout_day: date
+    items: pa.Table
+    items_before: pa.Table
+    vocabularies: dict[str, list[str]]
+    sequences: Sequences
+    encoder: TowerEncoder
+    holdout_users: HoldoutUsers
+
+
+def train_retrieval(settings: Settings, day: date) -> Path:
+    """Train, write both bundles and return the folder that holds them. Raises BadInputError on too little data."""
+    folder = settings.training_folder / day.isoformat()
+    training = settings.training
+    with progress_bars() as progress:
+        inputs = _read(settings, day, progress)
+        source = ExampleSource(
+            inputs.sequences,
+            settings.features.history_length,
+            training.example_half_life_days,
+            training.repeat_weight,
+        )
+        sizes = tuple(len(inputs.vocabularies[key]) + 1 for key in inputs.encoder.profile_keys)
+        columns = item_columns(inputs.items_before, inputs.vocabularies, training)
+        model = build_model(columns, len(inputs.vocabularies["event_types"]), sizes, source, training)
+        occasions = find_occasions(inputs.sequences)
+        before, after = _microseconds(end_of(inputs.holdout_day)), _microseconds(end_of(day))
+        start = before - training.retrieval_days * 86_400_000_000
+
+        phase = train_phase(model, source, occasions.between(start, before), before, training, "holdout", progress)
+        vectors = item_vectors(model, _events_of_items(inputs, before))
+        report = _measure(model, vectors, inputs)
+        _write(settings, folder / HOLDOUT_BUNDLE, inputs, model, vectors, report.best_weight, holdout=True)
+
+        model.item_tower.use(item_columns(inputs.items, inputs.vocabularies, training))
+        on = train_phase(model, source, occasions.between(before, after), after, training, "final", progress)
+        vectors = item_vectors(model, _events_of_items(inputs, after))
+        recall = _write(settings, folder / FINAL_BUNDLE, inputs, model, vectors, report.best_weight, holdout=False)
+    write_json(folder / PARAMETERS, {**training.model_dump(mode="json"), "prior_weight": report.best_weight})
+    write_json(folder / METRICS, _metrics(report, [phase, on], recall))
+    _print(report, [phase, on], recall)
+    return folder
+
+
+def _read(settings: Settings, day: date, progress: Progress) -> _Inputs:
+    task = progress.add_task("reading gold tables", total=None)
+    lake = Lake(settings.lake_root)
+    holdout_day = day - timedelta(days=settings.training.holdout_days)
+    examples = lake.read(GOLD_RETRIEVAL_EXAMPLES, day)
+    items, items_before = item_table(lake, day), item_table(lake, holdout_day)
+    items_before = _same_rows(items_before, items)
+    vocabularies = build_vocabularies(items, examples)
+    item_ids = items.column("item_id").to_pylist()
+    row_of = {item: row for row, item in enumerate(item_ids)}
+    encoder = TowerEncoder(row_of, vocabularies, settings.features.history_length)
+    profiles = [
+        dict(zip(keys, values, strict=True))
+        for keys, values in zip(
+            examples.column("profile_keys").to_pylist(), examples.column("profile_values").to_pylist(), strict=True
+        )
+    ]
+    sequences = read_sequences(examples, item_ids, vocabularies, encoder.encode([()] * len(profiles), profiles).profile)
+    ranking = lake.read(GOLD_RANKING_EXAMPLES, day)
+    bought = items_before.column("users_total").to_numpy() > 0
+    inputs = _Inputs(
+        lake=lake,
+        day=day,
+        holdout_day=holdout_day,
+        items=items,
+        items_before=items_before,
+        vocabularies=vocabularies,
+        sequences=sequences,
+        encoder=encoder,
+        holdout_users=read_holdout(ranking, row_of, bought, encoder),
+    )
+    progress.update(task, total=1, completed=1)
+    return inputs

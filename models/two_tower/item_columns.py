@@ -1,0 +1,52 @@
+"""The item tower's inputs from the item table: codes, price classes, hashed words."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from headrace.catalogue import CODE_COLUMNS, encode
+from headrace.settings import TrainingSettings
+from models.two_tower.model import ItemColumns
+
+WORDS_PER_ITEM = 8
+_WORD = re.compile(r"\w+")
+
+
+def item_columns(
+    items: pa.Table, vocabularies: Mapping[str, Sequence[str]], training: TrainingSettings
+) -> ItemColumns:
+    """Columns of all items; price classes are cut so that each holds as many of the priced items."""
+    codes = np.zeros((items.num_rows + 1, len(CODE_COLUMNS) + 1), np.int32)
+    for place, name in enumerate(CODE_COLUMNS):
+        codes[1:, place] = encode(items.column(name).to_pylist(), list(vocabularies[name]))
+    codes[1:, -1] = _price_classes(items.column("price").to_numpy(), training.price_buckets)
+    sizes = (*(len(vocabularies[name]) + 1 for name in CODE_COLUMNS), training.price_buckets + 1)
+    return ItemColumns(codes, sizes, _words(items, training.word_buckets), training.word_buckets)
+
+
+def _price_classes(prices: npt.NDArray[np.float32], classes: int) -> npt.NDArray[np.int32]:
+    """1 to `classes`, cheapest first; 0 where the price is unknown."""
+    logs = np.log1p(prices)
+    known = np.isfinite(logs)
+    result = np.zeros(len(prices), np.int32)
+    if known.any():
+        cuts = np.quantile(logs[known], np.linspace(0, 1, classes + 1)[1:-1])
+        result[known] = np.searchsorted(cuts, logs[known], side="right") + 1
+    return result
+
+
+def _words(items: pa.Table, buckets: int) -> npt.NDArray[np.int32]:
+    """[items + 1, words]: hash buckets from 1 of the first distinct words; 0 = none."""
+    words = np.zeros((items.num_rows + 1, WORDS_PER_ITEM), np.int32)
+    texts = zip(items.column("title").to_pylist(), items.column("text").to_pylist(), strict=True)
+    for row, (title, text) in enumerate(texts, start=1):
+        found = dict.fromkeys(_WORD.findall(f"{title} {text or ''}".lower()))
+        hashed = [zlib.crc32(word.encode()) % (buckets - 1) + 1 for word in list(found)[:WORDS_PER_ITEM]]
+        words[row, : len(hashed)] = hashed
+    return words

@@ -1,0 +1,177 @@
+"""Users' sequences as flat columns, and the occasions in them that training learns to predict.
+
+An occasion is everything one user took at one time (a basket). All its items share one history, the events strictly
+before it, so the user tower runs once per occasion instead of once per item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.errors import BadInputError
+from headrace.user_row import MICROSECONDS_PER_DAY
+
+Ints = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float32]
+Batch = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Events of all users, one after the other, oldest first within a user."""
+
+    items: Ints
+    """Item row + 1; 0 = an item that the catalogue does not know."""
+    types: Ints
+    times: npt.NDArray[np.int64]
+    """Microseconds since 1970."""
+    starts: npt.NDArray[np.int64]
+    """[users + 1]: user u owns the events from starts[u] to starts[u + 1]."""
+    first_target: npt.NDArray[np.int64]
+    """[users]: place of the first event inside the training window; earlier ones are history only."""
+    profile: Ints
+    """[users, profile keys]."""
+
+
+@dataclass(frozen=True)
+class Occasions:
+    """What is to be predicted: occasion o has its events from begin[o] to end[o] in the sequences."""
+
+    begin: npt.NDArray[np.int64]
+    end: npt.NDArray[np.int64]
+    user: npt.NDArray[np.int64]
+    times: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.begin)
+
+    def between(self, begin: int, end: int) -> Occasions:
+        """Those at or after `begin` and before `end` (microseconds since 1970)."""
+        return self[(self.times >= begin) & (self.times < end)]
+
+    def __getitem__(self, chosen: npt.NDArray[Any]) -> Occasions:
+        return Occasions(self.begin[chosen], self.end[chosen], self.user[chosen], self.times[chosen])
+
+
+def read_sequences(
+    table: pa.Table, item_ids: Sequence[str], vocabularies: Mapping[str, Sequence[str]], profile: Ints
+) -> Sequences:
+    """The rows of `gold.retrieval_examples` as flat columns.
+
+    Raises BadInputError if no user has two events or more: there is nothing to learn from.
+    """
+    events = table.column("items").combine_chunks()
+    if isinstance(events, pa.ChunkedArray):
+        events = pa.concat_arrays(events.chunks)
+    lengths = pc.list_value_length(events).to_numpy(zero_copy_only=False).astype(np.int64)
+    if not len(lengths) or lengths.max() < 2:
+        raise BadInputError(
+            f"the training window has {len(lengths)} users and none of them has two events",
+            "Import more events, or widen training.retrieval_days",
+        )
+    return Sequences(
+        items=_codes(_flat(table, "items"), item_ids),
+        types=_codes(_flat(table, "types"), vocabularies["event_types"]),
+        times=_flat(table, "timestamps").to_numpy(zero_copy_only=False).astype(np.int64),
+        starts=np.concatenate([[0], np.cumsum(lengths)]),
+        first_target=table.column("first_target").to_numpy().astype(np.int64),
+        profile=profile,
+    )
+
+
+def find_occasions(sequences: Sequences) -> Occasions:
+    """All occasions inside the training window that have a history, in order of the sequences."""
+    users = len(sequences.starts) - 1
+    user = np.repeat(np.arange(users), np.diff(sequences.starts))
+    changed = (np.diff(user) != 0) | (np.diff(sequences.times) != 0)
+    begin = np.concatenate([[0], np.flatnonzero(changed) + 1]).astype(np.int64)
+    end = np.append(begin[1:], len(user))
+    owner = user[begin]
+    place = begin - sequences.starts[owner]
+    wanted = (place > 0) & (place >= sequences.first_target[owner])
+    return Occasions(begin, end, owner, sequences.times[begin])[wanted]
+
+
+@dataclass(frozen=True)
+class ExampleSource:
+    """Cuts training batches out of the sequences, only when they are needed."""
+
+    sequences: Sequences
+    history_length: int
+    half_life_days: float
+    """An example weighs half after so many days before `as_of`."""
+    repeat_weight: float
+    """Weight of an item that the user took before, against 1 of a new one."""
+
+    def batches(
+        self, occasions: Occasions, batch_size: int, as_of: int, random: np.random.Generator
+    ) -> Iterator[Batch]:
+        """Batches of about `batch_size` examples, occasions in random order."""
+        shuffled = occasions[random.permutation(len(occasions))]
+        sizes = np.cumsum(shuffled.end - shuffled.begin)
+        cuts = np.searchsorted(sizes, np.arange(batch_size, sizes[-1] if len(sizes) else 0, batch_size)) + 1
+        known_since = self._first_places()
+        for part in np.split(np.arange(len(shuffled)), np.unique(cuts)):
+            if len(part):
+                yield self._batch(shuffled[part], as_of, known_since)
+
+    def history(self, occasions: Occasions) -> Batch:
+        """The user tower's inputs of each occasion: the newest `history_length` events strictly before it."""
+        sequences = self.sequences
+        place = occasions.begin[:, None] - 1 - np.arange(self.history_length)
+        inside = place >= sequences.starts[occasions.user][:, None]
+        place = np.where(inside, place, 0)
+        newest = sequences.times[occasions.begin - 1][:, None]
+        return {
+            "history_items": np.where(inside, sequences.items[place], 0).astype(np.int32),
+            "history_types": np.where(inside, sequences.types[place], 0).astype(np.int32),
+            "history_ages": np.where(inside, (newest - sequences.times[place]) / MICROSECONDS_PER_DAY, 0).astype(
+                np.float32
+            ),
+            "profile": sequences.profile[occasions.user],
+        }
+
+    def _batch(self, occasions: Occasions, as_of: int, known_since: npt.NDArray[np.int64]) -> Batch:
+        sizes = occasions.end - occasions.begin
+        occasion = np.repeat(np.arange(len(occasions)), sizes)
+        offset = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        place = occasions.begin[occasion] + offset
+        item = self.sequences.items[place]
+        once = np.unique(occasion * (int(item.max(initial=0)) + 1) + item, return_index=True)[1]
+        once = np.sort(once[item[once] > 0])  # one example per item and occasion, known items only
+        place, occasion, item = place[once], occasion[once], item[once]
+        age_days = (as_of - occasions.times[occasion]) / MICROSECONDS_PER_DAY
+        weight = 0.5 ** (age_days / self.half_life_days)
+        weight *= np.where(known_since[place] < occasions.begin[occasion], self.repeat_weight, 1.0)
+        return {
+            **self.history(occasions),
+            "target_items": item.astype(np.int32),
+            "target_occasions": occasion.astype(np.int32),
+            "target_weights": weight.astype(np.float32),
+        }
+
+    def _first_places(self) -> npt.NDArray[np.int64]:
+        """[events]: place of the first event in which the same user took the same item."""
+        sequences = self.sequences
+        user = np.repeat(np.arange(len(sequences.starts) - 1), np.diff(sequences.starts))
+        pair = user * (int(sequences.items.max(initial=0)) + 1) + sequences.items
+        _, first, inverse = np.unique(pair, return_index=True, return_inverse=True)
+        return first[inverse]
+
+
+def _flat(table: pa.Table, name: str) -> pa.Array:
+    flat = pc.list_flatten(table.column(name))
+    return flat.combine_chunks() if isinstance(flat, pa.ChunkedArray) else flat
+
+
+def _codes(values: pa.Array, vocabulary: Sequence[str]) -> Ints:
+    """Place in the vocabulary + 1; 0 for what is not in it."""
+    places = pc.index_in(values, value_set=pa.array(vocabulary, pa.string()))
+    return pc.fill_null(places, -1).to_numpy(zero_copy_only=False).astype(np.int32) + 1

@@ -1,0 +1,68 @@
+"""Vectors of all items and of given users from a trained model; the popularity prior as the last dimension."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import tensorflow as tf
+
+from headrace.user_tower import TowerInputs
+from models.two_tower.model import Tensor, TwoTower
+
+Floats = npt.NDArray[np.float32]
+
+
+def item_vectors(model: TwoTower, events_of_item: npt.NDArray[np.int64]) -> Floats:
+    """[items + 1, embedding_size - 1]; row 0, the unknown item, is zero.
+
+    An item without a single event (`events_of_item` [items + 1]) is the sum of its features: its id was never learned.
+    """
+    rows = tf.range(len(model.item_tower.columns))
+    learned = tf.constant(events_of_item > 0, tf.float32)[:, None]
+    vectors = model.item_tower.content(rows) + model.item_tower.ids * learned
+    return np.asarray(vectors * tf.cast(rows > 0, tf.float32)[:, None], np.float32)
+
+
+def popularity_prior(items: pa.Table, weight: float) -> Floats:
+    """[items]: weight · log(distinct users of the longer recent window + 1)."""
+    return (weight * np.log1p(items.column("trend_popularity").to_numpy())).astype(np.float32)
+
+
+def item_embeddings(vectors: Floats, prior: Floats) -> Floats:
+    """[items, embedding_size] from the item vectors (row 0 = unknown is left out) and the prior."""
+    return np.ascontiguousarray(np.concatenate([vectors[1:], prior[:, None]], axis=1), np.float32)
+
+
+@dataclass(frozen=True)
+class UserFunction:
+    """The user tower with fixed item vectors: what is exported."""
+
+    call: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+    signature: list[tf.TensorSpec]
+
+    def vectors(self, inputs: TowerInputs) -> Floats:
+        """[users, embedding_size]."""
+        arrays = (inputs.history_items, inputs.history_types, inputs.history_ages, inputs.profile)
+        return np.asarray(self.call(*(tf.constant(array) for array in arrays)), np.float32)
+
+
+def user_function(model: TwoTower, vectors: Floats, history_length: int, profile_keys: int) -> UserFunction:
+    """The user tower over `vectors`, with the constant 1 that meets the items' prior as its last dimension."""
+    table = tf.constant(vectors)
+    signature = [
+        tf.TensorSpec([None, history_length], tf.int32, name="history_items"),
+        tf.TensorSpec([None, history_length], tf.int32, name="history_types"),
+        tf.TensorSpec([None, history_length], tf.float32, name="history_ages"),
+        tf.TensorSpec([None, profile_keys], tf.int32, name="profile"),
+    ]
+
+    def call(history_items: Tensor, history_types: Tensor, history_ages: Tensor, profile: Tensor) -> Tensor:
+        history = tf.gather(table, history_items)
+        users = model.user_tower((history, history_items, history_types, history_ages, profile))
+        return tf.concat([users, tf.ones_like(users[:, :1])], axis=1, name="user_vectors")
+
+    return UserFunction(tf.function(call, input_signature=signature), signature)

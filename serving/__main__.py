@@ -1,0 +1,63 @@
+"""`python -m serving`: the service on Granian, on the address and port of the settings, until it is stopped."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+import tempfile
+
+from headrace.errors import HeadraceError, ServiceError
+from headrace.settings import Settings, load_settings
+
+_METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Environment variable that prometheus-client reads when it is imported: where workers share their counts."""
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM. Raises ServiceError if the port is taken."""
+    from granian import Granian
+    from granian.constants import Interfaces, Loops
+
+    serving = settings.serving
+    _require_free(serving.host, serving.port)
+    if serving.workers > 1:
+        os.environ.setdefault(_METRICS_FOLDER, tempfile.mkdtemp(prefix="headrace-metrics-"))
+    Granian(
+        "serving.api:create_app",
+        factory=True,
+        address=serving.host,
+        port=serving.port,
+        workers=serving.workers,
+        interface=Interfaces.ASGI,
+        loop=Loops.uvloop,
+        log_access=False,
+    ).serve()
+
+
+def _require_free(host: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ServiceError(
+                f"the service cannot listen on {host}:{port} ({error.strerror})",
+                "Stop what runs there, or set HEADRACE_SERVING__PORT",
+            ) from None
+
+
+def main() -> int:
+    """Run the service; 1 with a sentence on stderr if it cannot start."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        serve(load_settings())
+    except HeadraceError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""Which items are worth ranking for a user: several sources, merged into one list of distinct rows.
+
+Pure NumPy over one release; the same code serves requests, makes the ranker's training candidates and the evaluation's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.catalogue import Catalogue
+from headrace.ranking_features import OwnColumns, Source
+from serving.index import VectorIndex
+
+Rows = npt.NDArray[np.int32]
+_NONE: Rows = np.zeros(0, np.int32)
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How many items each source may name. The popular list fills what is left of the number asked for."""
+
+    own: int = 250
+    """Items the user took before, best decayed count first."""
+    popular: int = 50
+    """Places kept for the most popular items."""
+    categories: int = 4
+    """Of so many of the user's top categories…"""
+    per_category: int = 15
+    """…so many popular items each."""
+    tower: int = 300
+    """Nearest items of the user's vector."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Distinct rows and, for each, the bits of the `Source`s that named it (0: only there to fill the list)."""
+
+    rows: Rows
+    sources: Rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+class CandidateSources:
+    """The sources over one release."""
+
+    def __init__(self, catalogue: Catalogue, index: VectorIndex, mix: Mix | None = None) -> None:
+        self.mix = mix or Mix()
+        self._index = index
+        self._unavailable = ~catalogue.available
+        self._category_names = catalogue.vocabularies["category_1"]
+        self._popular_by_category = {name: self._offered(rows) for name, rows in catalogue.popular.items()}
+        popular = self._popular_by_category.get("", _NONE)
+        self._popular_order = np.concatenate([popular, self._others(catalogue, popular)])
+        """Every available item: the popular list, then the rest by popularity."""
+        self._popular_length = len(popular)
+        share = float(catalogue.available.mean()) if len(catalogue) else 1.0
+        self._asked_per_offered = 1 / max(share, 0.25)
+
+    def for_user(
+        self, own: OwnColumns, vector: npt.NDArray[np.float32], number: int, excluded: Rows | None = None
+    ) -> Candidates:
+        """`number` distinct available items (all of them, where there are fewer), without the `excluded` rows."""
+        refused = self._refused(excluded)
+        more = 0 if excluded is None else len(excluded)
+        return _merge(
+            [
+                (Source.OWN, self._offered(_own_rows(own), refused)[: self.mix.own]),
+                (Source.POPULAR, self.popular(self.mix.popular, excluded)),
+                (Source.CATEGORY, self._offered(self._of_top_categories(own), refused)),
+                (Source.TOWER, self._nearest(vector, self.mix.tower, more, refused)),
+                *self._filling(number, excluded),
+            ],
+            number,
+        )
+
+    def related(self, vector: npt.NDArray[np.float32], number: int, item_row: int) -> Candidates:
+        """`number` available items, nearest to an item's `vector` first, without the item itself."""
+        excluded = np.array([item_row], np.int32)
+        nearest = self._nearest(vector, number, 1, self._refused(excluded))
+        return _merge([(Source.TOWER, nearest), *self._filling(number, excluded)], number)
+
+    def popular(self, number: int, excluded: Rows | None = None) -> Rows:
+        """The most popular available items, without the `excluded` rows."""
+        if excluded is None:
+            return self._popular_order[:number]
+        return self._offered(self._popular_order[: number + len(excluded)], self._refused(excluded))[:number]
+
+    def _filling(self, number: int, excluded: Rows | None) -> list[tuple[int, Rows]]:
+        listed = self._popular_length
+        rows = self.popular(number, excluded)
+        if number + (0 if excluded is None else len(excluded)) <= listed:
+            return [(Source.POPULAR, rows)]
+        inside = np.isin(rows, self._popular_order[:listed])
+        return [(Source.POPULAR, rows[inside]), (0, rows[~inside])]
+
+    def _of_top_categories(self, own: OwnColumns) -> Rows:
+        shares = own.shares["category_1"]
+        best = np.argsort(-shares, kind="stable")[: self.mix.categories]
+        lists = [
+            self._popular_by_category.get(self._category_names[code - 1], _NONE)[: self.mix.per_category]
+            for code in best
+            if shares[code] > 0
+        ]
+        return np.concatenate(lists) if lists else _NONE
+
+    def _nearest(self, vector: npt.NDArray[np.float32], number: int, more: int, refused: npt.NDArray[np.bool_]) -> Rows:
+        asked = int(number * self._asked_per_offered) + more
+        return self._offered(self._index.nearest(vector, min(asked, len(refused))), refused)[:number]
+
+    def _refused(self, excluded: Rows | None) -> npt.NDArray[np.bool_]:
+        if excluded is None or not len(excluded):
+            return self._unavailable
+        refused = self._unavailable.copy()
+        refused[excluded] = True
+        return refused
+
+    def _offered(self, rows: Rows, refused: npt.NDArray[np.bool_] | None = None) -> Rows:
+        return rows[~(self._unavailable if refused is None else refused)[rows]]
+
+    def _others(self, catalogue: Catalogue, listed: Rows) -> Rows:
+        rest = catalogue.available.copy()
+        rest[listed] = False
+        rows = np.flatnonzero(rest)
+        by_popularity = np.argsort(-catalogue.numbers["popularity"][rows], kind="stable")
+        return rows[by_popularity].astype(np.int32)
+
+
+def _own_rows(own: OwnColumns) -> Rows:
+    return own.rows[np.argsort(-own.decayed_counts, kind="stable")]
+
+
+def _merge(parts: list[tuple[int, Rows]], number: int) -> Candidates:
+    """The first `number` distinct rows of the parts in order, each with the bits of every part that names it."""
+    rows = np.concatenate([part for _, part in parts])
+    bits = np.repeat(np.array([bit for bit, _ in parts], np.int32), [len(part) for _, part in parts])
+    unique, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
+    sources = np.zeros(len(unique), np.int32)
+    np.bitwise_or.at(sources, inverse, bits)
+    order = np.argsort(first)[:number]
+    return Candidates(unique[order], sources[order])

@@ -1,0 +1,107 @@
+"""Kafka as the service sees it: events are acknowledged before they are accepted; notes are sent and forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from headrace.errors import ServiceError
+from headrace.events import Event
+from headrace.settings import KafkaSettings
+from serving.measures import NOTES_DROPPED
+
+LOG = logging.getLogger(__name__)
+_POLL_SECONDS = 0.2
+_NOTES_KEPT = 20_000
+
+
+class EventLog:
+    """Two producers: an idempotent one for events, a cheap one for notes (impressions, dead letters)."""
+
+    def __init__(self, settings: KafkaSettings, timeout_ms: int) -> None:
+        self._topic = settings.events_topic
+        shared = {"bootstrap.servers": settings.bootstrap_servers, "message.timeout.ms": timeout_ms, "log_level": 2}
+        self._event_settings = {**shared, "enable.idempotence": True, "acks": "all", "linger.ms": 1}
+        self._note_settings = {**shared, "acks": 1, "linger.ms": 50, "queue.buffering.max.messages": _NOTES_KEPT}
+        self._events = Producer(self._event_settings, logger=LOG)
+        self._notes = Producer(self._note_settings, logger=LOG)
+        self._open = True
+        self._poller = threading.Thread(target=self._poll, name="event-log", daemon=True)
+        self._poller.start()
+
+    async def append(self, events: Sequence[Event]) -> None:
+        """Send the events, each subject's in order, and wait until every one is acknowledged by all replicas.
+
+        Raises ServiceError if the broker does not acknowledge in time: some may have been written all the same, which
+        does no harm when they are sent again, because their ids are the same.
+        """
+        delivery = _Delivery(len(events))
+        try:
+            for event in events:
+                self._events.produce(
+                    self._topic, value=event.to_json(), key=event.subject_id, on_delivery=delivery.report
+                )
+        except (BufferError, KafkaException) as error:
+            self._renew_if_fatal(error.args[0])
+            raise _not_acknowledged(error) from None
+        if (failure := await delivery.done) is not None:
+            self._renew_if_fatal(failure)
+            raise _not_acknowledged(failure)
+
+    def note(self, topic: str, key: str, value: bytes) -> None:
+        """Send without waiting; counted if it has to be dropped."""
+        try:
+            self._notes.produce(topic, value=value, key=key, on_delivery=_count_lost)
+            self._notes.poll(0)
+        except (BufferError, KafkaException):
+            NOTES_DROPPED.inc()
+
+    def close(self) -> None:
+        """Send what is still waiting, for at most a second."""
+        self._open = False
+        self._poller.join()
+        self._notes.flush(1)
+
+    def _poll(self) -> None:
+        while self._open:
+            self._events.poll(_POLL_SECONDS)
+
+    def _renew_if_fatal(self, error: Any) -> None:
+        if isinstance(error, KafkaError) and error.fatal():
+            LOG.error("the event producer is replaced: %s", error)
+            self._events = Producer(self._event_settings, logger=LOG)
+
+
+class _Delivery:
+    """Waits for the reports of one body's events, which come in on the polling thread."""
+
+    def __init__(self, expected: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._missing = expected
+        self._error: KafkaError | None = None
+        self.done: asyncio.Future[KafkaError | None] = self._loop.create_future()
+
+    def report(self, error: KafkaError | None, _: Message) -> None:
+        self._error = self._error or error
+        self._missing -= 1
+        if self._missing == 0:
+            self._loop.call_soon_threadsafe(self._finish)
+
+    def _finish(self) -> None:
+        if not self.done.done():  # the request may have been given up
+            self.done.set_result(self._error)
+
+
+def _count_lost(error: KafkaError | None, _: Message) -> None:
+    if error is not None:
+        NOTES_DROPPED.inc()
+
+
+def _not_acknowledged(error: object) -> ServiceError:
+    LOG.warning("events not acknowledged: %s", error)
+    return ServiceError("the event log did not acknowledge the events", "Send them again: the same ids change nothing")

@@ -1,0 +1,83 @@
+"""The body of `POST /events`: read within its limit, taken apart, each event checked by the contract."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from headrace.events import MAX_EVENT_BYTES, Event, Reason, Rejection, parse_event
+
+
+class BodyTooLargeError(Exception):
+    """More bytes than `settings.serving.max_body_bytes`."""
+
+
+@dataclass(frozen=True)
+class RejectedEvent:
+    """One refused event: its place in the body, from 0 (None: the body itself was refused), why, and what was sent."""
+
+    index: int | None
+    rejection: Rejection
+    raw: bytes
+
+    def as_dict(self) -> dict[str, Any]:
+        """As the answer shows it."""
+        return {"index": self.index, **vars(self.rejection)}
+
+
+async def read_body(chunks: AsyncIterable[bytes], most: int) -> bytes:
+    """The whole body. Raises BodyTooLargeError as soon as there are more than `most` bytes."""
+    body = bytearray()
+    async for chunk in chunks:
+        body += chunk
+        if len(body) > most:
+            raise BodyTooLargeError
+    return bytes(body)
+
+
+def check_events(body: bytes, most: int, received_at: datetime) -> tuple[list[Event], list[RejectedEvent]]:
+    """The good and the refused events of a body: one object, a list, or `{"events": […]}`.
+
+    A body that is none of these, or holds none or more than `most`, is one rejection.
+    """
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        return [], [_whole(body, Reason.MALFORMED, "body", f"not JSON: {error}")]
+    if isinstance(content, dict) and "events" in content and "event_type" not in content:
+        content = content["events"]
+    found = content if isinstance(content, list) else [content]
+    if not found:
+        return [], [_whole(body, Reason.MALFORMED, "events", "give at least one event")]
+    if len(found) > most:
+        return [], [_whole(body, Reason.TOO_LARGE, "events", f"{len(found)} events, at most {most} in one body")]
+    accepted: list[Event] = []
+    rejected: list[RejectedEvent] = []
+    for index, raw in enumerate(found):
+        try:
+            text = orjson.dumps(raw)
+        except orjson.JSONEncodeError:
+            rejected.append(RejectedEvent(index, Rejection(Reason.MALFORMED, "", "nested too deeply"), body))
+            continue
+        checked = _check(raw, len(text), received_at)
+        if isinstance(checked, Rejection):
+            rejected.append(RejectedEvent(index, checked, text))
+        else:
+            accepted.append(checked)
+    return accepted, rejected
+
+
+def _check(raw: Any, size: int, received_at: datetime) -> Event | Rejection:
+    if not isinstance(raw, dict):
+        return Rejection(Reason.MALFORMED, "", "not a JSON object")
+    if size > MAX_EVENT_BYTES:
+        return Rejection(Reason.TOO_LARGE, "", f"{size} bytes, at most {MAX_EVENT_BYTES}")
+    return parse_event(raw, received_at)
+
+
+def _whole(body: bytes, reason: Reason, field: str, message: str) -> RejectedEvent:
+    return RejectedEvent(None, Rejection(reason, field, message), body)

@@ -1,0 +1,86 @@
+"""What the offline side of serving reads of the lake: users with their rows, and everything they ever took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from headrace.errors import BadInputError
+from headrace.settings import Settings
+from headrace.tables import GOLD_RANKING_EXAMPLES, GOLD_USER_FEATURES, GOLD_USER_ITEM_FEATURES, Table
+from headrace.user_row import UserRow, user_row
+
+Rows = npt.NDArray[np.int32]
+
+
+def ranking_examples(settings: Settings, day: date, limit: int | None) -> Iterator[tuple[UserRow, dict[str, float]]]:
+    """Users of the holdout as they were before it, each with the items taken in it and on how many occasions."""
+    for values in _rows(_read(settings, GOLD_RANKING_EXAMPLES, day).slice(0, limit)):
+        targets = dict(zip(values["target_items"], values["target_counts"].tolist(), strict=True))
+        yield _user(values), targets
+
+
+def users(settings: Settings, day: date) -> Iterator[UserRow]:
+    """Every user's row of a day."""
+    return (_user(values) for values in _rows(_read(settings, GOLD_USER_FEATURES, day)))
+
+
+def own_rows_by_user(settings: Settings, day: date, row_of: Mapping[str, int]) -> dict[str, Rows]:
+    """Per user the rows of all items ever taken; a user's own row keeps only the best 1,000."""
+    table = _read(settings, GOLD_USER_ITEM_FEATURES, day, ["user_id", "item_id"])
+    user_ids, users_of = _encoded(table.column("user_id"))
+    item_ids, items_of = _encoded(table.column("item_id"))
+    rows = np.fromiter((row_of.get(item, -1) for item in item_ids), np.int32, len(item_ids))[items_of]
+    users_of, rows = users_of[rows >= 0], rows[rows >= 0]
+    order = np.argsort(users_of, kind="stable")
+    ends = np.cumsum(np.bincount(users_of, minlength=len(user_ids)))
+    return dict(zip(user_ids, np.split(rows[order], ends[:-1]), strict=True)) if user_ids else {}
+
+
+def _read(settings: Settings, table: Table, day: date, columns: list[str] | None = None) -> pa.Table:
+    import deltalake
+
+    place = f"{settings.lake_root}/{table.path}"
+    mend = f"Run the batch jobs for {day} first"
+    try:
+        found = deltalake.DeltaTable(place)
+    except deltalake.exceptions.TableNotFoundError:
+        raise BadInputError(f"there is no table {table.path} in {settings.lake_root}", mend) from None
+    rows = found.to_pyarrow_table(partitions=[("day", "=", day.isoformat())], columns=columns)
+    if not rows.num_rows:
+        raise BadInputError(f"{table.path} holds nothing for {day}", mend)
+    return rows
+
+
+def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
+    """Rows as dictionaries; lists of numbers are NumPy slices, because a user has a thousand of them."""
+    for batch in table.to_batches(max_chunksize=1000):
+        columns = {name: _values(batch.column(name)) for name in batch.schema.names}
+        for row in range(batch.num_rows):
+            yield {name: column[row] for name, column in columns.items()}
+
+
+def _values(column: pa.Array) -> Any:
+    if pa.types.is_timestamp(column.type):
+        return column.cast(pa.timestamp("us", tz=column.type.tz)).cast(pa.int64()).to_pylist()
+    if pa.types.is_list(column.type) and pa.types.is_primitive(column.type.value_type):
+        offsets = column.offsets.to_numpy()
+        return np.split(
+            column.values.to_numpy(zero_copy_only=False)[offsets[0] : offsets[-1]], offsets[1:-1] - offsets[0]
+        )
+    return column.to_pylist()
+
+
+def _user(values: dict[str, Any]) -> UserRow:
+    return user_row(values, values["user_id"], values["event_timestamp"])
+
+
+def _encoded(column: pa.ChunkedArray) -> tuple[list[str], npt.NDArray[np.int64]]:
+    encoded = column.combine_chunks().dictionary_encode()
+    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+    return encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.int64)

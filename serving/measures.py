@@ -1,0 +1,30 @@
+"""What the service counts and times, in Prometheus' text format at `/metrics`."""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.008, 0.012, 0.02, 0.05, 0.1, 0.5, 2.0)
+
+REQUESTS = Counter("headrace_requests", "Requests for recommendations.", ["context", "status"])
+REQUEST_SECONDS = Histogram("headrace_request_seconds", "Whole request, in the handler.", ["context"], buckets=_SECONDS)
+STAGE_SECONDS = Histogram("headrace_stage_seconds", "Parts of a request.", ["stage"], buckets=_SECONDS)
+FALLBACKS = Counter("headrace_fallbacks", "Answers that are not what was asked for, and why.", ["reason"])
+EVENTS_ACCEPTED = Counter("headrace_events_accepted", "Events acknowledged by the broker.")
+EVENTS_REJECTED = Counter("headrace_events_rejected", "Events refused by the contract.", ["reason"])
+EVENTS_UNACKNOWLEDGED = Counter("headrace_events_unacknowledged", "Events that the broker did not acknowledge.")
+NOTES_DROPPED = Counter("headrace_notes_dropped", "Impressions and dead letters lost because the broker was away.")
+RELEASES_REFUSED = Counter("headrace_releases_refused", "Releases that could not be loaded.")
+RELEASE_LOADED = Gauge("headrace_release_loaded_timestamp_seconds", "When the live release was loaded.")
+
+
+def metrics_text() -> bytes:
+    """Everything measured so far, of all worker processes where there are several."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)

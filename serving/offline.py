@@ -1,0 +1,227 @@
+"""The recommender without HTTP: candidates that the ranker learns from, and whole lists for evaluation.
+
+    python -m serving.offline candidates --release FOLDER --day D --output FILE [--limit-users N]
+    python -m serving.offline lists --release FOLDER --day D --k 500 [--exclude-own] [--users-from FILE] --output FILE
+
+Both go through the same code as a request, so that what is learned and judged is what is served.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.progress import track
+
+from headrace.errors import BadInputError, HeadraceError
+from headrace.ranking_features import own_columns
+from headrace.settings import Settings, load_settings
+from headrace.user_row import UserRow
+from serving import lake
+from serving.recommender import RankedList, Recommender, Rows, Vector, load_recommender
+
+USERS_PER_BATCH = 256
+CANDIDATES_SCHEMA = pa.schema(
+    [
+        ("user_id", pa.string()),
+        ("item_rows", pa.list_(pa.int32())),
+        ("numeric", pa.list_(pa.float32())),  # row-major, candidates × len(NUMERIC)
+        ("categorical", pa.list_(pa.int32())),  # row-major, candidates × len(CATEGORICAL)
+        ("labels", pa.list_(pa.float32())),  # occasions in the holdout; 0 = not taken
+    ]
+)
+LISTS_SCHEMA = pa.schema(
+    [("user_id", pa.string()), ("rank", pa.int32()), ("item_id", pa.string()), ("score", pa.float32())]
+)
+
+
+def write_candidates(settings: Settings, release: Path, day: date, output: Path, limit_users: int | None = None) -> int:
+    """Candidates with features and labels of every user of the holdout that ends with `day`; returns the users written.
+
+    Users without history are left out: they get the popular list, which needs no ranker.
+    """
+    recommender = load_recommender(release, settings.serving.candidates)
+    targets: dict[str, dict[str, float]] = {}
+
+    def known_users() -> Iterator[UserRow]:
+        for user, taken in lake.ranking_examples(settings, day, limit_users):
+            if user.is_known:
+                targets[user.user_id] = taken
+                yield user
+
+    with _writer(output, CANDIDATES_SCHEMA) as writer:
+        written = 0
+        for users in _batches(known_users(), "Candidates"):
+            rows = [
+                _candidate_row(recommender, user, vector, targets.pop(user.user_id))
+                for user, vector in _with_vectors(recommender, users)
+            ]
+            writer.write_table(pa.Table.from_pylist(rows, CANDIDATES_SCHEMA))
+            written += len(rows)
+    return written
+
+
+def write_lists(
+    settings: Settings,
+    release: Path,
+    day: date,
+    output: Path,
+    *,
+    k: int = 500,
+    exclude_own: bool = False,
+    only_users: Iterable[str] | None = None,
+) -> int:
+    """The ranked list of every user of `day` (or of `only_users`, known or not), best first; returns the users written.
+
+    `exclude_own` leaves out everything a user ever took: the task of finding something new.
+    """
+    recommender = load_recommender(release, settings.serving.candidates, settings.serving.max_per_category)
+    number = max(k, settings.serving.candidates)
+    excluded = lake.own_rows_by_user(settings, day, recommender.catalogue.row_of) if exclude_own else {}
+    wanted = None if only_users is None else dict.fromkeys(only_users)
+    with _writer(output, LISTS_SCHEMA) as writer:
+        written = 0
+        for users in _batches(_wanted_users(lake.users(settings, day), wanted), "Lists"):
+            lists = [
+                (user.user_id, _list(recommender, user, vector, k, number, excluded.get(user.user_id)))
+                for user, vector in _with_vectors(recommender, users)
+            ]
+            writer.write_table(_lists_table(recommender, lists))
+            written += len(lists)
+    return written
+
+
+def _candidate_row(
+    recommender: Recommender, user: UserRow, vector: Vector, taken: dict[str, float]
+) -> dict[str, object]:
+    own = own_columns(user, recommender.catalogue)
+    candidates, features = recommender.candidates_of(user, own, vector, recommender.candidates)
+    item_ids = recommender.catalogue.item_ids
+    return {
+        "user_id": user.user_id,
+        "item_rows": candidates.rows,
+        "numeric": features.numeric.reshape(-1),
+        "categorical": features.categorical.reshape(-1),
+        "labels": [taken.get(item_ids[row], 0.0) for row in candidates.rows],
+    }
+
+
+def _list(
+    recommender: Recommender, user: UserRow, vector: Vector, k: int, number: int, excluded: Rows | None
+) -> RankedList:
+    if not user.is_known:
+        return recommender.popular(k, number=number, excluded=excluded)
+    return recommender.for_user(user, vector, k, number=number, excluded=excluded)[0]
+
+
+def _wanted_users(users: Iterable[UserRow], wanted: dict[str, None] | None) -> Iterator[UserRow]:
+    if wanted is None:
+        yield from users
+        return
+    missing = dict(wanted)
+    for user in users:
+        if user.user_id in wanted:
+            del missing[user.user_id]
+            yield user
+    yield from (UserRow(user_id, as_of=0) for user_id in missing)
+
+
+def _with_vectors(recommender: Recommender, users: Sequence[UserRow]) -> Iterator[tuple[UserRow, Vector]]:
+    vectors = recommender.tower.vectors([user.history for user in users], [user.profile for user in users])
+    return zip(users, vectors, strict=True)
+
+
+def _lists_table(recommender: Recommender, lists: Sequence[tuple[str, RankedList]]) -> pa.Table:
+    lengths = [len(ranked.rows) for _, ranked in lists]
+    item_ids = recommender.catalogue.item_ids
+    return pa.table(
+        {
+            "user_id": pa.array(np.repeat(np.array([user_id for user_id, _ in lists], object), lengths), pa.string()),
+            "rank": pa.array(np.concatenate([np.arange(1, length + 1) for length in lengths]), pa.int32()),
+            "item_id": pa.array([item_ids[row] for _, ranked in lists for row in ranked.rows], pa.string()),
+            "score": pa.array(np.concatenate([ranked.scores for _, ranked in lists]), pa.float32()),
+        },
+        LISTS_SCHEMA,
+    )
+
+
+def _batches(users: Iterator[UserRow], what: str) -> Iterator[list[UserRow]]:
+    batches = iter(lambda: list(islice(users, USERS_PER_BATCH)), [])
+    return iter(track(batches, f"{what} (× {USERS_PER_BATCH} users)", console=Console(stderr=True), transient=True))
+
+
+@contextmanager
+def _writer(output: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """Writes beside `output` and moves there at the end, so that a run that fails leaves no half file."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_name(f".{output.name}.partial")
+    try:
+        with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+            yield writer
+        partial.replace(output)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _user_ids(file: Path | None) -> list[str] | None:
+    if file is None:
+        return None
+    try:
+        return pq.read_table(file, columns=["user_id"]).column("user_id").cast(pa.string()).unique().to_pylist()
+    except (OSError, KeyError, pa.ArrowInvalid) as error:
+        raise BadInputError(f"{file}: no Parquet file with a column user_id ({error})") from None
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m serving.offline", description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--release", type=Path, required=True, help="folder of a release bundle")
+    shared.add_argument("--day", type=date.fromisoformat, required=True, help="day of the gold tables, YYYY-MM-DD")
+    shared.add_argument("--output", type=Path, required=True, help="Parquet file to write")
+    candidates = commands.add_parser("candidates", parents=[shared], help="candidates with features and labels")
+    candidates.add_argument("--limit-users", type=int, help="only the first N users")
+    lists = commands.add_parser("lists", parents=[shared], help="ranked lists: user_id, rank, item_id, score")
+    lists.add_argument("--k", type=int, default=500, help="length of the lists")
+    lists.add_argument("--exclude-own", action="store_true", help="leave out what a user took before")
+    lists.add_argument("--users-from", type=Path, help="Parquet file whose column user_id names the users")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one of the two commands; 0 if it worked, 1 with a sentence on stderr if not."""
+    arguments = _arguments(argv)
+    try:
+        settings = load_settings()
+        if arguments.command == "candidates":
+            written = write_candidates(
+                settings, arguments.release, arguments.day, arguments.output, arguments.limit_users
+            )
+        else:
+            written = write_lists(
+                settings,
+                arguments.release,
+                arguments.day,
+                arguments.output,
+                k=arguments.k,
+                exclude_own=arguments.exclude_own,
+                only_users=_user_ids(arguments.users_from),
+            )
+    except HeadraceError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{written} users → {arguments.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

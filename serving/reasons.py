@@ -1,0 +1,117 @@
+"""Why an item is in the list: a sentence per item, each true by the user's row and the release.
+
+The own count of an item mixes all kinds of interest; only the last events carry their kind. A sentence therefore names
+a kind ("bought") only where the history shows it, or where the release knows no other kind of interest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.catalogue import Catalogue
+from headrace.events import INTEREST_TYPES, EventType
+from headrace.ranking_features import OwnColumns, Source
+from headrace.user_row import HistoryEvent, UserRow
+
+Rows = npt.NDArray[np.int32]
+
+_DONE = {
+    EventType.PURCHASE: "bought {}",
+    EventType.VIEW: "viewed {}",
+    EventType.CLICK: "looked at {}",
+    EventType.ADD_TO_CART: "put {} in your cart",
+    EventType.RATING: "rated {}",
+    EventType.LIKE: "liked {}",
+}
+_LIST_FILLED = "From the catalogue"
+
+
+class Reasons:
+    """Sentences over one release."""
+
+    def __init__(self, catalogue: Catalogue, popularity_days: int) -> None:
+        self._catalogue = catalogue
+        self.popular = f"Popular {_window(popularity_days)}"
+        known = [EventType(value) for value in catalogue.vocabularies["event_types"] if value in INTEREST_TYPES]
+        self._only_type = known[0] if len(known) == 1 else None
+        """The one kind of interest that the batch side ever saw, if there is only one."""
+
+    def for_user(self, user: UserRow, own: OwnColumns, rows: Rows, sources: Rows) -> list[str]:
+        """One sentence per row, for a list made by the candidate sources of `user`."""
+        counts = dict(zip(own.rows.tolist(), own.counts.tolist(), strict=True))
+        nearest = self._nearest_in_history(user.history, rows)
+        return [
+            self._own(user, row, round(counts[row]))
+            if row in counts
+            else self._other(row, source, nearest[place] if nearest else None)
+            for place, (row, source) in enumerate(zip(rows.tolist(), sources.tolist(), strict=True))
+        ]
+
+    def related(self, item_row: int, number: int) -> list[str]:
+        """The sentence of every item of a list of items related to `item_row`."""
+        return [f"Similar to {self._title(item_row)}"] * number
+
+    def _own(self, user: UserRow, row: int, count: int) -> str:
+        item = self._catalogue.item_ids[row]
+        seen = [event for event in user.history if event.item_id == item]
+        if not seen:
+            return f"{_done(self._only_type)}{_times(count)}" if self._only_type else f"In your history{_times(count)}"
+        newest = EventType(seen[-1].event_type)
+        occasions = len({event.timestamp for event in seen if event.event_type == newest})
+        if newest is self._only_type:
+            others = len({event.timestamp for event in seen if event.event_type != newest})
+            return f"{_done(newest)}{_times(max(count - others, occasions))}"
+        if occasions > 1:
+            return f"{_done(newest)} {occasions} times lately"
+        earlier = count - len({event.timestamp for event in seen})
+        if self._only_type and earlier > 0:
+            return f"{_done(newest)}, and {_DONE[self._only_type].format('it')}{_times(earlier)}"
+        return f"{_done(newest)} before" if newest is EventType.PURCHASE else _done(newest)
+
+    def _other(self, row: int, sources: int, nearest: HistoryEvent | None) -> str:
+        if sources & Source.TOWER and nearest is not None:
+            title = self._title(self._catalogue.row_of[nearest.item_id])
+            return f"Because you {_DONE[EventType(nearest.event_type)].format(title)}"
+        if sources & Source.CATEGORY and (category := self._catalogue.value("category_1", row)):
+            return f"Popular in {category}"
+        return self.popular if sources & Source.POPULAR else _LIST_FILLED
+
+    def _nearest_in_history(self, history: Sequence[HistoryEvent], rows: Rows) -> list[HistoryEvent | None] | None:
+        """Per row the history's event whose item vector is nearest by cosine; None where none points its way."""
+        past = {self._catalogue.row_of.get(event.item_id, -1): event for event in history}
+        past.pop(-1, None)
+        if not past:
+            return None
+        events = list(past.values())
+        past_vectors = unit_vectors(self._catalogue, np.fromiter(past, np.int32))
+        cosines = unit_vectors(self._catalogue, rows) @ past_vectors.T
+        best = cosines.argmax(axis=1)
+        alike = cosines[np.arange(len(rows)), best] > 0
+        return [events[place] if near else None for place, near in zip(best.tolist(), alike.tolist(), strict=True)]
+
+    def _title(self, row: int) -> str:
+        return self._catalogue.titles[row] or self._catalogue.item_ids[row]
+
+
+def unit_vectors(catalogue: Catalogue, rows: Rows) -> npt.NDArray[np.float32]:
+    """Item vectors of length 1, [rows, embedding_size - 1]: without the popularity prior."""
+    vectors = catalogue.embeddings[rows, :-1]
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-9), np.float32)
+
+
+def _done(kind: EventType) -> str:
+    return f"You {_DONE[kind].format('this')}"
+
+
+def _times(count: int) -> str:
+    return f" {count} times" if count > 1 else " before"
+
+
+def _window(days: int) -> str:
+    if 28 <= days <= 31:
+        return "this month"
+    return "this week" if days == 7 else f"in the last {days} days"

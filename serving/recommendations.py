@@ -1,0 +1,155 @@
+"""`GET /recommendations`: from a checked request to the answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any
+from uuid import uuid4
+
+import orjson
+
+from headrace.events import MAX_ID_LENGTH, SESSION_PREFIX
+from headrace.online_store import LiveRow
+from headrace.settings import Settings
+from headrace.user_row import UserRow
+from serving.event_log import EventLog
+from serving.live_release import LiveRelease
+from serving.measures import FALLBACKS, STAGE_SECONDS
+from serving.problems import ProblemError
+from serving.recommender import RankedList, Recommender
+from serving.user_store import StoreAwayError, UserStore
+
+CONTEXTS = ("homepage", "related")
+DEFAULT_LIMIT = 20
+PROPENSITY = 1.0
+"""Probability with which a list was shown: the order is deterministic, so always 1."""
+
+_STAGES = {name: STAGE_SECONDS.labels(name) for name in ("store", "candidates", "rank")}
+
+
+@dataclass(frozen=True)
+class Question:
+    """A request whose fields are in order."""
+
+    user_id: str | None
+    session_id: str | None
+    context: str
+    limit: int
+    item_id: str | None
+
+    @property
+    def subject_id(self) -> str:
+        """Key of the person in the online store."""
+        return self.user_id or f"{SESSION_PREFIX}{self.session_id}"
+
+
+def check_question(
+    user_id: str | None, session_id: str | None, context: str, limit: int, item_id: str | None, max_limit: int
+) -> Question:
+    """The question, or ProblemError naming the field that is wrong."""
+    if context not in CONTEXTS:
+        raise ProblemError(400, "context", f"{context[:80]!r} is no context here: use {' or '.join(CONTEXTS)}")
+    if not (user_id or session_id):
+        raise ProblemError(422, "user_id", "give a user_id, or a session_id for a visitor who is not signed in")
+    if not 1 <= limit <= max_limit:
+        raise ProblemError(422, "limit", f"{limit} is outside 1 to {max_limit}")
+    for name, value in (("user_id", user_id), ("session_id", session_id), ("item_id", item_id)):
+        if value is not None and len(value) > MAX_ID_LENGTH:
+            raise ProblemError(422, name, f"{len(value)} characters, at most {MAX_ID_LENGTH}")
+    if context == "related" and not item_id:
+        raise ProblemError(422, "item_id", "the context related needs the item_id that the list should resemble")
+    return Question(user_id, session_id, context, limit, item_id)
+
+
+class Recommendations:
+    """Answers questions with the live release, the online store and, for what was shown, the event log."""
+
+    def __init__(self, settings: Settings, live: LiveRelease, store: UserStore, log: EventLog) -> None:
+        self._live = live
+        self._store = store
+        self._log = log
+        self._impressions_topic = settings.kafka.impressions_topic if settings.serving.log_impressions else None
+
+    async def answer(self, question: Question) -> dict[str, Any]:
+        """The answer's JSON object. Raises ProblemError for an unknown item or while no release is loaded."""
+        start = perf_counter()
+        recommender = self._live.recommender
+        if recommender is None:
+            raise ProblemError(503, "", f"not ready: {self._live.reason}")
+        item_row = _row_of(recommender, question)
+        subject = question.subject_id
+        fallback = None
+        row, live_row = UserRow(subject, as_of=0), None
+        try:
+            row, live_row = await self._store.read(subject)
+        except StoreAwayError as error:
+            fallback = f"{error}: {'popular items' if item_row is None else 'not personal'}"
+            FALLBACKS.labels(str(error)).inc()
+        stored = perf_counter()
+        ranked, reasons = _ranked(recommender, row, live_row, question.limit, item_row)
+        items = [recommender.catalogue.item_ids[place] for place in ranked.rows.tolist()]
+        request_id = uuid4().hex
+        _STAGES["store"].observe(stored - start)
+        _STAGES["candidates"].observe(ranked.candidates_seconds)
+        _STAGES["rank"].observe(ranked.ranking_seconds)
+        answer = {
+            "user_id": question.user_id,
+            "context": question.context,
+            "recommendations": [
+                {"item_id": item, "score": score, "reason": reason}
+                for item, score, reason in zip(items, ranked.scores.tolist(), reasons, strict=True)
+            ],
+            "candidates_generated": ranked.candidates_generated,
+            "latency_ms": 0.0,
+            "release_id": recommender.release.release_id,
+            "request_id": request_id,
+            "fallback": fallback,
+        }
+        if self._impressions_topic:
+            self._log.note(self._impressions_topic, subject, _impression(question, answer, items))
+        answer["latency_ms"] = round((perf_counter() - start) * 1000, 3)
+        return answer
+
+
+def _ranked(
+    recommender: Recommender, row: UserRow, live_row: LiveRow | None, limit: int, item_row: int | None
+) -> tuple[RankedList, list[str]]:
+    user = recommender.up_to_date(row, live_row)
+    if item_row is not None:
+        ranked = recommender.related(user, item_row, limit)
+        return ranked, recommender.reasons.related(item_row, len(ranked.rows))
+    if not user.is_known:
+        ranked = recommender.popular(limit)
+        return ranked, [recommender.reasons.popular] * len(ranked.rows)
+    ranked, own = recommender.for_user(user, recommender.user_vector(user, live_row), limit)
+    return ranked, recommender.reasons.for_user(user, own, ranked.rows, ranked.sources)
+
+
+def _row_of(recommender: Recommender, question: Question) -> int | None:
+    if question.context != "related" or question.item_id is None:
+        return None
+    row = recommender.catalogue.row_of.get(question.item_id)
+    if row is None:
+        raise ProblemError(404, "item_id", f"the live release knows no item {question.item_id!r}")
+    return row
+
+
+def _impression(question: Question, answer: dict[str, Any], items: list[str]) -> bytes:
+    """What was shown, to be joined with what happens: by `request_id` and `position`."""
+    return orjson.dumps(
+        {
+            "request_id": answer["request_id"],
+            "user_id": question.user_id,
+            "session_id": question.session_id,
+            "context": question.context,
+            "about_item_id": question.item_id,
+            "timestamp": datetime.now(UTC).isoformat(timespec="microseconds"),
+            "release_id": answer["release_id"],
+            "items": items,
+            "positions": list(range(len(items))),
+            "propensities": [PROPENSITY] * len(items),
+            "fallback": answer["fallback"],
+        }
+    )

@@ -1,0 +1,92 @@
+"""The one read of the online store per request, and what happens while the store is away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from time import monotonic
+
+import redis.asyncio as redis
+from google.protobuf.message import DecodeError
+from redis.exceptions import RedisError
+
+from headrace.online_store import LiveRow, decode_user, queue_user_read
+from headrace.settings import StoreSettings
+from headrace.user_row import UserRow
+
+LOG = logging.getLogger(__name__)
+
+TOLERATED_TIMEOUTS = 3
+PAUSE_SECONDS = 1.0
+
+
+class StoreAwayError(Exception):
+    """The row could not be read; the message says why in a few words."""
+
+
+class Breaker:
+    """Stops asking a store that does not answer: one request per pause tries again, the others do not wait.
+
+    A refused connection opens it at once, timeouts only after `TOLERATED_TIMEOUTS` in a row.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._failures = 0
+        self._closed_until = 0.0
+
+    def allows(self) -> bool:
+        """Whether to ask the store now."""
+        if self._failures < TOLERATED_TIMEOUTS:
+            return True
+        if self._clock() < self._closed_until:
+            return False
+        self._closed_until = self._clock() + PAUSE_SECONDS
+        return True
+
+    def succeeded(self) -> None:
+        """The store answered."""
+        self._failures = 0
+
+    def failed(self, *, certain: bool) -> None:
+        """The store did not answer; `certain` if there is nobody at its address."""
+        self._failures = TOLERATED_TIMEOUTS if certain else self._failures + 1
+        if self._failures >= TOLERATED_TIMEOUTS:
+            self._closed_until = self._clock() + PAUSE_SECONDS
+
+
+class UserStore:
+    """Reads user rows from Valkey or Redis."""
+
+    def __init__(self, settings: StoreSettings, breaker: Breaker | None = None) -> None:
+        self._timeout = settings.timeout_ms / 1000
+        self._client = redis.Redis.from_url(settings.url, socket_connect_timeout=self._timeout)
+        self._breaker = breaker or Breaker()
+
+    async def read(self, user_id: str) -> tuple[UserRow, LiveRow | None]:
+        """The batch row and the live row of a user, in one round trip. Raises StoreAwayError."""
+        if not self._breaker.allows():
+            raise StoreAwayError("online store away")
+        pipeline = self._client.pipeline(transaction=False)
+        queue_user_read(pipeline, user_id)
+        try:
+            async with asyncio.timeout(self._timeout):
+                features, live = await pipeline.execute()
+        except TimeoutError:
+            self._breaker.failed(certain=False)
+            raise StoreAwayError("online store too slow") from None
+        except (RedisError, OSError) as error:
+            self._breaker.failed(certain=True)
+            LOG.warning("online store: %s", error)
+            raise StoreAwayError("online store away") from None
+        self._breaker.succeeded()
+        try:
+            return decode_user(user_id, features, live)
+        except (DecodeError, ValueError, TypeError, AttributeError) as error:
+            LOG.warning("online store: the row of %r cannot be read: %s", user_id, error)
+            raise StoreAwayError("online row unreadable") from None
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._client.aclose()

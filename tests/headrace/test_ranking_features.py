@@ -1,0 +1,85 @@
+"""Features of candidates, with numbers that can be checked by eye."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from headrace.catalogue import Catalogue
+from headrace.ranking_features import CATEGORICAL, NUMERIC, Source, own_columns, ranking_features
+from headrace.user_row import MICROSECONDS_PER_DAY, OwnItems, UserRow
+
+DAY = MICROSECONDS_PER_DAY
+
+
+@pytest.fixture
+def catalogue() -> Catalogue:
+    """Three items: milk and cheese are dairy, bread is bakery; nobody knows cheese's price."""
+    codes = {name: np.array([1, 1, 2], np.int32) for name in ("category_1", "category_2", "category_3")}
+    codes |= {name: np.zeros(3, np.int32) for name in ("brand", "maker")}
+    numbers = {
+        name: np.array([8, 0, 3], np.float32) for name in ("popularity", "trend_popularity", "purchases", "users_total")
+    }
+    numbers |= {
+        "repeat_rate": np.array([0.5, 0, 0.1], np.float32),
+        "price": np.array([1, np.nan, 2], np.float32),
+        "age_days": np.array([100, np.nan, 10], np.float32),
+    }
+    return Catalogue(
+        item_ids=["milk", "cheese", "bread"],
+        titles=["Milk", "Cheese", "Bread"],
+        row_of={"milk": 0, "cheese": 1, "bread": 2},
+        codes=codes,
+        numbers=numbers,
+        available=np.ones(3, bool),
+        vocabularies={
+            **{f"category_{level}": ["dairy", "bakery"] for level in (1, 2, 3)},
+            "brand": [],
+            "maker": [],
+        },
+        embeddings=np.zeros((3, 4), np.float32),
+        popular={"": np.array([0, 2, 1], np.int32)},
+    )
+
+
+def features_of(user: UserRow, catalogue: Catalogue) -> dict[str, list[float]]:
+    features = ranking_features(
+        user,
+        own_columns(user, catalogue),
+        catalogue,
+        candidates=np.array([2, 0, 1], np.int32),
+        tower_scores=np.array([1.0, 3.0, 2.0], np.float32),
+        sources=np.array([Source.POPULAR, Source.OWN | Source.TOWER, Source.TOWER], np.int32),
+    )
+    assert features.numeric.shape == (3, len(NUMERIC))
+    assert features.categorical.shape == (3, len(CATEGORICAL))
+    assert np.isfinite(features.numeric).all()
+    return {name: features.numeric[:, place].tolist() for place, name in enumerate(NUMERIC)}
+
+
+def test_features_of_a_user_who_took_milk_three_times(catalogue):
+    own = OwnItems(
+        ["unknown-item", "milk"],
+        np.array([9, 3], np.float32),
+        np.array([9, 2], np.float32),
+        np.array([0, 10 * DAY]),
+        np.array([0, 30 * DAY]),
+    )
+    features = features_of(UserRow("u", as_of=40 * DAY, own=own, events_total=12), catalogue)
+    # candidates are bread, milk, cheese
+    assert features["own_count"] == pytest.approx([0, np.log(4), 0])
+    assert features["own_share"] == pytest.approx([0, 1, 0])  # of the items that the release knows
+    assert features["own_days_since"] == pytest.approx([0, np.log(11), 0])
+    assert features["own_due"] == pytest.approx([0, 1, 0])  # a gap of 10 days, the last 10 days ago
+    assert features["tower_score"] == pytest.approx([-2, 0, -1])
+    assert features["category_1_share"] == pytest.approx([0, 1, 1])
+    assert features["price_ratio"] == pytest.approx([np.log(3) - np.log(2), 0, 0])
+    assert features["from_own"] == [0, 1, 0]
+    assert features["from_tower"] == [0, 1, 1]
+
+
+def test_features_of_a_user_nobody_knows_are_zero_where_they_are_about_the_user(catalogue):
+    features = features_of(UserRow("stranger", as_of=0), catalogue)
+    for name in ("own_count", "own_due", "category_1_share", "price_ratio", "user_events"):
+        assert features[name] == [0, 0, 0], name
+    assert features["popularity"] == pytest.approx(np.log1p([3, 8, 0]))

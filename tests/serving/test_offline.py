@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from headrace.ranking_features import CATEGORICAL, NUMERIC, own_columns
+from headrace.settings import Settings
+from serving import offline
+from serving.recommender import Recommender
+from tests.serving.conftest import DAY, LAKE_USERS
+
+
+def test_candidates_carry_the_features_of_a_request_and_the_labels_of_the_holdout(
+    lake_settings: Settings, release_folder: Path, recommender: Recommender, tmp_path: Path
+) -> None:
+    offline.write_candidates(lake_settings, release_folder, DAY, tmp_path / "candidates.parquet")
+    rows = {row["user_id"]: row for row in pq.read_table(tmp_path / "candidates.parquet").to_pylist()}
+    assert sorted(rows) == ["anna", "ben"]  # nobody has no history: nothing to learn from
+    anna = rows["anna"]
+    assert len(anna["item_rows"]) == len(set(anna["item_rows"])) == 500
+    labels = dict(zip(anna["item_rows"], anna["labels"], strict=True))
+    assert labels[50] == 2.0
+    assert sum(anna["labels"]) == 2.0 + (1.0 if 899 in labels else 0.0)
+    user = LAKE_USERS[0]
+    vector = recommender.tower.vector(user)
+    candidates, features = recommender.candidates_of(user, own_columns(user, recommender.catalogue), vector, 500)
+    np.testing.assert_array_equal(anna["item_rows"], candidates.rows)
+    np.testing.assert_allclose(np.reshape(anna["numeric"], (500, len(NUMERIC))), features.numeric, rtol=1e-5)
+    np.testing.assert_array_equal(np.reshape(anna["categorical"], (500, len(CATEGORICAL))), features.categorical)
+
+
+def test_lists_are_what_a_request_of_each_user_would_get(
+    lake_settings: Settings, release_folder: Path, recommender: Recommender, tmp_path: Path
+) -> None:
+    offline.write_lists(lake_settings, release_folder, DAY, tmp_path / "lists.parquet", k=500)
+    lists = _lists(tmp_path / "lists.parquet")
+    anna = LAKE_USERS[0]
+    ranked, _ = recommender.for_user(anna, recommender.tower.vector(anna), 500)
+    assert lists["anna"] == [recommender.catalogue.item_ids[row] for row in ranked.rows]
+    assert lists["anna"][0] == "item-7"
+    assert lists["nobody"] == [f"item-{number}" for number in range(500)]
+
+
+def test_everything_a_user_ever_took_is_left_out_of_the_lists_of_new_items(
+    lake_settings: Settings, release_folder: Path, tmp_path: Path
+) -> None:
+    offline.write_lists(lake_settings, release_folder, DAY, tmp_path / "lists.parquet", exclude_own=True)
+    lists = _lists(tmp_path / "lists.parquet")
+    assert not {"item-7", "item-50", "item-0"} & set(lists["anna"])  # item-0 is in the lake, not in the row
+    assert {user: len(set(items)) for user, items in lists.items()} == {"anna": 500, "ben": 500, "nobody": 500}
+
+
+def test_named_users_get_lists_whether_they_are_known_or_not(
+    lake_settings: Settings, release_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pq.write_table(pa.table({"user_id": ["stranger", "anna"]}), tmp_path / "users.parquet")
+    monkeypatch.setattr(offline, "load_settings", lambda: lake_settings)
+    output = tmp_path / "lists.parquet"
+    named = ["--users-from", str(tmp_path / "users.parquet")]
+    code = offline.main(
+        ["lists", "--release", str(release_folder), "--day", str(DAY), "--output", str(output), "--k", "30", *named]
+    )
+    assert code == 0
+    lists = _lists(output)
+    assert sorted(lists) == ["anna", "stranger"]
+    assert lists["stranger"] == [f"item-{number}" for number in range(30)]
+
+
+def test_a_day_without_features_is_named_in_one_sentence(
+    lake_settings: Settings,
+    release_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(offline, "load_settings", lambda: lake_settings)
+    day, output = date(2020, 1, 1), tmp_path / "none.parquet"
+    arguments = ["--release", str(release_folder), "--day", str(day), "--output", str(output)]
+    assert offline.main(["candidates", *arguments]) == 1
+    assert "gold/ranking_examples holds nothing for 2020-01-01" in capsys.readouterr().err
+
+
+def _lists(file: Path) -> dict[str, list[str]]:
+    lists: dict[str, list[str]] = {}
+    for row in pq.read_table(file).sort_by([("user_id", "ascending"), ("rank", "ascending")]).to_pylist():
+        lists.setdefault(row["user_id"], []).append(row["item_id"])
+        assert row["rank"] == len(lists[row["user_id"]])
+    return lists
