@@ -44,7 +44,7 @@ def item_ids(count: int) -> list[str]:
 
 
 def make_release(folder: Path, items: int, seed: int = 7) -> Release:
-    """A sealed full release: random vectors around random centres, an AH index, and an untrained ranker of real size."""
+    """A sealed full release: vectors around random centres, an AH index, an untrained ranker of real size."""
     random = np.random.default_rng(seed)
     folder.mkdir(parents=True)
     embeddings = _embeddings(random, items)
@@ -216,19 +216,15 @@ def _write_ranker(folder: Path, seed: int) -> None:
     scores = keras.layers.Add()([keras.layers.Dense(1)(deep), keras.layers.Dense(1)(numeric), *wide])
     model = keras.Model([numeric, categorical], scores[:, 0])
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None, len(NUMERIC)], tf.float32, name="numeric"),
-            tf.TensorSpec([None, len(CATEGORICAL)], tf.int32, name="categorical"),
-        ]
+    signature = (
+        tf.TensorSpec([None, len(NUMERIC)], tf.float32, name="numeric"),
+        tf.TensorSpec([None, len(CATEGORICAL)], tf.int32, name="categorical"),
     )
-    def score(numeric: Any, categorical: Any) -> Any:
-        return model([numeric, categorical])
-
+    score = tf.function(lambda numeric, categorical: model([numeric, categorical]), input_signature=signature)
     served = tf.Module()
     served.model, served.score = model, score
     tf.saved_model.save(served, str(folder / RANKER_SAVED_MODEL))
-    tf2onnx.convert.from_function(score, score.input_signature, opset=17, output_path=str(folder / RANKER))
+    tf2onnx.convert.from_function(score, signature, opset=17, output_path=str(folder / RANKER))
 
 
 def _write_arrow(path: Path, table: pa.Table) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,17 @@ NUMBER_COLUMNS = (
     "price",
     "age_days",
 )
+ITEM_FEATURES = (
+    "popularity",  # log1p
+    "trend_popularity",  # log1p
+    "trend",  # log of recent over usual popularity
+    "purchases",  # log1p
+    "users_total",  # log1p
+    "repeat_rate",
+    "price",  # log1p; 0 if unknown
+    "age_days",  # log1p; 0 if unknown
+)
+"""What the ranker reads of an item alone."""
 UNKNOWN_ROW = -1
 
 
@@ -46,6 +58,17 @@ class Catalogue:
 
     def __len__(self) -> int:
         return len(self.item_ids)
+
+    @cached_property
+    def item_features(self) -> npt.NDArray[np.float32]:
+        """[items, len(ITEM_FEATURES)], finite: computed once, so that a request only gathers rows."""
+        logs = {name: np.log1p(column) for name, column in self.numbers.items()}
+        recent, usual = self.numbers["popularity"], self.numbers["trend_popularity"]
+        logs["trend"] = np.log((recent + 1) / (usual / 2 + 1))
+        logs["repeat_rate"] = self.numbers["repeat_rate"]
+        columns: npt.NDArray[np.float32] = np.stack([logs[name] for name in ITEM_FEATURES], axis=1).astype(np.float32)
+        columns[~np.isfinite(columns)] = 0.0
+        return columns
 
     def rows(self, item_ids: Iterable[str]) -> npt.NDArray[np.int32]:
         """Row numbers of the ids; `UNKNOWN_ROW` for ids that the release does not know."""

@@ -34,8 +34,6 @@ TIME_PATTERN = (
     r"(Z|[+-](0[0-9]|1[0-4]):?[0-5][0-9])?)?"
 )
 """The ISO 8601 times that are understood: a date, or date and time with or without a zone."""
-MILLISECONDS_PATTERN = r"[0-9]{11,14}"
-"""Milliseconds since 1970 given as text."""
 _LARGEST_WHOLE = 10**15  # beyond it a float no longer tells whole numbers apart
 _LARGEST_POSITION = 2**31 - 1
 
@@ -189,7 +187,7 @@ def _check(fields: dict[str, Any], received_at: datetime) -> Event | Rejection:
         limit = MAX_QUERY_LENGTH if name == "query" else MAX_ID_LENGTH
         if text is not None and len(text) > limit:
             return Rejection(Reason.ID_TOO_LONG, name, f"{len(text)} characters, at most {limit}")
-    position = _whole(fields.get("position"))
+    position = _whole(_number(fields.get("position")))
     known_fields = {
         **ids,
         "event_type": event_type,
@@ -219,11 +217,11 @@ def parse_timestamp(value: Any) -> datetime | None:
         elif isinstance(value, bool):
             return None
         elif isinstance(value, int | float):
-            parsed = _EPOCH + timedelta(milliseconds=math.floor(value))
+            return _EPOCH + timedelta(milliseconds=math.floor(value))
         else:
             text = str(value).strip(WHITESPACE)
-            if re.fullmatch(MILLISECONDS_PATTERN, text):
-                return _EPOCH + timedelta(milliseconds=int(text))
+            if re.fullmatch(NUMBER_PATTERN, text):
+                return _EPOCH + timedelta(milliseconds=math.floor(float(text)))
             if not re.fullmatch(TIME_PATTERN, text):
                 return None
             parsed = datetime.fromisoformat(text)

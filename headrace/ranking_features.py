@@ -12,7 +12,7 @@ from enum import IntFlag
 import numpy as np
 import numpy.typing as npt
 
-from headrace.catalogue import Catalogue
+from headrace.catalogue import ITEM_FEATURES, Catalogue
 from headrace.user_row import MICROSECONDS_PER_DAY, UserRow
 
 Floats = npt.NDArray[np.float32]
@@ -36,15 +36,8 @@ NUMERIC = (
     "own_days_since",  # log1p of days since the last time; 0 if never
     "own_due",  # days since the last time over the usual gap, 0 to 5; 0 where no gap is known
     "tower_score",  # inner product, less the best of the request's candidates
-    "popularity",  # log1p
-    "trend_popularity",  # log1p
-    "trend",  # log of recent over usual popularity
-    "purchases",  # log1p
-    "users_total",  # log1p
-    "repeat_rate",
-    "price",  # log1p; 0 if unknown
+    *ITEM_FEATURES,
     "price_ratio",  # log of price over the user's usual price; 0 if unknown
-    "age_days",  # log1p; 0 if unknown
     *(f"{level}_share" for level in SHARE_LEVELS),  # share of the user's decayed counts in it
     "user_events",  # log1p
     "user_items",  # log1p
@@ -54,6 +47,11 @@ NUMERIC = (
     "from_category",
 )
 CATEGORICAL = ("category_1", "category_2", "brand")
+_TOWER_SCORE = NUMERIC.index("tower_score")
+_ITEM = NUMERIC.index(ITEM_FEATURES[0])
+_PRICE_RATIO = NUMERIC.index("price_ratio")
+_USER_EVENTS = NUMERIC.index("user_events")
+_SOURCES = NUMERIC.index("from_own")
 
 
 @dataclass(frozen=True)
@@ -129,41 +127,36 @@ def ranking_features(
     sources: Ints,
 ) -> RankingFeatures:
     """Features of `candidates` (row numbers) for one user; `sources` holds `Source` bits."""
-    place = np.searchsorted(own.rows, candidates)
-    place_inside = np.minimum(place, max(len(own.rows) - 1, 0))
-    is_own = own.rows[place_inside] == candidates if len(own.rows) else np.zeros(len(candidates), bool)
+    numeric = np.zeros((len(candidates), len(NUMERIC)), np.float32)
+    is_own, place = _own_places(own, candidates)
+    if len(place):
+        decayed = own.decayed_counts[place]
+        largest = max(float(own.decayed_counts.max()), 1e-9)
+        days = own.days_since[place]
+        columns = [np.log1p(own.counts[place]), np.log1p(decayed), decayed / largest, np.log1p(days), own.due[place]]
+        numeric[is_own, :_TOWER_SCORE] = np.stack(columns, axis=1)
+    numeric[:, _TOWER_SCORE] = tower_scores - tower_scores.max(initial=-np.inf)
+    numeric[:, _ITEM:_PRICE_RATIO] = catalogue.item_features[candidates]
+    price_ratio = np.log1p(catalogue.numbers["price"][candidates]) - own.usual_price
+    numeric[:, _PRICE_RATIO] = np.where(np.isfinite(price_ratio), price_ratio, 0.0)
+    for column, level in enumerate(SHARE_LEVELS, start=_PRICE_RATIO + 1):
+        numeric[:, column] = own.shares[level][catalogue.codes[level][candidates]]
+    numeric[:, _USER_EVENTS] = np.log1p(user.events_total)
+    numeric[:, _USER_EVENTS + 1] = np.log1p(len(own.rows))
+    numeric[:, _SOURCES:] = sources[:, None] & _SOURCE_BITS > 0
+    categorical = np.empty((len(candidates), len(CATEGORICAL)), np.int32)
+    for column, name in enumerate(CATEGORICAL):
+        categorical[:, column] = catalogue.codes[name][candidates]
+    return RankingFeatures(numeric, categorical)
 
-    def of_own(column: Floats) -> Floats:
-        return np.where(is_own, column[place_inside], 0.0).astype(np.float32) if len(column) else zeros
 
-    zeros = np.zeros(len(candidates), np.float32)
-    number = {name: column[candidates] for name, column in catalogue.numbers.items()}
-    decayed = of_own(own.decayed_counts)
-    largest = max(float(own.decayed_counts.max(initial=0.0)), 1e-9)
-    price = np.log1p(number["price"])
-    best = tower_scores.max(initial=-np.inf) if len(tower_scores) else 0.0
-    columns = [
-        np.log1p(of_own(own.counts)),
-        np.log1p(decayed),
-        decayed / largest,
-        np.log1p(of_own(own.days_since)),
-        of_own(own.due),
-        tower_scores - best,
-        np.log1p(number["popularity"]),
-        np.log1p(number["trend_popularity"]),
-        np.log((number["popularity"] + 1) / (number["trend_popularity"] / 2 + 1)),
-        np.log1p(number["purchases"]),
-        np.log1p(number["users_total"]),
-        number["repeat_rate"],
-        price,
-        price - own.usual_price,
-        np.log1p(number["age_days"]),
-        *(own.shares[level][catalogue.codes[level][candidates]] for level in SHARE_LEVELS),
-        np.full(len(candidates), np.log1p(user.events_total)),
-        np.full(len(candidates), np.log1p(len(own.rows))),
-        *((sources & bit) > 0 for bit in Source),
-    ]
-    numeric = np.stack(columns, axis=1).astype(np.float32)
-    np.nan_to_num(numeric, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-    categorical = np.stack([catalogue.codes[name][candidates] for name in CATEGORICAL], axis=1)
-    return RankingFeatures(numeric, categorical.astype(np.int32))
+_SOURCE_BITS = np.array([int(bit) for bit in Source], np.int32)
+
+
+def _own_places(own: OwnColumns, candidates: Ints) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """Which candidates are own items, and where in `own.rows` those stand."""
+    if not len(own.rows):
+        return np.zeros(len(candidates), bool), np.zeros(0, np.int64)
+    place = np.minimum(np.searchsorted(own.rows, candidates), len(own.rows) - 1)
+    is_own = own.rows[place] == candidates
+    return is_own, place[is_own]

@@ -161,7 +161,7 @@ class TrainingSettings(Group):
     """Weight of an example whose item the user took before, against 1 of a new one."""
     popularity_correction: bool = False
     """Subtract log q(item) from the in-batch logits, so that popular items are not punished for being common negatives.
-    Either way the popularity prior is weighted on the holdout; on the demo data it serves better than the correction."""
+    Either way the popularity prior is weighted on the holdout; on the demo data it serves better than correction."""
     id_dropout: float = Field(default=0.1, ge=0, lt=1)
     """Share of items that learn without their id in a step, so that new items have a useful vector."""
     word_buckets: PositiveInt = 16_384
@@ -170,9 +170,13 @@ class TrainingSettings(Group):
     """Price classes of the item tower, equally full, on the logarithm of the price."""
     ranker_loss: Literal["softmax", "log_loss"] = "softmax"
     """`softmax`: each user's taken candidates against the others; `log_loss`: every candidate by itself."""
+    ranker_new_weight: float = Field(default=0.5, ge=0)
+    """Weight of the softmax over candidates new to the user beside the one over all; only for `softmax`."""
+    ranker_users: PositiveInt = 20_000
+    """Most users that the ranker learns from (about 60 kB of memory each)."""
     ranker_validation_share: float = Field(default=0.2, gt=0, lt=1)
     """Share of the users that judge the ranker and do not train it."""
-    ranker_epochs: PositiveInt = 2
+    ranker_epochs: PositiveInt = 6
     """Passes over the ranking examples."""
     ranker_batch_size: PositiveInt = 4096
     """Candidates per step of the ranker."""

@@ -52,7 +52,9 @@ class Lake:
             rows_of = f"for {day}" if day else ""
             raise BadInputError(
                 f"table {table.path} has no rows {rows_of}".rstrip(),
-                f"Compute them: python -m jobs.batch features,training_sets --day {day}" if day else "Import data first",
+                f"Compute them: python -m jobs.batch features,training_sets --day {day}"
+                if day
+                else "Import data first",
             )
         return files
 

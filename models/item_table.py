@@ -23,16 +23,20 @@ _TEXTS = ("title", *CODE_COLUMNS, "text")
 _MISSING = {"price": float("nan"), "age_days": float("nan")}
 
 
-def item_table(lake: Lake, day: date) -> pa.Table:
-    """The catalogue as of the end of `day`: current `silver.items` with that day's `gold.item_features`, by item id.
+def item_table(lake: Lake, day: date, features_of: date | None = None) -> pa.Table:
+    """The catalogue of `day`, sorted by id: current `silver.items` with the features of `day` (or of `features_of`).
 
-    An item that only one of the two knows keeps its row, without text or with zeros. Raises BadInputError if there is
-    none at all.
+    The rows are those of `day` in both cases, so that a row number means the same item. An item without text or without
+    features keeps its row. Raises BadInputError if there is none at all.
     """
     items = lake.read(SILVER_ITEMS, columns=["item_id", *_TEXTS, "price", "available", "valid_to"])
     current = items.filter(pc.is_null(items.column("valid_to"))).drop_columns(["valid_to"])
     current = current.rename_columns([{"price": "list_price"}.get(name, name) for name in current.column_names])
     features = lake.read(GOLD_ITEM_FEATURES, day, ["item_id", *NUMBER_COLUMNS])
+    if features_of:
+        same_items = features.select(["item_id"])
+        earlier = lake.read(GOLD_ITEM_FEATURES, features_of, ["item_id", *NUMBER_COLUMNS])
+        features = same_items.join(earlier, keys="item_id", join_type="left outer")
     joined = current.join(features, keys="item_id", join_type="full outer").sort_by("item_id")
     if not joined.num_rows:
         raise BadInputError("the catalogue is empty", "Import items or events with items first")

@@ -6,7 +6,7 @@ Writes two sealed bundles below `<home>/training/<D>/`: `retrieval_holdout`, whi
 
 from __future__ import annotations
 
-import shutil
+import sys
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -21,8 +21,9 @@ from headrace.release import seal_release
 from headrace.settings import Settings
 from headrace.tables import GOLD_RANKING_EXAMPLES, GOLD_RETRIEVAL_EXAMPLES, end_of
 from headrace.user_tower import TowerEncoder
-from models.command import day_command, progress_bars, write_json
+from models.command import day_command, progress_bars, replacing, write_json
 from models.gold import Lake
+from models.index import IndexReport
 from models.item_table import build_vocabularies, item_table
 from models.provenance import code_version
 from models.retrieval_bundle import RetrievalParts, write_retrieval_files
@@ -82,10 +83,11 @@ def train_retrieval(settings: Settings, day: date) -> Path:
         model.item_tower.use(item_columns(inputs.items, inputs.vocabularies, training))
         on = train_phase(model, source, occasions.between(before, after), after, training, "final", progress)
         vectors = item_vectors(model, _events_of_items(inputs, after))
-        recall = _write(settings, folder / FINAL_BUNDLE, inputs, model, vectors, report.best_weight, holdout=False)
+        index = _write(settings, folder / FINAL_BUNDLE, inputs, model, vectors, report.best_weight, holdout=False)
     write_json(folder / PARAMETERS, {**training.model_dump(mode="json"), "prior_weight": report.best_weight})
-    write_json(folder / METRICS, _metrics(report, [phase, on], recall))
-    _print(report, [phase, on], recall)
+    metrics = _metrics(report, [phase, on], index)
+    write_json(folder / METRICS, metrics)
+    _print(metrics)
     return folder
 
 
@@ -94,8 +96,7 @@ def _read(settings: Settings, day: date, progress: Progress) -> _Inputs:
     lake = Lake(settings.lake_root)
     holdout_day = day - timedelta(days=settings.training.holdout_days)
     examples = lake.read(GOLD_RETRIEVAL_EXAMPLES, day)
-    items, items_before = item_table(lake, day), item_table(lake, holdout_day)
-    items_before = _same_rows(items_before, items)
+    items, items_before = item_table(lake, day), item_table(lake, day, features_of=holdout_day)
     vocabularies = build_vocabularies(items, examples)
     item_ids = items.column("item_id").to_pylist()
     row_of = {item: row for row, item in enumerate(item_ids)}
@@ -122,3 +123,88 @@ def _read(settings: Settings, day: date, progress: Progress) -> _Inputs:
     )
     progress.update(task, total=1, completed=1)
     return inputs
+
+
+def _events_of_items(inputs: _Inputs, before: int) -> npt.NDArray[np.int64]:
+    """[items + 1]: events of each item before a time, in the sequences that training reads."""
+    sequences = inputs.sequences
+    known = sequences.items[sequences.times < before]
+    return np.bincount(known, minlength=inputs.items.num_rows + 1)
+
+
+def _measure(model: TwoTower, vectors: npt.NDArray[np.float32], inputs: _Inputs) -> RetrievalReport:
+    users = inputs.holdout_users
+    function = user_function(model, vectors, inputs.encoder.history_length, len(inputs.encoder.profile_keys))
+    popularity = inputs.items_before.column("trend_popularity").to_numpy()
+    recent = inputs.items_before.column("popularity").to_numpy()
+    affinity = function.vectors(users.inputs)[:, :-1]
+    return choose_weight(affinity, vectors[1:], np.log1p(popularity), np.log1p(recent), users)
+
+
+def _write(
+    settings: Settings,
+    folder: Path,
+    inputs: _Inputs,
+    model: TwoTower,
+    vectors: npt.NDArray[np.float32],
+    weight: float,
+    *,
+    holdout: bool,
+) -> IndexReport:
+    """One sealed bundle in `folder`, written aside and swapped in when it is whole."""
+    day = inputs.holdout_day if holdout else inputs.day
+    parts = RetrievalParts(
+        items=inputs.items_before if holdout else inputs.items,
+        vocabularies=inputs.vocabularies,
+        vectors=vectors,
+        prior_weight=weight,
+        tower=user_function(model, vectors, inputs.encoder.history_length, len(inputs.encoder.profile_keys)),
+        sample=inputs.holdout_users.inputs,
+    )
+    with replacing(folder) as partial:
+        index = write_retrieval_files(parts, partial)
+        seal_release(
+            partial,
+            stage="retrieval",
+            as_of=end_of(day),
+            code_version=code_version(),
+            seed=settings.training.seed,
+            tables=dict(inputs.lake.versions),
+            settings={
+                "features": settings.features.model_dump(mode="json"),
+                "training": settings.training.model_dump(mode="json"),
+            },
+        )
+    return index
+
+
+def _metrics(report: RetrievalReport, phases: list[PhaseReport], index: IndexReport) -> dict[str, Any]:
+    best = report.best_weight
+    return {
+        "recall_at_500_all": report.recall_all[best],
+        "recall_at_500_new": report.recall_new[best],
+        "popularity_recall_at_500_all": report.popular_all,
+        "popularity_recall_at_500_new": report.popular_new,
+        "recall_at_500_new_by_prior_weight": report.recall_new,
+        "recall_at_500_all_by_prior_weight": report.recall_all,
+        "index": asdict(index),
+        "phases": [{**asdict(phase), "examples_per_second": phase.examples_per_second} for phase in phases],
+    }
+
+
+def _print(metrics: dict[str, Any]) -> None:
+    for phase in metrics["phases"]:
+        speed = phase["examples_per_second"]
+        print(f"{phase['name']}: {phase['examples']:,} examples in {phase['seconds']:.1f} s ({speed:,.0f}/s)")
+    for task in ("all", "new"):
+        ours, popular = metrics[f"recall_at_500_{task}"], metrics[f"popularity_recall_at_500_{task}"]
+        print(f"holdout recall@500, {task}: {ours:.4f} (popular list {popular:.4f})")
+    print(f"index recall@500: {metrics['index']['recall']:.4f}")
+
+
+def _microseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1_000_000)
+
+
+if __name__ == "__main__":
+    sys.exit(day_command("models.train_retrieval", (__doc__ or "").split("\n")[0], train_retrieval))

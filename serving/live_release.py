@@ -15,14 +15,14 @@ from serving.measures import RELEASE_LOADED, RELEASES_REFUSED
 from serving.recommender import Recommender, load_recommender
 
 LOG = logging.getLogger(__name__)
-_RETRY_REFUSED_SECONDS = 60.0
 
 
 class LiveRelease:
     """Follows the champion. A release that does not load is refused whole and the live one stays."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, retry_refused_seconds: float = 60.0) -> None:
         self._settings = settings
+        self._retry_refused_seconds = retry_refused_seconds
         self.recommender: Recommender | None = None
         self.reason = "the release is being loaded"
         """Why there is no recommender yet, or why the newest release was refused."""
@@ -55,7 +55,7 @@ class LiveRelease:
         if live is not None and wanted == (live.release.folder, live.release.manifest.content_hash):
             self.reason, self._refused = "", None
             return None
-        if wanted == self._refused and monotonic() - self._refused_at < _RETRY_REFUSED_SECONDS:
+        if wanted == self._refused and monotonic() - self._refused_at < self._retry_refused_seconds:
             return None
         self._refused, self._refused_at = wanted, monotonic()  # until it proves good
         serving = self._settings.serving

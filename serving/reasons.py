@@ -27,6 +27,7 @@ _DONE = {
     EventType.LIKE: "liked {}",
 }
 _LIST_FILLED = "From the catalogue"
+_TOWER, _CATEGORY, _POPULAR = int(Source.TOWER), int(Source.CATEGORY), int(Source.POPULAR)
 
 
 class Reasons:
@@ -56,28 +57,31 @@ class Reasons:
 
     def _own(self, user: UserRow, row: int, count: int) -> str:
         item = self._catalogue.item_ids[row]
-        seen = [event for event in user.history if event.item_id == item]
-        if not seen:
-            return f"{_done(self._only_type)}{_times(count)}" if self._only_type else f"In your history{_times(count)}"
-        newest = EventType(seen[-1].event_type)
-        occasions = len({event.timestamp for event in seen if event.event_type == newest})
-        if newest is self._only_type:
-            others = len({event.timestamp for event in seen if event.event_type != newest})
-            return f"{_done(newest)}{_times(max(count - others, occasions))}"
-        if occasions > 1:
-            return f"{_done(newest)} {occasions} times lately"
-        earlier = count - len({event.timestamp for event in seen})
-        if self._only_type and earlier > 0:
-            return f"{_done(newest)}, and {_DONE[self._only_type].format('it')}{_times(earlier)}"
+        occasions: dict[str, set[int]] = {}
+        newest = None
+        for event in user.history:
+            if event.item_id == item:
+                occasions.setdefault(event.event_type, set()).add(event.timestamp)
+                newest = EventType(event.event_type)
+        if self._only_type is not None:
+            others = sum(len(times) for kind, times in occasions.items() if kind != self._only_type)
+            count = max(count - others, len(occasions.get(self._only_type, ())))
+        if newest is None or newest is self._only_type:
+            return f"{_done(self._only_type) if self._only_type else 'In your history'}{_times(count)}"
+        lately = len(occasions[newest])
+        if lately > 1:
+            return f"{_done(newest)} {lately} times lately"
+        if self._only_type is not None and count > 0:
+            return f"{_done(newest)}, and {_DONE[self._only_type].format('it')}{_times(count)}"
         return f"{_done(newest)} before" if newest is EventType.PURCHASE else _done(newest)
 
     def _other(self, row: int, sources: int, nearest: HistoryEvent | None) -> str:
-        if sources & Source.TOWER and nearest is not None:
+        if sources & _TOWER and nearest is not None:
             title = self._title(self._catalogue.row_of[nearest.item_id])
             return f"Because you {_DONE[EventType(nearest.event_type)].format(title)}"
-        if sources & Source.CATEGORY and (category := self._catalogue.value("category_1", row)):
+        if sources & _CATEGORY and (category := self._catalogue.value("category_1", row)):
             return f"Popular in {category}"
-        return self.popular if sources & Source.POPULAR else _LIST_FILLED
+        return self.popular if sources & _POPULAR else _LIST_FILLED
 
     def _nearest_in_history(self, history: Sequence[HistoryEvent], rows: Rows) -> list[HistoryEvent | None] | None:
         """Per row the history's event whose item vector is nearest by cosine; None where none points its way."""

@@ -128,7 +128,7 @@ def _where_next(console: Console, settings: Settings) -> None:
     console.rule("[bold]What next", align="left")
     console.print(f"app developer    {service}/docs and docs/how-to/serve.md")
     console.print(f"ML engineer      {settings.mlflow.tracking_uri} and docs/how-to/models.md")
-    console.print(f"data engineer    `make airflow` (http://127.0.0.1:{settings.airflow.port}), docs/how-to/batch.md")
+    console.print(f"data engineer    `make airflow` (http://127.0.0.1:{settings.airflow.port}), docs/how-to/schedule.md")
     console.print("own data         `.venv/bin/headrace import --help`, docs/tutorial.md")
 
 

@@ -6,7 +6,6 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
-import redis
 
 from headrace.settings import Settings
 from infra.local.processes import start
@@ -31,13 +30,13 @@ def start_stream_and_service(settings: Settings) -> None:
 
 def start_stream(settings: Settings) -> None:
     """Start the Flink job and wait until it is warm."""
-    store = redis.Redis.from_url(settings.store.url)
+    ready_file = settings.home_folder / "run" / "stream.ready"
     start(
         STREAM,
         [sys.executable, "-m", "jobs.streaming"],
         settings,
-        before=lambda: store.delete(STREAM_READY_KEY),
-        ready=lambda: bool(store.exists(STREAM_READY_KEY)),
+        before=lambda: ready_file.unlink(missing_ok=True),
+        ready=ready_file.exists,
         timeout_seconds=START_SECONDS,
     )
 

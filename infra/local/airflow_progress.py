@@ -17,10 +17,12 @@ _START = re.compile(r"\[DAG TEST\] starting task_id=(\S+) ")
 _END = re.compile(r"\[DAG TEST\] end task task_id=(\S+) ")
 _ROUTES = "airflow.api_fastapi.execution_api.routes.task_instances"
 _COMMAND_OUTPUT = ("airflow.task.hooks.", "task.stdout", "task.stderr")
-_FRAME = re.compile(
-    r"^(Tmp dir root location: |Running command: |Output:$|Command exited with return code |Spark-Submit cmd: )"
+_NOISE = re.compile(
+    r"Tmp dir root location: |Running command: |Output:$|Command exited with return code |Spark-Submit cmd: "
+    r"|Using Spark's default log4j|Setting Spark log level|WARNING: Using incubator modules"
+    r"|\d\d/\d\d/\d\d \S+ (INFO|WARN NativeCodeLoader)"
 )
-"""What the operators say around a command: in the log file, not on the console."""
+"""What operators and Spark say around every command: in the log file, not on the console."""
 
 
 @dataclass
@@ -51,7 +53,7 @@ class RunProgress:
         if start := _START.match(event):
             self._start(start[1])
         self._write(entry)
-        if logger.startswith(_COMMAND_OUTPUT) and self._current and not _FRAME.match(event):
+        if logger.startswith(_COMMAND_OUTPUT) and self._current and not _NOISE.match(event):
             self.say(f"  {self._current.task} | {event}")
         if logger == _ROUTES and self._current:
             self._current.state = str(entry.get("new_state") or self._current.state)

@@ -72,15 +72,20 @@ def _interrupt(_signal: int, _frame: object) -> None:
 
 
 def _end_with_children(child: subprocess.Popen[str]) -> None:
-    """End a child that still runs, with the commands of its tasks, which Airflow starts in sessions of their own."""
+    """End a child that still runs, with the commands of its tasks, which Airflow starts in sessions of their own.
+
+    Halted first, so that it starts no further command. The next run for the day begins anew.
+    """
     if child.poll() is not None:
         return
-    own = psutil.Process(child.pid)
-    processes = [own, *own.children(recursive=True)]
-    for process in processes:
+    airflow = psutil.Process(child.pid)
+    airflow.suspend()
+    commands = airflow.children(recursive=True)
+    airflow.kill()
+    for process in commands:
         with suppress(psutil.NoSuchProcess):
             process.terminate()
-    _, alive = psutil.wait_procs(processes, timeout=STOP_SECONDS)
+    _, alive = psutil.wait_procs(commands, timeout=STOP_SECONDS)
     for process in alive:
         with suppress(psutil.NoSuchProcess):
             process.kill()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pyspark import StorageLevel
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -59,10 +60,14 @@ def _clean_events(lake: Lake) -> tuple[int, int]:
     done, until = lake.note(SILVER_EVENTS, _CLEANED, -1), lake.version(BRONZE_EVENTS)
     if until <= done:
         return 0, 0
-    judged = checked(lake.appended(BRONZE_EVENTS, done))
-    rejected = lake.append_new(rejected_rows(judged), REJECTED_EVENTS, REJECTED_EVENTS.key)
-    # One task per day: a day then is one file, not one per shuffle partition.
-    events = lake.append_new(typed_events(judged), SILVER_EVENTS, SILVER_EVENTS.key, {_CLEANED: until})
+    # Kept, because it is read twice, and because a filter on `refused` would be pushed down with all the rules inlined.
+    judged = checked(lake.appended(BRONZE_EVENTS, done)).persist(StorageLevel.DISK_ONLY)
+    try:
+        rejected = lake.append_new(rejected_rows(judged), REJECTED_EVENTS, REJECTED_EVENTS.key)
+        # One task per day: a day then is one file, not one per shuffle partition.
+        events = lake.append_new(typed_events(judged), SILVER_EVENTS, SILVER_EVENTS.key, {_CLEANED: until})
+    finally:
+        judged.unpersist()
     return rejected, events
 
 
@@ -73,7 +78,11 @@ def _clean_versions(lake: Lake, source: Table, table: Table) -> tuple[int, int]:
         return 0, 0
     judge = checked_items if table is SILVER_ITEMS else checked_users
     judged = judge(lake.appended(source, done))
-    rejected = lake.append_new(rejected_rows(judged), REJECTED_EVENTS, REJECTED_EVENTS.key)
-    good = judged.where(F.col("refused").isNull())
-    lake.overwrite(next_versions(lake.read(table), good, table), table, {_CLEANED: until})
-    return rejected, good.count()
+    judged = judged.persist(StorageLevel.DISK_ONLY)
+    try:
+        rejected = lake.append_new(rejected_rows(judged), REJECTED_EVENTS, REJECTED_EVENTS.key)
+        good = judged.where(F.col("refused").isNull())
+        lake.overwrite(next_versions(lake.read(table), good, table), table, {_CLEANED: until})
+        return rejected, good.count()
+    finally:
+        judged.unpersist()

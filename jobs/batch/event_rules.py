@@ -14,39 +14,49 @@ from headrace.events import EventType, Reason
 IDS = ("event_id", "user_id", "session_id", "item_id")
 TEXTS = (*IDS, "query", "request_id")
 FIELDS = (*TEXTS, "event_type", "timestamp", "value", "price", "position", "context")
+_KNOWN_TYPES = [each.value for each in EventType]
 _SENTINEL = "headrace-end"
-_LAST_MILLISECOND = 253_402_300_799_999  # the end of the year 9999
+_STRICT = {"allowNonNumericNumbers": "false", "allowSingleQuotes": "false"}
 _LARGEST_WHOLE = 1e15
+_END_OF_TIME_MS = 253_402_300_800_000  # the year 10000
+
+# Texts that may have been no text in the JSON but a truth value, a list, an object or a number that is not whole.
+_AMBIGUOUS = r"^\s*(true|false|[\[{].*|-?[0-9]+[.eE].*|-?[0-9]{16,})\s*$"
 
 
 def checked(rows: DataFrame) -> DataFrame:
     """`rows` (with `raw` and `received_at`) plus the event's typed fields and `refused`.
 
-    `refused` is null for a good event, else a struct of `reason`, `field` and `message`.
+    `refused` is null for a good event, else a struct of `reason`, `field` and `message`. Keep the result (`persist`) before
+    filtering on `refused`: Spark would push the filter down with every rule written out in it.
     """
     kept = rows.columns
-    fields = rows.withColumn("_json", _parsed("raw"))
-    fields = fields.select(*kept, "_json", *(F.try_variant_get("_json", f"$[0].{n}", "variant").alias(f"_{n}") for n in FIELDS))
-    kinds = fields.select("*", *(_kind(name).alias(f"kind_{name}") for name in FIELDS))
-    typed = kinds.select(
+    # The sentinel shows text after the event's closing brace, which the parser alone would not mind.
+    wrapped = F.concat(F.lit('{"e":'), F.col("raw"), F.lit(f',"end":"{_SENTINEL}"}}'))
+    schema = f"e struct<{', '.join(f'`{name}`: string' for name in FIELDS)}>, `end` string"
+    parsed = rows.withColumn("_json", F.from_json(F.when(_fits(), wrapped), schema, _STRICT))
+    given = parsed.select(
         *kept,
-        "_json",
-        *(F.col(f"kind_{name}") for name in FIELDS),
+        (F.col("_json.e").isNotNull() & (F.col("_json.end") == _SENTINEL)).alias("is_object"),
+        *(F.col(f"_json.e.{name}").alias(f"given_{name}") for name in FIELDS),
+    )
+    typed = given.select(
+        *kept,
+        F.coalesce("is_object", F.lit(False)).alias("is_object"),
         *(_text(name).alias(name) for name in TEXTS),
-        F.when(F.col("kind_event_type") == "text", _string("event_type")).alias("event_type"),
-        _string("timestamp").alias("given_timestamp"),
+        F.col("given_event_type").alias("event_type"),
+        *(F.col(f"given_{name}") for name in ("timestamp", "value", "price")),
         _time().alias("timestamp"),
-        *(_string(name).alias(f"given_{name}") for name in ("value", "price")),
-        *(_number(name).alias(name) for name in ("value", "price")),
+        _number("value").alias("value"),
+        _number("price").alias("price"),
         _position().alias("position"),
         _context().alias("context"),
     )
-    judged = typed.withColumn("refused", _first_problem())
-    return judged.select(
+    return typed.select(
         *kept,
         *IDS,
         "event_type",
-        F.coalesce("user_id", F.concat(F.lit(contract.SESSION_PREFIX), "session_id")).alias("subject_id"),
+        F.coalesce("user_id", F.concat(F.lit(contract.SESSION_PREFIX), F.col("session_id"))).alias("subject_id"),
         "timestamp",
         "value",
         "price",
@@ -54,154 +64,169 @@ def checked(rows: DataFrame) -> DataFrame:
         "request_id",
         "position",
         "context",
-        _extra().alias("extra"),
-        "refused",
+        F.when(F.col("is_object"), _extra()).alias("extra"),
+        _first_problem().alias("refused"),
     )
 
 
-def _parsed(raw: str) -> Column:
-    # The sentinel after the event shows text behind the closing brace, which the parser alone would not mind.
-    wrapped = F.concat(F.lit("["), F.col(raw), F.lit(f',"{_SENTINEL}"]'))
-    return F.when(F.octet_length(raw) <= contract.MAX_EVENT_BYTES, F.try_parse_json(wrapped))
+def refusal(reason: Reason, field: str, message: Column) -> Column:
+    """Why a row is refused."""
+    return F.struct(F.lit(reason.value).alias("reason"), F.lit(field).alias("field"), message.alias("message"))
 
 
-def _kind(name: str) -> Column:
-    """What sort of JSON value a field has; null where it is missing or null."""
-    schema = F.schema_of_variant(F.col(f"_{name}"))
-    return (
-        F.when(schema == "STRING", "text")
-        .when((schema == "BIGINT") | schema.rlike(r"^DECIMAL\(\d+,0\)$"), "whole")
-        .when((schema == "DOUBLE") | schema.startswith("DECIMAL"), "number")
-        .when(schema.startswith("OBJECT"), "object")
-        .when(schema != "VOID", "other")
-    )
-
-
-def _string(name: str) -> Column:
-    return F.try_variant_get(F.col(f"_{name}"), "$", "string")
-
-
-def _trimmed(text: Column) -> Column:
+def trimmed(text: Column) -> Column:
+    """Without the white space around it."""
     return F.btrim(text, F.lit(contract.WHITESPACE))
+
+
+def number_in(text: Column) -> Column:
+    """The number that a text is; null where it is none."""
+    cut = trimmed(text)
+    return F.when(cut.rlike(f"^({contract.NUMBER_PATTERN})$"), cut.try_cast("double"))
+
+
+def _fits() -> Column:
+    return F.octet_length("raw") <= contract.MAX_EVENT_BYTES
 
 
 def _text(name: str) -> Column:
     """The text, or a whole number as text; null for anything else, and for nothing but blanks."""
-    kind, number = F.col(f"kind_{name}"), F.try_variant_get(F.col(f"_{name}"), "$", "double")
-    whole = (kind == "number") & (number == F.floor(number)) & (F.abs(number) < _LARGEST_WHOLE)
-    text = F.when(kind.isin("text", "whole"), _trimmed(_string(name))).when(whole, number.cast("long").cast("string"))
-    return F.nullif(text, F.lit(""))
+    given = F.col(f"given_{name}")
+    return F.nullif(F.when(given.rlike(_AMBIGUOUS), _typed_text(name)).otherwise(trimmed(given)), F.lit(""))
+
+
+def _typed_text(name: str) -> Column:
+    """The same by the JSON type of the field: dearer, hence only where the text alone does not tell."""
+    value = F.try_variant_get(F.try_parse_json("raw"), f"$.{name}", "variant")
+    kind, number = F.schema_of_variant(value), F.try_variant_get(value, "$", "double")
+    whole = (F.abs(number) < _LARGEST_WHOLE) & (number == F.floor(number))
+    is_integer = (kind == "BIGINT") | kind.rlike(r"^DECIMAL\(\d+,0\)$")
+    text = F.try_variant_get(value, "$", "string")
+    return (
+        F.when(kind == "STRING", trimmed(text))
+        .when(is_integer, text)
+        .when(kind.rlike("^(DOUBLE|DECIMAL)") & whole, number.cast("long").cast("string"))
+    )
 
 
 def _number(name: str) -> Column:
-    kind, text = F.col(f"kind_{name}"), _trimmed(_string(name))
-    return F.when(kind.isin("whole", "number"), F.try_variant_get(F.col(f"_{name}"), "$", "double")).when(
-        (kind == "text") & text.rlike(f"^({contract.NUMBER_PATTERN})$"), text.try_cast("double")
-    )
+    return number_in(F.col(f"given_{name}"))
 
 
 def _time() -> Column:
-    kind, text = F.col("kind_timestamp"), _trimmed(_string("timestamp"))
-    milliseconds = (
-        F.when(kind.isin("whole", "number"), F.floor(F.try_variant_get(F.col("_timestamp"), "$", "double")))
-        .when((kind == "text") & text.rlike(f"^{contract.MILLISECONDS_PATTERN}$"), text.try_cast("long"))
-        .cast("long")
-    )
-    iso = F.when((kind == "text") & text.rlike(f"^{contract.TIME_PATTERN}$"), text.try_cast("timestamp"))
-    in_range = milliseconds.between(0, _LAST_MILLISECOND)
-    return F.coalesce(F.when(in_range, F.timestamp_millis(milliseconds)), iso)
+    text = trimmed(F.col("given_timestamp"))
+    iso = F.when(text.rlike(f"^{contract.TIME_PATTERN}$"), text.try_cast("timestamp"))
+    milliseconds = F.floor(_number("timestamp")).cast("long")
+    number = F.when(milliseconds.between(0, _END_OF_TIME_MS - 1), F.timestamp_millis(milliseconds))
+    return F.coalesce(iso, number)
 
 
 def _position() -> Column:
-    kind, number = F.col("kind_position"), F.try_variant_get(F.col("_position"), "$", "double")
-    whole = kind.isin("whole", "number") & (number == F.floor(number)) & (F.abs(number) < 2**31)
-    return F.when(whole, number.cast("int"))
+    number = _number("position")
+    return F.when((number == F.floor(number)) & (F.abs(number) < 2**31), number.cast("int"))
 
 
 def _context() -> Column:
-    kind, text = F.col("kind_context"), _string("context")
-    given = F.when(kind == "object", F.col("_context")).when(
-        (kind == "text") & text.rlike(r"^\s*\{"), F.try_parse_json(text)
+    values = F.from_json("given_context", "map<string,string>", _STRICT)
+    return F.coalesce(
+        F.map_filter(values, lambda _, value: value.isNotNull()), F.create_map().cast("map<string,string>")
     )
-    values = F.try_variant_get(given, "$", "map<string,string>")
-    empty = F.create_map().cast("map<string,string>")
-    return F.coalesce(F.map_filter(values, lambda _, value: value.isNotNull()), empty)
 
 
 def _extra() -> Column:
     """JSON of the fields that the contract does not know; null where there are none."""
-    known = [*FIELDS, "subject_id"]
-    fields = F.try_variant_get("_json", "$[0]", "map<string,variant>")
-    unknown = F.map_filter(fields, lambda name, _: ~name.isin(*known))
-    return F.when(F.col("refused").isNull() & (F.size(unknown) > 0), F.to_json(unknown))
+    fields = F.try_parse_json("raw").cast("map<string,variant>")
+    unknown = F.map_filter(fields, lambda name, _: ~name.isin(*FIELDS, "subject_id"))
+    return F.nullif(F.to_json(unknown), F.lit("{}"))
 
 
 def _first_problem() -> Column:
-    """The first broken rule in the order of `Reason`, as `parse_event` has it."""
-    kind = F.col("event_type")
-    search = kind == EventType.SEARCH.value
-    json_type = F.schema_of_variant(F.try_variant_get("_json", "$[0]", "variant"))
-    sentinel = F.try_variant_get("_json", "$[1]", "string")
-    is_object = F.coalesce(json_type.startswith("OBJECT") & (sentinel == _SENTINEL), F.lit(False))
-    latest = F.col("received_at") + F.expr(f"INTERVAL {int(contract.CLOCK_SKEW.total_seconds())} SECONDS")
-    too_large = F.octet_length("raw") > contract.MAX_EVENT_BYTES
-    no_time = F.col("kind_timestamp").isNull() | ((F.col("kind_timestamp") == "text") & (F.col("given_timestamp") == ""))
-    bad_time = F.col("timestamp").isNull() | (F.col("timestamp") < F.lit(contract.EARLIEST_TIMESTAMP))
-    known = [each.value for each in EventType]
-    rules = [
-        (too_large, Reason.TOO_LARGE, "", F.concat(F.octet_length("raw"), F.lit(f" bytes, at most {contract.MAX_EVENT_BYTES}"))),
-        (~is_object, Reason.MALFORMED, "", F.lit("not a JSON object")),
+    """The first broken rule in the order of `Reason`, as `parse_event` has it; null where none is broken."""
+    rules = [*_form_rules(), *_who_and_what_rules(), *_time_rules(), *_value_rules("value"), *_value_rules("price"), *_text_rules()]
+    (broken, *refused), *others = rules
+    problem = F.when(broken, refusal(*refused))
+    for broken, *refused in others:
+        problem = problem.when(broken, refusal(*refused))
+    return problem
+
+
+Rule = tuple[Column, Reason, str, Column]
+
+
+def _form_rules() -> list[Rule]:
+    size = F.concat(F.octet_length("raw"), F.lit(f" bytes, at most {contract.MAX_EVENT_BYTES}"))
+    return [
+        (~_fits(), Reason.TOO_LARGE, "", size),
+        (~F.col("is_object"), Reason.MALFORMED, "", F.lit("not a JSON object")),
         (F.col("event_id").isNull(), Reason.MISSING_EVENT_ID, "event_id", F.lit("every event needs a unique id")),
-        (kind.isNull() | ~kind.isin(*known), Reason.UNKNOWN_EVENT_TYPE, "event_type",
-         F.concat(_shown(kind), F.lit(f" is none of {', '.join(known)}"))),
-        (F.col("user_id").isNull() & F.col("session_id").isNull(), Reason.MISSING_SUBJECT, "user_id", F.lit("give a user_id or a session_id")),
-        (~search & F.col("item_id").isNull(), Reason.MISSING_ITEM, "item_id", F.concat(F.lit("a "), kind, F.lit(" needs an item_id"))),
-        (no_time, Reason.MISSING_TIMESTAMP, "timestamp", F.lit("give the time of the event in UTC")),
-        (bad_time, Reason.BAD_TIMESTAMP, "timestamp",
-         F.concat(_shown(F.col("given_timestamp")), F.lit(" is no ISO 8601 time and no milliseconds since 1970"))),
-        (F.col("timestamp") > latest, Reason.FUTURE_TIMESTAMP, "timestamp", F.concat(_iso("timestamp"), F.lit(" is after "), _iso("received_at"))),
-        *_value_rules("value", kind),
-        *_value_rules("price", F.lit("")),
-        (search & F.col("query").isNull(), Reason.MISSING_QUERY, "query", F.lit("a search needs its words in query")),
-        *((F.length(name) > _limit(name), Reason.ID_TOO_LONG, name,
-           F.concat(F.length(name), F.lit(f" characters, at most {_limit(name)}"))) for name in (*IDS, "query")),
     ]
-    result = F.when(F.lit(False), _refusal(Reason.MALFORMED, "", F.lit("")))
-    for broken, reason, field, message in rules:
-        result = result.when(broken, _refusal(reason, field, message))
-    return result
 
 
-def _value_rules(name: str, kind: Column) -> list[tuple[Column, Reason, str, Column]]:
-    number, given = F.col(name), F.col(f"given_{name}")
-    missing = F.col(f"kind_{name}").isNull() | ((F.col(f"kind_{name}") == "text") & (given == ""))
-    rating, quantity = kind == EventType.RATING.value, kind.isin(EventType.PURCHASE.value, EventType.ADD_TO_CART.value)
+def _who_and_what_rules() -> list[Rule]:
+    kind = F.col("event_type")
+    unknown = F.concat(_shown("event_type"), F.lit(f" is none of {', '.join(_KNOWN_TYPES)}"))
+    needs_item = F.concat(F.lit("a "), kind, F.lit(" needs an item_id"))
+    nobody = F.col("user_id").isNull() & F.col("session_id").isNull()
+    no_item = (kind != EventType.SEARCH.value) & F.col("item_id").isNull()
+    return [
+        (kind.isNull() | ~kind.isin(*_KNOWN_TYPES), Reason.UNKNOWN_EVENT_TYPE, "event_type", unknown),
+        (nobody, Reason.MISSING_SUBJECT, "user_id", F.lit("give a user_id or a session_id")),
+        (no_item, Reason.MISSING_ITEM, "item_id", needs_item),
+    ]
 
-    def rule(broken: Column, message: Column) -> tuple[Column, Reason, str, Column]:
+
+def _time_rules() -> list[Rule]:
+    time, given = F.col("timestamp"), F.col("given_timestamp")
+    latest = F.col("received_at") + F.make_dt_interval(secs=F.lit(contract.CLOCK_SKEW.total_seconds()))
+    bad = F.concat(_shown("given_timestamp"), F.lit(" is no ISO 8601 time and no milliseconds since 1970"))
+    future = F.concat(_iso("timestamp"), F.lit(" is after "), _iso("received_at"))
+    no_time = F.lit("give the time of the event in UTC")
+    return [
+        (given.isNull() | (given == ""), Reason.MISSING_TIMESTAMP, "timestamp", no_time),
+        (time.isNull() | (time < F.lit(contract.EARLIEST_TIMESTAMP)), Reason.BAD_TIMESTAMP, "timestamp", bad),
+        (time > latest, Reason.FUTURE_TIMESTAMP, "timestamp", future),
+    ]
+
+
+def _value_rules(name: str) -> list[Rule]:
+    number, given, kind = F.col(name), F.col(f"given_{name}"), F.col("event_type")
+    missing = given.isNull() | (given == "")
+    shown = number.cast("string")
+
+    def rule(broken: Column, message: Column) -> Rule:
         return broken, Reason.BAD_VALUE, name, message
 
-    def outside(limit: float) -> Column:
-        return F.concat(number.cast("string"), F.lit(f" is outside 0 to {limit:g}"))
-
+    general = [
+        rule(~missing & number.isNull(), F.concat(_shown(f"given_{name}"), F.lit(" is no number"))),
+        rule(~number.between(0, contract.MAX_VALUE), F.concat(shown, F.lit(f" is outside 0 to {contract.MAX_VALUE:g}"))),
+    ]
+    if name == "price":
+        return general
+    rating = kind == EventType.RATING.value
+    quantity = kind.isin(EventType.PURCHASE.value, EventType.ADD_TO_CART.value)
+    scale = f"0 to {contract.MAX_RATING:g}"
     return [
-        rule(missing & rating, F.lit(f"a rating needs a value from 0 to {contract.MAX_RATING:g}")),
-        rule(~missing & number.isNull(), F.concat(_shown(given), F.lit(" is no number"))),
-        rule(quantity & (number <= 0), F.concat(number.cast("string"), F.lit(" is no quantity: expected a number > 0"))),
-        rule(rating & ~number.between(0, contract.MAX_RATING), outside(contract.MAX_RATING)),
-        rule(~number.between(0, contract.MAX_VALUE), outside(contract.MAX_VALUE)),
+        rule(missing & rating, F.lit(f"a rating needs a value from {scale}")),
+        rule(quantity & (number <= 0), F.concat(shown, F.lit(" is no quantity: expected a number > 0"))),
+        rule(rating & ~number.between(0, contract.MAX_RATING), F.concat(shown, F.lit(f" is outside {scale}"))),
+        *general,
     ]
 
 
-def _refusal(reason: Reason, field: str, message: Column) -> Column:
-    return F.struct(F.lit(reason.value).alias("reason"), F.lit(field).alias("field"), message.alias("message"))
+def _text_rules() -> list[Rule]:
+    no_words = (F.col("event_type") == EventType.SEARCH.value) & F.col("query").isNull()
+    limits = {**dict.fromkeys(IDS, contract.MAX_ID_LENGTH), "query": contract.MAX_QUERY_LENGTH}
+    return [
+        (no_words, Reason.MISSING_QUERY, "query", F.lit("a search needs its words in query")),
+        *(
+            (F.length(name) > limit, Reason.ID_TOO_LONG, name, F.concat(F.length(name), F.lit(f" characters, at most {limit}")))
+            for name, limit in limits.items()
+        ),
+    ]
 
 
-def _limit(name: str) -> int:
-    return contract.MAX_QUERY_LENGTH if name == "query" else contract.MAX_ID_LENGTH
-
-
-def _shown(given: Column) -> Column:
-    return F.coalesce(F.concat(F.lit("'"), F.substring(given, 1, 78), F.lit("'")), F.lit("None"))
+def _shown(name: str) -> Column:
+    return F.coalesce(F.concat(F.lit("'"), F.substring(name, 1, 78), F.lit("'")), F.lit("None"))
 
 
 def _iso(name: str) -> Column:

@@ -74,6 +74,8 @@ class Lake:
             known = self.read(table).select(*key)
             new = new.join(known, list(key), "left_anti").select(*table.schema.names)
         self.ensure(table)
+        if table.partition:  # one task per partition value, so that each gets one file
+            new = new.repartition(table.partition)
         writer = new.write.format("delta").mode("append").option("userMetadata", json.dumps(note or {}))
         self._partitioned(writer, table).save(self.path(table))
         return self.rows_written(table)

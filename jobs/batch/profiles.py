@@ -7,8 +7,9 @@ from datetime import datetime
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from headrace.events import EARLIEST_TIMESTAMP, MAX_ID_LENGTH, MAX_VALUE, WHITESPACE, NUMBER_PATTERN, Reason
-from headrace.tables import SILVER_ITEMS, Table
+from headrace.events import EARLIEST_TIMESTAMP, MAX_ID_LENGTH, MAX_VALUE, Reason
+from headrace.tables import Table
+from jobs.batch.event_rules import number_in, refusal, trimmed
 
 _ITEM_TEXTS = ("title", "category_1", "category_2", "category_3", "brand", "maker", "text")
 _ITEM_FIELDS = ("item_id", *_ITEM_TEXTS, "price", "available")
@@ -19,7 +20,7 @@ def checked_items(rows: DataFrame) -> DataFrame:
     """Raw rows of an items file as `silver.items` columns, with `refused` as in `event_rules.checked`."""
     fields = _fields(rows)
     given_price = _value("price")
-    price = F.when(given_price.rlike(f"^({NUMBER_PATTERN})$"), given_price.try_cast("double"))
+    price = number_in(given_price)
     bad_price = given_price.isNotNull() & (price.isNull() | ~price.between(0, MAX_VALUE))
     expected = F.concat(F.lit("\""), F.substring(given_price, 1, 78), F.lit(f"\" is no number from 0 to {MAX_VALUE:g}"))
     extra = F.map_filter("_fields", lambda name, _: ~name.isin(*_ITEM_FIELDS))
@@ -31,7 +32,7 @@ def checked_items(rows: DataFrame) -> DataFrame:
         price.alias("price"),
         (~F.lower(F.coalesce(_value("available"), F.lit("true"))).isin(*_FALSE)).alias("available"),
         F.when(F.size(extra) > 0, F.to_json(extra)).alias("extra"),
-        _id_problem("item_id", Reason.MISSING_ITEM).when(bad_price, _refusal(Reason.BAD_VALUE, "price", expected)).alias("refused"),
+        _id_problem("item_id", Reason.MISSING_ITEM).when(bad_price, refusal(Reason.BAD_VALUE, "price", expected)).alias("refused"),
     )
 
 
@@ -88,18 +89,14 @@ def _fields(rows: DataFrame) -> DataFrame:
 
 
 def _value(name: str) -> Column:
-    return F.nullif(F.btrim(F.element_at("_fields", F.lit(name)), F.lit(WHITESPACE)), F.lit(""))
+    return F.nullif(trimmed(F.element_at("_fields", F.lit(name))), F.lit(""))
 
 
 def _id_problem(name: str, missing: Reason) -> Column:
     value = _value(name)
     too_long = F.concat(F.length(value), F.lit(f" characters, at most {MAX_ID_LENGTH}"))
     return (
-        F.when(F.col("_fields").isNull(), _refusal(Reason.MALFORMED, "", F.lit("not a row of this file's columns")))
-        .when(value.isNull(), _refusal(missing, name, F.lit("every row needs one")))
-        .when(F.length(value) > MAX_ID_LENGTH, _refusal(Reason.ID_TOO_LONG, name, too_long))
+        F.when(F.col("_fields").isNull(), refusal(Reason.MALFORMED, "", F.lit("not a row of this file's columns")))
+        .when(value.isNull(), refusal(missing, name, F.lit("every row needs one")))
+        .when(F.length(value) > MAX_ID_LENGTH, refusal(Reason.ID_TOO_LONG, name, too_long))
     )
-
-
-def _refusal(reason: Reason, field: str, message: Column) -> Column:
-    return F.struct(F.lit(reason.value).alias("reason"), F.lit(field).alias("field"), message.alias("message"))

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from headrace.online_store import LiveRow
 from headrace.user_row import HistoryEvent, UserRow, merge_history
 
+_JSON = json.JSONEncoder(separators=(",", ":"))
 
-@dataclass(frozen=True)
-class KnownUser:
+
+class KnownUser(NamedTuple):
     """A user's history from batch and stream together, and which vector is in the store."""
 
-    history: list[HistoryEvent] = field(default_factory=list)
+    history: list[HistoryEvent]
     """Merged, oldest first."""
-    profile: Mapping[str, str] = field(default_factory=dict)
+    profile: Mapping[str, str]
+    texts: Sequence[str]
+    """JSON of each event of the history, kept because writing 50 events again for each new one takes longest."""
     count: int = 0
     """Live events that entered the history so far; orders two writes with the same event time."""
     release: str = ""
@@ -26,13 +30,17 @@ class KnownUser:
         """Microseconds since 1970 of the newest event; 0 without any."""
         return self.history[-1].timestamp if self.history else 0
 
+    @property
+    def history_json(self) -> str:
+        """The history as `headrace.online_store.live_row_arguments` writes it."""
+        return f"[{','.join(self.texts)}]"
+
 
 def known_user(batch: UserRow, live: LiveRow | None, length: int) -> KnownUser:
     """The user as the online store has it: the batch row's history and the live row's, merged."""
-    if live is None:
-        return KnownUser(merge_history(batch.history, [], length), batch.profile)
-    history = merge_history(batch.history, live.history, length)
-    return KnownUser(history, batch.profile, live.count, live.release)
+    history = merge_history(batch.history, live.history if live else [], length)
+    texts = [event_text(event) for event in history]
+    return KnownUser(history, batch.profile, texts, live.count if live else 0, live.release if live else "")
 
 
 def after_events(user: KnownUser, live: Iterable[HistoryEvent], length: int) -> KnownUser:
@@ -44,9 +52,20 @@ def after_events(user: KnownUser, live: Iterable[HistoryEvent], length: int) -> 
     fresh = [event for event in live if event.event_id not in known]
     if not fresh:
         return user
+    if len(fresh) == 1 and fresh[0].timestamp > user.event_timestamp:  # the usual case, without sorting
+        history, texts = [*user.history, fresh[0]], [*user.texts, event_text(fresh[0])]
+        return user._replace(history=history[-length:], texts=texts[-length:], count=user.count + 1)
     history = merge_history(user.history, fresh, length)
-    entered = sum(event.event_id not in known for event in history)
-    return replace(user, history=history, count=user.count + entered) if entered else user
+    entered = [event for event in history if event.event_id not in known]
+    if not entered:
+        return user
+    text_of = dict(zip(user.history, user.texts, strict=True)) | {event: event_text(event) for event in entered}
+    return user._replace(history=history, texts=[text_of[event] for event in history], count=user.count + len(entered))
+
+
+def event_text(event: HistoryEvent) -> str:
+    """One event of a history as JSON."""
+    return _JSON.encode(event)
 
 
 def needs_write(before: KnownUser, after: KnownUser, release: str) -> bool:

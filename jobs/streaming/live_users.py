@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import NamedTuple, Protocol
 
-from headrace.online_store import LiveRow
 from headrace.user_tower import UserTower
 from jobs.streaming.known_user import KnownUser, after_events, needs_write
 from jobs.streaming.recent_events import EVENT_SEPARATOR, newest_events, unpack_events
+from jobs.streaming.user_store import NewRow
 
 REMEMBERED_USERS = 4096
 """Users kept in memory between batches, about 25 kB each."""
@@ -31,7 +30,7 @@ class Store(Protocol):
 
     def read(self, users: Sequence[str]) -> list[KnownUser]: ...  # noqa: D102
 
-    def write(self, rows: Sequence[tuple[str, LiveRow]]) -> None: ...  # noqa: D102
+    def write(self, rows: Sequence[NewRow]) -> None: ...  # noqa: D102
 
 
 class LiveUsers:
@@ -77,7 +76,7 @@ class LiveUsers:
                 changed[subject] = after
         self._write(changed, release_id, tower)
         for subject, (user, _) in before.items():
-            self._remember(subject, now, replace(changed[subject], release=release_id) if subject in changed else user)
+            self._remember(subject, now, changed[subject]._replace(release=release_id) if subject in changed else user)
         self._forget_oldest()
         return len(changed)
 
@@ -105,7 +104,7 @@ class LiveUsers:
         updated_at = int(self._clock() * 1_000_000)
         self._store.write(
             [
-                (subject, LiveRow(release_id, vector, user.history, user.event_timestamp, user.count, updated_at))
+                NewRow(subject, release_id, vector, user.history_json, user.event_timestamp, user.count, updated_at)
                 for (subject, user), vector in zip(users.items(), vectors, strict=True)
             ]
         )

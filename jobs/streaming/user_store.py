@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import redis
 
 from headrace import feature_rows
@@ -13,10 +15,8 @@ from headrace.errors import ServiceError
 from headrace.online_store import (
     LIVE_FIELDS,
     WRITE_IF_NEWER,
-    LiveRow,
     decode_live_row,
     live_key,
-    live_row_arguments,
 )
 from headrace.settings import StoreSettings
 from headrace.user_row import user_row
@@ -41,6 +41,23 @@ _SOCKET_TIMEOUT_S = 5.0
 Answer = TypeVar("Answer")
 
 
+class NewRow(NamedTuple):
+    """A live row about to be written: a `LiveRow` whose history is JSON already."""
+
+    user_id: str
+    release: str
+    vector: npt.NDArray[np.float32]
+    history_json: str
+    event_timestamp: int
+    count: int
+    updated_at: int
+
+    def arguments(self, ttl_seconds: int) -> list[str | bytes | int]:
+        """What `headrace.online_store.live_row_arguments` gives for the same row."""
+        vector = self.vector.astype("<f4", copy=False).tobytes()
+        return [self.release, vector, self.history_json, self.event_timestamp, self.count, self.updated_at, ttl_seconds]
+
+
 class UserStore:
     """The online store as the stream uses it. One connection, one thread."""
 
@@ -59,8 +76,8 @@ class UserStore:
         """Each user as batch and stream left it; unknown ones are empty. Raises ServiceError after the last try."""
         return self._patiently(lambda: self._read(users)) if users else []
 
-    def write(self, rows: Sequence[tuple[str, LiveRow]]) -> None:
-        """Write (user id, row); a row newer than ours stays. Raises ServiceError after the last try."""
+    def write(self, rows: Sequence[NewRow]) -> None:
+        """Write the rows; a row newer than ours stays. Raises ServiceError after the last try."""
         if rows:
             self._patiently(lambda: self._write(rows))
 
@@ -86,12 +103,12 @@ class UserStore:
         row = user_row(feature_rows.decode_row(BATCH_COLUMNS, batch), user, feature_rows.decode_time(batch[-1]) or 0)
         return known_user(row, decode_live_row(live), self._history_length)
 
-    def _write(self, rows: Sequence[tuple[str, LiveRow]]) -> None:
+    def _write(self, rows: Sequence[NewRow]) -> None:
         if not self._script:
             self._script = str(self._client.script_load(WRITE_IF_NEWER))
         pipeline = self._client.pipeline(transaction=False)
-        for user, row in rows:
-            pipeline.evalsha(self._script, 1, live_key(user), *live_row_arguments(row, self._ttl_s))
+        for row in rows:
+            pipeline.evalsha(self._script, 1, live_key(row.user_id), *row.arguments(self._ttl_s))
         pipeline.execute()
 
     def _patiently(self, call: Callable[[], Answer]) -> Answer:

@@ -17,9 +17,7 @@ def interval(values: Floats, draws: int = DRAWS, seed: int = 0) -> tuple[float, 
     return float(low), float(high)
 
 
-def paired_ratio(
-    candidate: Floats, reference: Floats, draws: int = DRAWS, seed: int = 0
-) -> tuple[float, float, float]:
+def paired_ratio(candidate: Floats, reference: Floats, draws: int = DRAWS, seed: int = 0) -> tuple[float, float, float]:
     """Mean of `candidate` over mean of `reference` (same users) and its 95 % interval."""
     if len(candidate) != len(reference):
         raise BadInputError("two models of different users cannot be compared", "Score both on the same users")

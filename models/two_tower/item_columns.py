@@ -18,9 +18,7 @@ WORDS_PER_ITEM = 8
 _WORD = re.compile(r"\w+")
 
 
-def item_columns(
-    items: pa.Table, vocabularies: Mapping[str, Sequence[str]], training: TrainingSettings
-) -> ItemColumns:
+def item_columns(items: pa.Table, vocabularies: Mapping[str, Sequence[str]], training: TrainingSettings) -> ItemColumns:
     """Columns of all items; price classes are cut so that each holds as many of the priced items."""
     codes = np.zeros((items.num_rows + 1, len(CODE_COLUMNS) + 1), np.int32)
     for place, name in enumerate(CODE_COLUMNS):

@@ -1,7 +1,7 @@
 """The two towers as a TFRS model.
 
-Item vector = sum of the embeddings of its id, categories, brand, maker, price class and text words; user vector = pooled
-vectors of the recent items plus the profile's. One more dimension, the popularity prior, is added after training
+Item vector = sum of the embeddings of its id, categories, brand, maker, price class and text words; user vector =
+pooled vectors of the recent items plus the profile's. One more dimension, the popularity prior, is added after training
 (`models.two_tower.prior`), because in-batch softmax without correction learns affinity divided by popularity.
 """
 
@@ -46,8 +46,13 @@ class ItemTower(tf.keras.layers.Layer):
         self.dimensions = dimensions
         self.id_dropout = id_dropout
         self.seed = seed
-        self._codes = tf.constant(columns.codes)
-        self._words = tf.constant(columns.words)
+        self._codes = tf.Variable(columns.codes, trainable=False, name="codes")
+        self._words = tf.Variable(columns.words, trainable=False, name="item_words")
+
+    def use(self, columns: ItemColumns) -> None:
+        """Read `columns` of the same items from now on, e.g. with the prices of a later day."""
+        self._codes.assign(columns.codes)
+        self._words.assign(columns.words)
 
     def build(self, _shape: Any) -> None:
         """One table per column, one for the words and one for the ids."""
@@ -59,7 +64,7 @@ class ItemTower(tf.keras.layers.Layer):
         super().build(_shape)
 
     def call(self, rows: Tensor, training: bool = False) -> Tensor:
-        """[n, dimensions] of `rows` [n]; while training some ids are left out, so that the rest stands for new items."""
+        """[n, dimensions] of `rows` [n]; some ids are left out while training, so that new items work without one."""
         identity = tf.gather(self.ids, rows)
         if training and self.id_dropout:
             keep = tf.random.uniform([tf.shape(rows)[0], 1], seed=self.seed) >= self.id_dropout

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from models.two_tower.holdout import HoldoutUsers
 
 WEIGHTS = (0.0, 0.4, 0.7, 1.0, 1.2, 1.4)
 DEPTH = 500
 _USERS_AT_ONCE = 256
 _MOST_USERS = 1500
 
-Rows = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Holdout:
-    """Users with events in the holdout: what they had, and what they took in it."""
-
-    own: Sequence[Rows]
-    targets: Sequence[Rows]
-    """Item rows in the catalogue of items bought before the holdout."""
-    bought: npt.NDArray[np.bool_]
-    """[items]: anybody took it before the holdout; others are neither listed nor counted."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +28,9 @@ class RetrievalReport:
     best_weight: float
 
 
-def choose_weight(users: Floats, vectors: Floats, log_popularity: Floats, recent: Floats, holdout: Holdout) -> RetrievalReport:
+def choose_weight(
+    users: Floats, vectors: Floats, log_popularity: Floats, recent: Floats, holdout: HoldoutUsers
+) -> RetrievalReport:
     """The weight with the best recall of new items: old ones have a candidate source of their own.
 
     `users` [users, d] and item `vectors` [items, d] are without the prior; `log_popularity` [items] is what the weight
@@ -61,7 +52,7 @@ def choose_weight(users: Floats, vectors: Floats, log_popularity: Floats, recent
     return RetrievalReport(by_task["all"], by_task["new"], popular["all"], popular["new"], best)
 
 
-def _recalls(scores: Floats, part: npt.NDArray[np.int64], holdout: Holdout, task: str) -> list[float]:
+def _recalls(scores: Floats, part: npt.NDArray[np.int64], holdout: HoldoutUsers, task: str) -> list[float]:
     """Recall@500 of each user of the part that has targets; `scores` lose the own items for task new."""
     depth = min(DEPTH, scores.shape[1])
     if task == "new":

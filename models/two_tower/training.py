@@ -34,7 +34,11 @@ class PhaseReport:
 
 
 def build_model(
-    columns: ItemColumns, event_types: int, profile_sizes: tuple[int, ...], source: ExampleSource, training: TrainingSettings
+    columns: ItemColumns,
+    event_types: int,
+    profile_sizes: tuple[int, ...],
+    source: ExampleSource,
+    training: TrainingSettings,
 ) -> TwoTower:
     """An untrained model; one dimension of `training.embedding_size` is left for the popularity prior."""
     tf.keras.utils.set_random_seed(training.seed)
@@ -105,5 +109,5 @@ class _Progress(tf.keras.callbacks.Callback):
 
 
 def _signature(source: ExampleSource, occasions: Occasions) -> dict[str, tf.TensorSpec]:
-    one = next(source.batches(occasions[np.arange(1)], 1, 0, np.random.default_rng(0)))
+    one = next(source.batches(occasions[np.arange(1)], 1, int(occasions.times[0]), np.random.default_rng(0)))
     return {name: tf.TensorSpec((None, *array.shape[1:]), array.dtype) for name, array in one.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ import pyarrow as pa
 import tensorflow as tf
 
 from headrace.user_tower import TowerInputs
+from models.onnx_export import Exported
 from models.two_tower.model import Tensor, TwoTower
 
 Floats = npt.NDArray[np.float32]
@@ -41,18 +41,17 @@ def item_embeddings(vectors: Floats, prior: Floats) -> Floats:
 class UserFunction:
     """The user tower with fixed item vectors: what is exported."""
 
-    call: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-    signature: list[tf.TensorSpec]
+    exported: Exported
 
     def vectors(self, inputs: TowerInputs) -> Floats:
         """[users, embedding_size]."""
         arrays = (inputs.history_items, inputs.history_types, inputs.history_ages, inputs.profile)
-        return np.asarray(self.call(*(tf.constant(array) for array in arrays)), np.float32)
+        return np.asarray(self.exported.call(*(tf.constant(array) for array in arrays)), np.float32)
 
 
 def user_function(model: TwoTower, vectors: Floats, history_length: int, profile_keys: int) -> UserFunction:
     """The user tower over `vectors`, with the constant 1 that meets the items' prior as its last dimension."""
-    table = tf.constant(vectors)
+    table = tf.Variable(vectors, trainable=False)  # a constant would be copied into every graph made of it
     signature = [
         tf.TensorSpec([None, history_length], tf.int32, name="history_items"),
         tf.TensorSpec([None, history_length], tf.int32, name="history_types"),
@@ -65,4 +64,4 @@ def user_function(model: TwoTower, vectors: Floats, history_length: int, profile
         users = model.user_tower((history, history_items, history_types, history_ages, profile))
         return tf.concat([users, tf.ones_like(users[:, :1])], axis=1, name="user_vectors")
 
-    return UserFunction(tf.function(call, input_signature=signature), signature)
+    return UserFunction(Exported(call, signature, "user_vectors", [table, *model.user_tower.variables]))

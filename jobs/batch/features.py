@@ -1,0 +1,176 @@
+"""Features of users, items and their meetings as known at a moment: pure functions of the silver tables.
+
+The user × item pass reads every event once; item features and each user's own items are derived from it.
+Only events with `timestamp` < `as_of` count. Sums of decayed counts are added as whole numbers (2⁻⁴⁰ each), because adding
+floats in another order gives another last digit, and two runs of one day must be equal.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from headrace.events import INTEREST_TYPES, EventType
+from headrace.settings import FeatureSettings
+from jobs.batch.profiles import current_at
+
+_UNIT = 2.0**40
+_DAY_US = 86_400_000_000
+
+
+def interest_before(events: DataFrame, as_of: datetime) -> DataFrame:
+    """The events of interest before `as_of`: subject as `user_id`, time in microseconds as `time`."""
+    types = sorted(kind.value for kind in INTEREST_TYPES)
+    last_day = (as_of - timedelta(microseconds=1)).date()
+    counted = events.where((F.col("day") <= F.lit(last_day)) & (F.col("timestamp") < F.lit(as_of)))
+    return counted.where(F.col("event_type").isin(*types) & F.col("item_id").isNotNull()).select(
+        F.col("subject_id").alias("user_id"),
+        "item_id",
+        "event_type",
+        "event_id",
+        "price",
+        F.unix_micros("timestamp").alias("time"),
+    )
+
+
+def user_item_features(interest: DataFrame, as_of: datetime, settings: FeatureSettings) -> DataFrame:
+    """One row per user and item that ever met; `purchases` (in the trend window) is for `item_features` only.
+
+    Several events of one user with one item at the same time (lines of one receipt) are one occasion.
+    """
+    window_start = _us(as_of) - settings.trend_days * _DAY_US
+    bought = (F.col("event_type") == EventType.PURCHASE.value) & (F.col("time") >= window_start)
+    occasions = (
+        interest.select("user_id", "item_id", "time", bought.cast("int").alias("bought"))
+        .repartition("user_id")  # one exchange serves all groupings below, each of which begins with the user
+        .groupBy("user_id", "item_id", "time")
+        .agg(F.sum("bought").alias("bought"))
+    )
+    return occasions.groupBy("user_id", "item_id").agg(
+        F.count("*").cast("float").alias("count"),
+        (F.sum(_decay("time", as_of, settings)) / _UNIT).cast("float").alias("decayed_count"),
+        F.min("time").alias("first_timestamp"),
+        F.max("time").alias("last_timestamp"),
+        F.sum("bought").alias("purchases"),
+    )
+
+
+def item_features(
+    user_items: DataFrame, interest: DataFrame, items: DataFrame, as_of: datetime, settings: FeatureSettings
+) -> DataFrame:
+    """One row per item of the catalogue or of any event; zeros where nothing happened."""
+    now = _us(as_of)
+    popular_since, trend_since = now - settings.popularity_days * _DAY_US, now - settings.trend_days * _DAY_US
+    last = F.col("last_timestamp")
+    met = user_items.groupBy("item_id").agg(
+        F.sum((last >= popular_since).cast("int")).alias("popularity"),
+        F.sum((last >= trend_since).cast("int")).alias("trend_popularity"),
+        F.sum("purchases").alias("purchases"),
+        F.count("*").alias("users_total"),
+        (F.sum((F.col("count") >= 2).cast("int")) / F.count("*")).alias("repeat_rate"),
+        F.min("first_timestamp").alias("first"),
+    )
+    paid = interest.where((F.col("event_type") == EventType.PURCHASE.value) & (F.col("time") >= trend_since))
+    prices = paid.where(F.col("price").isNotNull()).groupBy("item_id").agg(F.median("price").alias("paid"))
+    listed = current_at(items, as_of).select("item_id", F.col("price").alias("listed"))
+    zeros = ("popularity", "trend_popularity", "purchases", "users_total", "repeat_rate")
+    joined = listed.join(met, "item_id", "full").join(prices, "item_id", "left")
+    return joined.select(
+        "item_id",
+        *(F.coalesce(F.col(name).cast("float"), F.lit(0.0).cast("float")).alias(name) for name in zeros),
+        F.coalesce("paid", "listed", F.lit(float("nan"))).cast("float").alias("price"),
+        F.coalesce((F.lit(now) - F.col("first")) / _DAY_US, F.lit(float("nan"))).cast("float").alias("age_days"),
+    )
+
+
+def user_features(
+    user_items: DataFrame, interest: DataFrame, users: DataFrame, as_of: datetime, settings: FeatureSettings
+) -> DataFrame:
+    """One row per user with events or a profile; empty lists where there is nothing."""
+    rows = own_items(user_items, settings).join(histories(interest, settings.history_length), "user_id", "full")
+    rows = rows.join(totals(interest), "user_id", "left").join(profiles(users, as_of), "user_id", "full")
+    lists = {"array<string>": _STRING_LISTS, "array<float>": _FLOAT_LISTS, "array<bigint>": _TIME_LISTS}
+    kinds = {name: kind for kind, names in lists.items() for name in names}
+    return rows.select(
+        "user_id",
+        *(F.coalesce(F.col(name), F.array().cast(kind)).alias(name) for name, kind in kinds.items()),
+        *(F.coalesce(F.col(name), F.lit(0)).cast("long").alias(name) for name in ("events_total", "baskets_total")),
+    )
+
+
+_STRING_LISTS = ("history_event_ids", "history_items", "history_types", "own_items", "profile_keys", "profile_values")
+_FLOAT_LISTS = ("own_counts", "own_decayed_counts")
+_TIME_LISTS = ("history_timestamps", "own_first_timestamps", "own_last_timestamps")
+
+
+def histories(interest: DataFrame, length: int) -> DataFrame:
+    """The last `length` events of each user, oldest first by (time, event_id), as parallel lists."""
+    newest = Window.partitionBy("user_id").orderBy(F.desc("time"), F.desc("event_id"))
+    kept = interest.select("user_id", "time", "event_id", "item_id", "event_type")
+    kept = kept.withColumn("_place", F.row_number().over(newest)).where(F.col("_place") <= length)
+    lists = sequences(kept)
+    return lists.select(
+        "user_id",
+        F.col("event_ids").alias("history_event_ids"),
+        F.col("items").alias("history_items"),
+        F.col("types").alias("history_types"),
+        F.col("timestamps").alias("history_timestamps"),
+    )
+
+
+def sequences(interest: DataFrame) -> DataFrame:
+    """All given events of each user, oldest first by (time, event_id), as parallel lists."""
+    event = F.struct("time", "event_id", "item_id", "event_type")
+    ordered = interest.groupBy("user_id").agg(F.sort_array(F.collect_list(event)).alias("events"))
+    return ordered.select(
+        "user_id",
+        F.col("events.event_id").alias("event_ids"),
+        F.col("events.item_id").alias("items"),
+        F.col("events.event_type").alias("types"),
+        F.col("events.time").alias("timestamps"),
+    )
+
+
+def own_items(user_items: DataFrame, settings: FeatureSettings) -> DataFrame:
+    """Each user's items, best decayed count first (then by id), as parallel lists of at most `affinity_items`."""
+    item = F.struct(
+        (-F.col("decayed_count")).alias("rank"), "item_id", "count", "decayed_count", "first_timestamp", "last_timestamp"
+    )
+    ordered = F.slice(F.sort_array(F.collect_list(item)), 1, settings.affinity_items)
+    return (
+        user_items.groupBy("user_id")
+        .agg(ordered.alias("own"))
+        .select(
+            "user_id",
+            F.col("own.item_id").alias("own_items"),
+            F.col("own.count").alias("own_counts"),
+            F.col("own.decayed_count").alias("own_decayed_counts"),
+            F.col("own.first_timestamp").alias("own_first_timestamps"),
+            F.col("own.last_timestamp").alias("own_last_timestamps"),
+        )
+    )
+
+
+def totals(interest: DataFrame) -> DataFrame:
+    """Events and distinct event times (baskets) of each user."""
+    times = interest.select("user_id", "time").repartition("user_id").groupBy("user_id", "time").agg(F.count("*").alias("events"))
+    return times.groupBy("user_id").agg(F.sum("events").alias("events_total"), F.count("*").alias("baskets_total"))
+
+
+def profiles(users: DataFrame, as_of: datetime) -> DataFrame:
+    """Each known profile as two parallel lists, keys in alphabetical order."""
+    entries = F.sort_array(F.map_entries("profile"))
+    return current_at(users, as_of).select(
+        "user_id", entries.getField("key").alias("profile_keys"), entries.getField("value").alias("profile_values")
+    )
+
+
+def _decay(time: str, as_of: datetime, settings: FeatureSettings) -> Column:
+    half_lives = (F.lit(_us(as_of)) - F.col(time)) / (settings.affinity_half_life_days * _DAY_US)
+    return F.round(F.pow(F.lit(0.5), half_lives) * _UNIT).cast("long")
+
+
+def _us(moment: datetime) -> int:
+    return round(moment.timestamp() * 1_000_000)

@@ -1,0 +1,52 @@
+"""Job `features`: silver → the three gold feature tables of a day."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from headrace.errors import HeadraceError
+from headrace.settings import Settings
+from headrace.tables import (
+    GOLD_ITEM_FEATURES,
+    GOLD_USER_FEATURES,
+    GOLD_USER_ITEM_FEATURES,
+    SILVER_EVENTS,
+    SILVER_ITEMS,
+    SILVER_USERS,
+    end_of,
+)
+from jobs.batch.features import interest_before, item_features, user_features, user_item_features
+from jobs.batch.lake import Lake
+
+
+def feature_days(day: date, settings: Settings, holdout: bool) -> list[date]:
+    """The days to compute: `day`, and with `holdout` first the one that the training holdout starts after."""
+    return [day - timedelta(days=settings.training.holdout_days), day] if holdout else [day]
+
+
+def compute_features(lake: Lake, settings: Settings, day: date, created: datetime | None = None) -> int:
+    """Replace the gold feature partitions of `day`; returns the rows written.
+
+    `created` is when the rows count as known (default: the end of the day, so that a run can be repeated to the letter).
+    """
+    if not lake.exists(SILVER_EVENTS):
+        raise HeadraceError("table silver.events is empty", "Run `python -m jobs.batch ingest,clean` first")
+    as_of = end_of(day)
+    interest = interest_before(lake.read(SILVER_EVENTS), as_of)
+    met = user_item_features(interest, as_of, settings.features).persist()
+    try:
+        items = item_features(met, interest, lake.read(SILVER_ITEMS), as_of, settings.features)
+        users = user_features(met, interest, lake.read(SILVER_USERS), as_of, settings.features)
+        return sum(
+            lake.overwrite_day(_timed(rows, as_of, created or as_of), table, day)
+            for rows, table in ((met, GOLD_USER_ITEM_FEATURES), (items, GOLD_ITEM_FEATURES), (users, GOLD_USER_FEATURES))
+        )
+    finally:
+        met.unpersist()
+
+
+def _timed(rows: DataFrame, as_of: datetime, created: datetime) -> DataFrame:
+    return rows.withColumn("event_timestamp", F.lit(as_of)).withColumn("created_timestamp", F.lit(created))

@@ -1,0 +1,73 @@
+"""What the training commands share: `--day`, progress bars, JSON files, errors in one line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from headrace.errors import HeadraceError
+from headrace.settings import Settings, load_settings
+
+
+def day_command(
+    module: str, description: str, run: Callable[[Settings, date], object], argv: Sequence[str] | None = None
+) -> int:
+    """Run `run` for the day named by `--day`; 0 if it worked, 1 with one sentence on stderr if not."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+    parser.add_argument("--day", type=date.fromisoformat, required=True, help="day of the gold tables, YYYY-MM-DD")
+    day = parser.parse_args(argv).day
+    return reporting_errors(lambda: run(load_settings(), day))
+
+
+def reporting_errors(work: Callable[[], object]) -> int:
+    """0 if `work` went through; 1 with the error's one sentence on stderr if not."""
+    try:
+        work()
+    except HeadraceError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def progress_bars() -> Progress:
+    """Bars on stderr, so that results on stdout stay clean."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def write_json(path: Path, content: Any) -> None:
+    """`content` as readable JSON; folders are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """An empty folder beside `folder` that takes its place when the block ends well; an old one is kept till then."""
+    partial, old = folder.with_name(f".{folder.name}.partial"), folder.with_name(f".{folder.name}.old")
+    for leftover in (partial, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if folder.exists():
+            folder.rename(old)
+        partial.rename(folder)
+    finally:
+        for leftover in (partial, old):
+            shutil.rmtree(leftover, ignore_errors=True)

@@ -1,0 +1,49 @@
+"""What a release must reach before it may go live."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from models.index import ENOUGH
+
+MOST_RANKER_LOSS = 0.05
+"""The ranker may fall so much (relative) below personal frequency on its judges before promotion is refused."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One check: `measured` must be at least `floor`."""
+
+    name: str
+    measured: float
+    floor: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is reached; a number that is none never is."""
+        return self.measured >= self.floor
+
+    def sentence(self) -> str:
+        """For people."""
+        return f"{self.name} is {self.measured:.4f}, expected at least {self.floor:.4f}"
+
+
+def release_gates(retrieval: Mapping[str, Any], ranker: Mapping[str, Any]) -> list[Gate]:
+    """The checks of a release, from the metrics of its two trainings on the holdout."""
+    personal = ranker["personal_frequency_ndcg_all"] * (1 - MOST_RANKER_LOSS)
+    return [
+        Gate(
+            "two-tower recall@500 of new items (popular list's)",
+            retrieval["recall_at_500_new"],
+            retrieval["popularity_recall_at_500_new"],
+        ),
+        Gate("index recall@500 against brute force", retrieval["index"]["recall"], ENOUGH),
+        Gate("ranker nDCG@20 (personal frequency's less 5 %)", ranker["ndcg_all"][-1], personal),
+    ]
+
+
+def as_json(gates: list[Gate]) -> list[dict[str, Any]]:
+    """For the evaluation file."""
+    return [{**asdict(gate), "passed": gate.passed} for gate in gates]

@@ -1,0 +1,45 @@
+"""Writes a trained function for TensorFlow users (SavedModel) and for serving and streaming (ONNX)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+OPSET = 17
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A function of a trained model, ready to be written."""
+
+    call: Callable[..., Any]
+    """A function of tensors as in `signature`."""
+    signature: list[tf.TensorSpec]
+    output: str
+    """Name of its result."""
+    variables: list[Any]
+    """Everything trained that it reads."""
+
+
+def export_function(function: Exported, saved_model: Path, onnx: Path) -> None:
+    """Write the function to both formats."""
+    import tf2onnx
+
+    module = tf.Module()
+    module.trained = function.variables
+    module.serve = tf.function(
+        lambda *arguments: {function.output: function.call(*arguments)}, input_signature=function.signature
+    )
+    concrete = module.serve.get_concrete_function()
+    tf.saved_model.save(module, str(saved_model), signatures={"serving_default": concrete})
+    # It holds a random number only: without it the same training gives the same files.
+    (saved_model / "fingerprint.pb").unlink(missing_ok=True)
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    tf2onnx.convert.from_function(
+        module.serve, input_signature=function.signature, opset=OPSET, output_path=str(onnx), large_model=False
+    )

@@ -1,0 +1,103 @@
+"""What the ranker learns from: each user's candidates with features as served, and which of them were taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headrace.errors import BadInputError
+from headrace.ranking_features import CATEGORICAL, NUMERIC
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+
+CANDIDATE_COLUMNS = ("user_id", "item_rows", "numeric", "categorical", "labels")
+
+
+@dataclass(frozen=True)
+class RankingExamples:
+    """Candidates of all users, padded to the longest list."""
+
+    user_ids: list[str]
+    numeric: Floats
+    """[users, candidates, len(NUMERIC)]."""
+    categorical: Ints
+    """[users, candidates, len(CATEGORICAL)]."""
+    taken: Floats
+    """[users, candidates]: occasions on which the user took it in the holdout."""
+    present: npt.NDArray[np.bool_]
+    """[users, candidates]: False where the list is shorter."""
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+    def __getitem__(self, users: npt.NDArray[np.int64]) -> RankingExamples:
+        return RankingExamples(
+            [self.user_ids[user] for user in users],
+            self.numeric[users],
+            self.categorical[users],
+            self.taken[users],
+            self.present[users],
+        )
+
+
+def read_examples(path: Path, most_users: int) -> RankingExamples:
+    """At most `most_users` users of a file that `python -m serving.offline candidates` wrote.
+
+    Raises BadInputError if the file is missing, was made with other features, or holds fewer than ten users.
+    """
+    try:
+        table = pq.read_table(path, columns=list(CANDIDATE_COLUMNS)).slice(0, most_users)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise BadInputError(
+            f"{path}: no candidates to learn from ({error})", "Write them: python -m serving.offline candidates --help"
+        ) from None
+    if table.num_rows < 10:
+        raise BadInputError(
+            f"{path}: {table.num_rows} users cannot train a ranker", "Import events of ten users or more"
+        )
+    lengths = np.array([len(rows) for rows in table.column("item_rows")], np.int64)
+    present = np.arange(lengths.max()) < lengths[:, None]
+    return RankingExamples(
+        user_ids=table.column("user_id").to_pylist(),
+        numeric=_padded(table, "numeric", present, len(NUMERIC), path),
+        categorical=_padded(table, "categorical", present, len(CATEGORICAL), path),
+        taken=_padded(table, "labels", present, 1, path)[:, :, 0],
+        present=present,
+    )
+
+
+def split_users(
+    examples: RankingExamples, share: float, random: np.random.Generator
+) -> tuple[RankingExamples, RankingExamples]:
+    """Training users and the `share` of users that judge."""
+    order = random.permutation(len(examples))
+    judges = max(1, round(share * len(examples)))
+    return examples[np.sort(order[judges:])], examples[np.sort(order[:judges])]
+
+
+def target_counts(examples: RankingExamples, targets: Mapping[str, tuple[int, int]]) -> npt.NDArray[np.int64]:
+    """[users, 2]: all targets and new targets of each user, from `targets` by user id."""
+    return np.array([targets.get(user, (0, 0)) for user in examples.user_ids], np.int64).reshape(-1, 2)
+
+
+def _padded(
+    table: pa.Table, name: str, present: npt.NDArray[np.bool_], width: int, path: Path
+) -> npt.NDArray[np.generic]:
+    flat = table.column(name).combine_chunks()
+    flat = pa.concat_arrays(flat.chunks) if isinstance(flat, pa.ChunkedArray) else flat
+    values = flat.flatten().to_numpy(zero_copy_only=False)
+    if len(values) != present.sum() * width:
+        raise BadInputError(
+            f"{path}: '{name}' holds {len(values)} values for {present.sum()} candidates, expected {width} each",
+            "Write the file again with this version of Headrace",
+        )
+    result = np.zeros((*present.shape, width), values.dtype)
+    result[present] = values.reshape(-1, width)
+    return result

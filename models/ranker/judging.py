@@ -1,0 +1,76 @@
+"""How well scores order the candidates of users that did not train the ranker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.ranking_features import NUMERIC
+from models.evaluation.metrics import NO_ITEM, Targets, score_lists
+from models.ranker.examples import RankingExamples
+
+PLACES = 20
+_OWN = NUMERIC.index("own_count")
+_DECAYED = NUMERIC.index("own_decayed_count")
+_POPULARITY = NUMERIC.index("popularity")
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Mean over the users that have targets of the kind."""
+
+    ndcg_all: float
+    ndcg_new: float
+
+
+def judge(scores: Floats, examples: RankingExamples, counts: npt.NDArray[np.int64]) -> Judgement:
+    """nDCG@20 of `scores` [users, candidates] on both tasks.
+
+    `counts` [users, 2] has the number of all and of new targets, those that are no candidates included: what candidate
+    generation misses counts against the list.
+    """
+    is_new = examples.numeric[:, :, _OWN] <= 0
+    return Judgement(
+        _ndcg(scores, examples.present, examples.taken > 0, counts[:, 0]),
+        _ndcg(scores, examples.present & is_new, (examples.taken > 0) & is_new, counts[:, 1]),
+    )
+
+
+def personal_frequency(examples: RankingExamples) -> Floats:
+    """[users, candidates]: own items by decayed count, then the rest by popularity."""
+    numeric = examples.numeric
+    return np.where(numeric[:, :, _OWN] > 0, 1e3 + numeric[:, :, _DECAYED], numeric[:, :, _POPULARITY])
+
+
+def area_under_curve(scores: Floats, taken: npt.NDArray[np.bool_]) -> float:
+    """Chance that a taken candidate scores above one that was not (all users together); 0.5 if there is no pair."""
+    order = np.argsort(scores, kind="stable")
+    positives = taken[order]
+    number = int(positives.sum())
+    if not number or number == len(scores):
+        return 0.5
+    ranks = np.flatnonzero(positives) + 1
+    return float((ranks.sum() - number * (number + 1) / 2) / number / (len(scores) - number))
+
+
+def _ndcg(
+    scores: Floats, shown: npt.NDArray[np.bool_], taken: npt.NDArray[np.bool_], counts: npt.NDArray[np.int64]
+) -> float:
+    judged = np.flatnonzero(counts > 0)
+    if not len(judged):
+        return 0.0
+    places = min(PLACES, scores.shape[1])
+    visible = np.where(shown[judged], scores[judged], -np.inf)
+    lists = np.argsort(-visible, axis=1, kind="stable")[:, :places]
+    lists[~np.take_along_axis(shown[judged], lists, axis=1)] = NO_ITEM
+    columns = scores.shape[1]
+    targets = []
+    for user in judged:
+        found = np.flatnonzero(taken[user] & shown[user])
+        missed = max(int(counts[user]) - len(found), 0 if len(found) else 1)
+        targets.append(np.concatenate([found, columns + np.arange(missed)]))
+    return float(score_lists(lists, Targets.of(targets), places).ndcg.mean())

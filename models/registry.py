@@ -1,0 +1,116 @@
+"""Experiment tracking and the model registry: runs of a training, versions of the release, the alias that goes live."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from headrace.errors import ServiceError
+from headrace.release import Release
+from headrace.releases import ARTIFACT_FOLDER, RELEASE_ID_TAG
+from headrace.settings import MlflowSettings
+
+CHAMPION = "champion"
+_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """One training that a release is made of."""
+
+    name: str
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    curves: Mapping[str, list[float]]
+    """Metrics by step."""
+
+
+class Registry:
+    """The tracking server of the settings."""
+
+    def __init__(self, settings: MlflowSettings) -> None:
+        """Raises ServiceError if the server does not answer."""
+        self._settings = settings
+        _require_answer(settings.tracking_uri)
+        # A dead server is found out by the check above; MLflow's own patience would be minutes.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        import mlflow
+
+        logging.getLogger("mlflow").setLevel(logging.ERROR)
+        mlflow.set_tracking_uri(settings.tracking_uri)
+        self._mlflow = mlflow
+        self._client = mlflow.MlflowClient(settings.tracking_uri)
+
+    def log_release(self, release: Release, records: list[TrainingRecord], tags: Mapping[str, str]) -> str:
+        """Log one run with the bundle and a nested run per training; returns the version it was registered as.
+
+        The same bundle logged twice becomes two versions: the registry keeps what was done when.
+        """
+        manifest = release.manifest
+        self._mlflow.set_experiment(self._settings.experiment)
+        with self._mlflow.start_run(run_name=release.release_id) as run:
+            self._mlflow.set_tags(
+                {
+                    RELEASE_ID_TAG: release.release_id,
+                    "as_of": manifest.as_of.isoformat(),
+                    "code_version": manifest.code_version,
+                    "content_hash": manifest.content_hash,
+                    **tags,
+                }
+            )
+            self._mlflow.log_params({f"table.{name}": version for name, version in manifest.tables.items()})
+            self._mlflow.log_param("seed", manifest.seed)
+            for record in records:
+                self._mlflow.log_metrics({f"{record.name}.{key}": value for key, value in record.metrics.items()})
+                with self._mlflow.start_run(run_name=record.name, nested=True):
+                    self._log(record)
+            self._mlflow.log_artifacts(str(release.folder), ARTIFACT_FOLDER)
+            return self._register(release, run.info.run_id, f"{run.info.artifact_uri}/{ARTIFACT_FOLDER}", tags)
+
+    def promote(self, version: str) -> None:
+        """Make `version` the champion."""
+        self._client.set_registered_model_alias(self._settings.model_name, CHAMPION, version)
+
+    def _log(self, record: TrainingRecord) -> None:
+        self._mlflow.log_params(dict(record.parameters))
+        self._mlflow.log_metrics(dict(record.metrics))
+        for name, values in record.curves.items():
+            stride = max(1, len(values) // 100)
+            for step in range(0, len(values), stride):
+                self._mlflow.log_metric(name, values[step], step=step)
+
+    def _register(self, release: Release, run_id: str, source: str, tags: Mapping[str, str]) -> str:
+        from mlflow.exceptions import MlflowException
+
+        name = self._settings.model_name
+        try:
+            self._client.get_registered_model(name)
+        except MlflowException:
+            self._client.create_registered_model(name, description="Release bundles of Headrace.")
+        version = self._client.create_model_version(
+            name, source, run_id, tags={RELEASE_ID_TAG: release.release_id, **tags}
+        )
+        return str(version.version)
+
+
+def _require_answer(uri: str) -> None:
+    if not uri.startswith(("http://", "https://")):
+        return
+    try:
+        httpx.get(f"{uri.rstrip('/')}/health", timeout=_TIMEOUT_S).raise_for_status()
+    except httpx.HTTPError as error:
+        raise ServiceError(
+            f"MLflow at {uri} does not answer ({type(error).__name__})", "Start it with `headrace up`"
+        ) from None
+
+
+def bundle_note(folder: Path) -> str:
+    """What to tell somebody whose bundle could not be registered."""
+    return f"The bundle is complete in {folder}; run the command again to register it"

@@ -1,0 +1,45 @@
+"""The files of a retrieval bundle: items, vocabularies, embeddings, index, user tower, popular lists."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from headrace import release
+from headrace.user_tower import TowerInputs
+from models.index import IndexReport, build_index
+from models.item_table import popular_table, write_arrow
+from models.onnx_export import export_function
+from models.two_tower.vectors import UserFunction, item_embeddings, popularity_prior
+
+
+@dataclass(frozen=True)
+class RetrievalParts:
+    """What a trained retrieval consists of."""
+
+    items: pa.Table
+    vocabularies: Mapping[str, list[str]]
+    vectors: npt.NDArray[np.float32]
+    """[items + 1, embedding_size - 1], row 0 = unknown."""
+    prior_weight: float
+    tower: UserFunction
+    sample: TowerInputs
+    """Users that the index is checked with."""
+
+
+def write_retrieval_files(parts: RetrievalParts, folder: Path) -> IndexReport:
+    """Write all files but the manifest; returns how good the index is."""
+    write_arrow(parts.items, folder / release.ITEMS)
+    write_arrow(popular_table(parts.items), folder / release.POPULAR)
+    vocabularies = json.dumps(parts.vocabularies, ensure_ascii=False, separators=(",", ":"))
+    (folder / release.VOCABULARIES).write_text(vocabularies, encoding="utf-8")
+    embeddings = item_embeddings(parts.vectors, popularity_prior(parts.items, parts.prior_weight))
+    np.save(folder / release.ITEM_EMBEDDINGS, embeddings, allow_pickle=False)
+    export_function(parts.tower.exported, folder / release.USER_TOWER_SAVED_MODEL, folder / release.USER_TOWER)
+    return build_index(embeddings, parts.tower.vectors(parts.sample), folder / release.INDEX)

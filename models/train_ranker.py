@@ -1,0 +1,73 @@
+"""Trains the ranker for one day: `python -m models.train_ranker --day D`.
+
+Reads `<home>/training/<D>/ranking_candidates.parquet`, written by `python -m serving.offline candidates` from the
+holdout bundle, and writes `<home>/training/<D>/ranker/`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from headrace import release
+from headrace.ranking_features import CATEGORICAL, NUMERIC
+from headrace.release import open_release
+from headrace.settings import Settings
+from headrace.tables import GOLD_RANKING_EXAMPLES
+from models.command import day_command, progress_bars, replacing, write_json
+from models.gold import Lake
+from models.onnx_export import export_function
+from models.ranker.examples import read_examples, split_users, target_counts
+from models.ranker.training import RankerReport, train_ranker_model
+from models.train_retrieval import HOLDOUT_BUNDLE
+from models.two_tower.holdout import count_targets
+
+CANDIDATES = "ranking_candidates.parquet"
+RANKER_FOLDER = "ranker"
+PARAMETERS = "ranker_parameters.json"
+METRICS = "ranker_metrics.json"
+
+
+def train_ranker(settings: Settings, day: date) -> Path:
+    """Train, judge on users kept apart, write the ranker's folder and return it.
+
+    Raises BadInputError if the candidates are missing or too few.
+    """
+    folder = settings.training_folder / day.isoformat()
+    training = settings.training
+    examples = read_examples(folder / CANDIDATES, training.ranker_users)
+    bundle = open_release(folder / HOLDOUT_BUNDLE)
+    vocabularies = bundle.json(release.VOCABULARIES)
+    ranking = Lake(settings.lake_root).read(GOLD_RANKING_EXAMPLES, day, ["user_id", "own_items", "target_items"])
+    random = np.random.default_rng(training.seed)
+    learning, judging = split_users(examples, training.ranker_validation_share, random)
+    counts = target_counts(judging, count_targets(ranking, bundle))
+    with progress_bars() as progress:
+        cardinalities = tuple(len(vocabularies[name]) + 1 for name in CATEGORICAL)
+        model, report = train_ranker_model(learning, judging, counts, cardinalities, training, progress)
+    with replacing(folder / RANKER_FOLDER) as partial:
+        export_function(model.exported(), partial / release.RANKER_SAVED_MODEL, partial / release.RANKER)
+        schema = {"numeric": list(NUMERIC), "categorical": list(CATEGORICAL)}
+        (partial / release.RANKER_SCHEMA).write_text(json.dumps(schema, indent=1), encoding="utf-8")
+    write_json(folder / PARAMETERS, training.model_dump(mode="json"))
+    write_json(folder / METRICS, asdict(report))
+    _print(report)
+    return folder / RANKER_FOLDER
+
+
+def _print(report: RankerReport) -> None:
+    print(f"ranker: {report.users} users learned from, {report.judges} judge, {report.seconds:.1f} s")
+    for epoch, (loss, of_all, of_new) in enumerate(
+        zip(report.losses, report.ndcg_all, report.ndcg_new, strict=True), start=1
+    ):
+        print(f"epoch {epoch}: loss {loss:.4f}, nDCG@20 all {of_all:.4f}, new {of_new:.4f}")
+    print(f"personal frequency on the same users: nDCG@20 all {report.personal_frequency_ndcg_all:.4f}")
+
+
+if __name__ == "__main__":
+    sys.exit(day_command("models.train_ranker", (__doc__ or "").split("\n")[0], train_ranker))

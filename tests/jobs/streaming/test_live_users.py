@@ -1,0 +1,101 @@
+"""Batches of events become rows: one per user, whatever Flink repeats, reorders or cuts into pieces."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from headrace.errors import ServiceError
+from headrace.user_row import HistoryEvent, merge_history
+from jobs.streaming.live_users import REMEMBERED_S, LiveUsers
+from jobs.streaming.recent_events import EVENT_SEPARATOR
+from tests.jobs.streaming.streams import MemoryStore, event, packed
+
+LENGTH = 3
+arrivals = st.lists(
+    st.tuples(st.sampled_from("abc"), st.builds(event, st.integers(0, 40), st.integers(0, 60))),
+    max_size=40,
+    unique_by=lambda pair: pair[1].event_id,
+)
+
+
+def batches(pairs: list[tuple[str, HistoryEvent]], size: int) -> list[tuple[list[str], list[str]]]:
+    """What the query hands over: with each event the last `LENGTH` that Flink has of that user."""
+    seen: dict[str, list[str]] = {}
+    rows = []
+    for subject, each in pairs:
+        seen.setdefault(subject, []).append(packed(each))
+        rows.append((subject, EVENT_SEPARATOR.join(seen[subject][-LENGTH:])))
+    return [tuple(map(list, zip(*rows[i : i + size], strict=True))) for i in range(0, len(rows), size)]  # type: ignore[misc]
+
+
+def live_users(store: MemoryStore, tower, clock=lambda: 0.0) -> LiveUsers:
+    return LiveUsers(store, lambda: tower, LENGTH, clock)
+
+
+def histories(store: MemoryStore) -> dict[str, list[list[object]]]:
+    return {user: json.loads(row.history_json) for user, row in store.rows.items()}
+
+
+def expected(pairs: list[tuple[str, HistoryEvent]]) -> dict[str, list[list[object]]]:
+    subjects = {subject for subject, _ in pairs}
+    return {s: [list(e) for e in merge_history([], [e for u, e in pairs if u == s], LENGTH)] for s in subjects}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(arrivals, st.integers(1, 15))
+def test_every_user_ends_with_the_newest_events_whatever_the_batches(tower, pairs, size) -> None:
+    store = MemoryStore()
+    users = live_users(store, tower)
+    for subjects, recents in batches(pairs, size):
+        users.take(subjects, recents)
+    assert histories(store) == expected(pairs)
+
+
+def test_replaying_the_same_events_leaves_the_vector_unchanged(tower) -> None:
+    pairs = [("a", event(minute, minute)) for minute in range(6)]
+    store = MemoryStore()
+    users = live_users(store, tower)
+    for batch in batches(pairs, 2):
+        users.take(*batch)
+    before = store.rows["a"]
+    for batch in batches(pairs, 2):
+        assert users.take(*batch) == 0
+    assert store.rows["a"] is before
+
+
+def test_the_vector_is_the_towers_answer_to_the_merged_history(tower) -> None:
+    store = MemoryStore()
+    pairs = [("a", event(1, 3)), ("a", event(2, 5)), ("b", event(1, 7))]
+    live_users(store, tower).take(*batches(pairs, 10)[0])
+    alone = tower.tower.vectors([[event(1, 3), event(2, 5)]], [{}])[0]
+    assert np.array_equal(store.rows["a"].vector, alone)
+    assert store.rows["a"].release == tower.release_id
+    assert (store.rows["a"].count, store.rows["b"].count) == (2, 1)
+
+
+def test_a_remembered_user_is_read_again_after_a_while(tower) -> None:
+    store, time = MemoryStore(), [0.0]
+    users = live_users(store, tower, lambda: time[0])
+    for minute, batch in enumerate(batches([("a", event(m, m)) for m in range(3)], 1)):
+        time[0] = minute * (REMEMBERED_S * 0.6)
+        users.take(*batch)
+    assert store.reads == 2
+    assert store.rows["a"].count == 1  # the memory store forgets; what Flink kept is in the row all the same
+    assert len(histories(store)["a"]) == 3
+
+
+def test_after_a_failed_write_the_same_batch_is_taken_again_in_full(tower) -> None:
+    store = MemoryStore()
+    users = live_users(store, tower)
+    batch = batches([("a", event(1, 1))], 1)[0]
+    store.failure = ServiceError("the store is away")
+    with pytest.raises(ServiceError):
+        users.take(*batch)
+    store.failure = None
+    assert users.take(*batch) == 1
+    assert histories(store)["a"] == [list(event(1, 1))]

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from headrace.settings import StoreSettings
+from serving.user_store import Breaker, StoreAwayError, UserStore
+from tests.conftest import free_ports
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_refused_connection_opens_the_breaker_and_one_try_per_pause_goes_through() -> None:
+    clock = Clock()
+    breaker = Breaker(clock)
+    breaker.failed(certain=True)
+    assert [breaker.allows() for _ in range(3)] == [False, False, False]
+    clock.now = 1.5
+    assert [breaker.allows() for _ in range(3)] == [True, False, False]
+    breaker.succeeded()
+    assert [breaker.allows() for _ in range(3)] == [True, True, True]
+
+
+def test_a_single_slow_read_does_not_open_the_breaker() -> None:
+    breaker = Breaker(Clock())
+    breaker.failed(certain=False)
+    breaker.failed(certain=False)
+    assert breaker.allows()
+    breaker.failed(certain=False)
+    assert not breaker.allows()
+
+
+def test_a_store_that_never_answers_costs_its_timeout_three_times_and_then_nothing() -> None:
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(5)
+        writer.close()
+
+    async def scenario() -> list[float]:
+        (port,) = free_ports(1)
+        server = await asyncio.start_server(silent, "127.0.0.1", port)
+        store = UserStore(StoreSettings(url=f"redis://127.0.0.1:{port}/0", timeout_ms=50))
+        seconds = []
+        for _ in range(5):
+            start = time.perf_counter()
+            with pytest.raises(StoreAwayError):
+                await store.read("anna")
+            seconds.append(time.perf_counter() - start)
+        await store.close()
+        server.close()
+        return seconds
+
+    seconds = asyncio.run(scenario())
+    assert min(seconds[:3]) >= 0.045
+    assert max(seconds[3:]) < 0.01
