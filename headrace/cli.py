@@ -109,7 +109,8 @@ def down(parts: Parts = None) -> None:
 def status() -> None:
     """Show which parts run, where they answer and where their logs are.
 
-    Exit code 1 if Kafka, Valkey or MLflow is down or a started part has ended by itself (`gone`).
+    Exit code 1 if Kafka, Valkey or MLflow is down, or if a part does not answer (`silent`) or has ended by
+    itself (`gone`).
 
     Example: `headrace status`
     """
@@ -211,7 +212,9 @@ def recommend(
 def evaluate(
     test: Annotated[Path, typer.Option(exists=True, help="Later events that the lists are judged by.")],
     train: Files = [],  # noqa: B006
-    output: Annotated[Path | None, typer.Option(help="With --train: Parquet file for the lists.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Parquet file for the lists; without --train: JSON file for the report.")
+    ] = None,
     items: Files = [],  # noqa: B006
     users: Files = [],  # noqa: B006
     names: Mapping = [],  # noqa: B006
@@ -237,9 +240,9 @@ def evaluate(
     Example: `headrace evaluate --train before.csv --test after.csv --output lists.parquet --map customer=user_id`
     """
     if not train:
-        if output or items or users or names or exclude_own:
-            raise BadInputError("--output, --items, --users, --map and --exclude-own need --train", "Add --train FILE")
-        floors = ["--require-floors"] if require_floors else []
+        if items or users or names or exclude_own:
+            raise BadInputError("--items, --users, --map and --exclude-own need --train", "Add --train FILE")
+        floors = [*(["--output", str(output)] if output else []), *(["--require-floors"] if require_floors else [])]
         _run("models.evaluation", "--day", f"{day or _yesterday():%Y-%m-%d}", "--test", str(test), *floors)
     if output is None or day or require_floors:
         raise BadInputError("--train needs --output, and takes neither --day nor --require-floors", "See --help")
@@ -272,9 +275,7 @@ def list_releases() -> None:
 
 @releases.command("show")
 def show_release(
-    release_id: Annotated[
-        str | None, typer.Argument(metavar="ID", help="Release id; the newest if not given.")
-    ] = None,
+    release_id: Annotated[str | None, typer.Argument(metavar="ID", help="Release id; the newest if not given.")] = None,
 ) -> None:
     """Show what one release was made of, how good it is, and whether all its files are complete and unchanged.
 

@@ -8,7 +8,6 @@ The commented reference file `docs/settings.toml` is generated from this module.
 from __future__ import annotations
 
 import os
-from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from tomllib import TOMLDecodeError
@@ -33,6 +32,7 @@ from pydantic_settings import (
 )
 
 from headrace.errors import BadInputError
+from headrace.settings_mistakes import REFERENCE, problem, refuse_unknown_variables
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT_PREFIX = "HEADRACE_"
@@ -308,42 +308,15 @@ def load_settings() -> Settings:
 
     Raises BadInputError naming the setting, what is wrong with it and what was expected.
     """
-    _refuse_unknown_variables()
+    refuse_unknown_variables(Settings, ENVIRONMENT_PREFIX)
     own = os.environ.get("HEADRACE_CONFIG")
     if own and not Path(own).is_file():
         raise BadInputError(f"HEADRACE_CONFIG names {own}, which is no file", "Name a TOML file or unset it")
     try:
         return Settings()
     except ValidationError as error:
-        raise BadInputError(_problem(error), _REFERENCE) from None
+        raise BadInputError(problem(error, Settings), REFERENCE) from None
     except SettingsError as error:
-        raise BadInputError(f"{error}", _REFERENCE) from None
+        raise BadInputError(f"{error}", REFERENCE) from None
     except TOMLDecodeError as error:
-        raise BadInputError(f"{own or 'headrace.toml'} is no TOML: {error}", _REFERENCE) from None
-
-
-_REFERENCE = "See docs/settings.toml for every setting and its meaning"
-
-
-def _problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    path = [str(part) for part in first["loc"]]
-    if first["type"] == "extra_forbidden":
-        return _unknown(path)
-    return f"setting '{'.'.join(path)}' is {first.get('input')!r}: {first['msg'].lower()}"
-
-
-def _unknown(path: list[str]) -> str:
-    group = getattr(Settings.model_fields.get(path[0]), "annotation", None)
-    known = group.model_fields if isinstance(group, type) and issubclass(group, Group) else Settings.model_fields
-    near = get_close_matches(path[-1], known, n=1)
-    meant = f"; did you mean '{'.'.join([*path[:-1], near[0]])}'?" if near else ""
-    return f"there is no setting '{'.'.join(path)}'{meant}"
-
-
-def _refuse_unknown_variables() -> None:
-    """A variable such as `HEADRACE_KAFAK__PARTITIONS` is meant for a group; pydantic would ignore it silently."""
-    for name in os.environ:
-        group = name.removeprefix(ENVIRONMENT_PREFIX).partition("__")[0].lower()
-        if name.startswith(ENVIRONMENT_PREFIX) and "__" in name and group not in Settings.model_fields:
-            raise BadInputError(f"{name}: {_unknown([group])}", _REFERENCE)
+        raise BadInputError(f"{own or 'headrace.toml'} is no TOML: {error}", REFERENCE) from None

@@ -89,7 +89,7 @@ SILVER_EVENTS = Table(
             ("request_id", pa.string()),
             ("position", pa.int32()),
             ("context", pa.map_(pa.string(), pa.string())),
-            ("extra", pa.string()),  # JSON object of the fields the contract does not know
+            ("extra", pa.string()),  # the JSON text as received: fields the contract does not know are found there
             ("received_at", TIME),
             ("day", pa.date32()),  # day of timestamp
         ]

@@ -32,7 +32,6 @@ find_or_install_uv() {
     has_uv "$UV" && return
     echo "Installing uv $UV_VERSION into .tools/uv"
     rm -rf .tools/uv
-    mkdir -p .tools
     if python3 -m venv .tools/uv >/dev/null 2>&1 &&
         .tools/uv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION"; then
         return
@@ -50,11 +49,11 @@ make_environment() {
     fi
     find_or_install_uv
     if ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
-        echo "Making .venv with Python 3.11"
+        echo "Making .venv with Python 3.11; its packages are about 2 GB to download"
         "$UV" venv --quiet --clear --python 3.11 .venv ||
             fail "No Python 3.11 was found and uv could not fetch one: install Python 3.11."
     fi
-    echo "Installing $(grep -c == requirements/all.txt) packages into .venv (about 2 GB the first time)"
+    echo "Installing the $(grep -c == requirements/all.txt) packages of requirements/all.txt into .venv"
     UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-180} "$UV" pip install --python "$PYTHON" -r requirements/all.txt
     "$UV" pip install --quiet --python "$PYTHON" --no-deps -e .
     echo "$wanted" >"$ENVIRONMENT_STAMP"
@@ -67,6 +66,9 @@ main() {
     if [ "$(cat "$STAMP" 2>/dev/null)" = "$wanted" ] && [ -x "$PYTHON" ] && [ -x "$java/bin/java" ]; then
         return
     fi
+    mkdir -p .tools
+    exec 9>.tools/lock
+    if command -v flock >/dev/null; then flock 9; fi # two terminals wait for one another
     make_environment
     "$PYTHON" -m infra.local.java
     "$PYTHON" -m infra.local.jars

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -21,7 +22,7 @@ from headrace.release import Release, open_release, seal_release
 from headrace.releases import remember_alias
 from headrace.settings import Settings
 from models import train_ranker, train_retrieval
-from models.command import day_command, replacing, write_json
+from models.command import day_command, write_json
 from models.gates import Gate, as_json, release_gates
 from models.provenance import code_version
 from models.registry import CHAMPION, Registry, TrainingRecord, bundle_note
@@ -94,21 +95,19 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _assemble(settings: Settings, trained: _Trained, gates: list[Gate]) -> Release:
+    """The sealed bundle in `<home>/releases/<release id>`; the same content built before is kept as it is."""
     manifest = trained.retrieval.manifest
-    with replacing(settings.releases / f".building-{manifest.as_of:%Y%m%d}") as partial:
-        shutil.copytree(trained.retrieval.folder, partial, dirs_exist_ok=True)
-        (partial / release.MANIFEST).unlink()
+    settings.releases.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=settings.releases) as name:
+        partial = Path(name) / "release"
+        shutil.copytree(trained.retrieval.folder, partial, ignore=shutil.ignore_patterns(release.MANIFEST))
         try:
             shutil.copytree(trained.ranker, partial, dirs_exist_ok=True)
         except OSError:
             raise BadInputError(
                 f"{trained.ranker} holds no ranker", "Train it: python -m models.train_ranker --help"
             ) from None
-        evaluation = {
-            "holdout": _without_timings(trained.metrics),
-            "gates": as_json(gates),
-            "tables": manifest.tables,
-        }
+        evaluation = {"holdout": _without_timings(trained.metrics), "gates": as_json(gates), "tables": manifest.tables}
         write_json(partial / release.EVALUATION, evaluation)
         sealed = seal_release(
             partial,
@@ -120,10 +119,8 @@ def _assemble(settings: Settings, trained: _Trained, gates: list[Gate]) -> Relea
             settings=manifest.settings,
         )
         folder = settings.releases / sealed.release_id
-        if folder.exists():  # the same content, built before
-            return open_release(folder)
-        shutil.copytree(partial, folder.with_name(f".{folder.name}.partial"), dirs_exist_ok=True)
-        folder.with_name(f".{folder.name}.partial").rename(folder)
+        if not folder.exists():
+            partial.rename(folder)
     return open_release(folder)
 
 

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from time import perf_counter
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import FastAPI, Request, Response
 
 from headrace.errors import ServiceError
 from headrace.settings import Settings, load_settings
@@ -27,7 +27,7 @@ from serving.measures import (
     metrics_text,
 )
 from serving.problems import ProblemError, add_problem_handlers, json_response, problem
-from serving.recommendations import CONTEXTS, DEFAULT_LIMIT, Recommendations, check_question
+from serving.recommendations import CONTEXTS, Recommendations, read_question
 from serving.user_store import UserStore
 
 
@@ -67,21 +67,14 @@ class _Service:
         await self.store.close()
         self.log.close()
 
-    async def recommendations(
-        self,
-        user_id: Annotated[str | None, Query(description="who asks; this or `session_id`")] = None,
-        session_id: Annotated[str | None, Query(description="visit of somebody who is not signed in")] = None,
-        context: Annotated[str, Query(description=" or ".join(CONTEXTS))] = CONTEXTS[0],
-        limit: Annotated[int, Query(description="length of the list")] = DEFAULT_LIMIT,
-        item_id: Annotated[str | None, Query(description="for `related`: the item to resemble")] = None,
-    ) -> Response:
+    async def recommendations(self, request: Request) -> Response:
         """A ranked list for one user, best first, each item with a reason."""
         start = perf_counter()
-        label = context if context in CONTEXTS else "unknown"
+        parameters = request.query_params
+        label = context if (context := parameters.get("context", CONTEXTS[0])) in CONTEXTS else "unknown"
         status = 500
         try:
-            question = check_question(user_id, session_id, context, limit, item_id, self.settings.serving.max_limit)
-            answer = await self.answers.answer(question)
+            answer = await self.answers.answer(read_question(parameters, self.settings.serving.max_limit))
             status = 200
             return json_response(answer)
         except ProblemError as error:

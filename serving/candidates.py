@@ -20,17 +20,22 @@ _NONE: Rows = np.zeros(0, np.int32)
 
 @dataclass(frozen=True)
 class Mix:
-    """How many items each source may name. The popular list fills what is left of the number asked for."""
+    """How many items each source may name. The popular list fills what is left of the number asked for.
 
-    own: int = 250
+    Chosen on four weeks of the demo data held out: among 500 candidates, more own items find more of everything bought,
+    more of the tower's find more of what is new (recall .435 and .190; .427 and .183 with 250 own, 60 by category and
+    300 of the tower).
+    """
+
+    own: int = 350
     """Items the user took before, best decayed count first."""
-    popular: int = 50
+    popular: int = 30
     """Places kept for the most popular items."""
     categories: int = 4
     """Of so many of the user's top categories…"""
-    per_category: int = 15
+    per_category: int = 5
     """…so many popular items each."""
-    tower: int = 300
+    tower: int = 500
     """Nearest items of the user's vector."""
 
 

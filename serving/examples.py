@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from headrace.events import MAX_ID_LENGTH
+from serving.recommendations import CONTEXTS, DEFAULT_LIMIT
+
 _ANSWER = {
     "user_id": "1228",
     "context": "homepage",
@@ -42,13 +45,26 @@ def _answer(description: str, example: Any) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"example": example}}}
 
 
+def _parameter(name: str, description: str, kind: str = "string", **more: Any) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": description, "schema": {"type": kind, **more}}
+
+
 RECOMMENDATIONS: dict[str, Any] = {
     "summary": "Recommendations for a user",
+    "openapi_extra": {
+        "parameters": [
+            _parameter("user_id", "who asks; this or `session_id`", maxLength=MAX_ID_LENGTH, example="1228"),
+            _parameter("session_id", "visit of somebody who is not signed in", maxLength=MAX_ID_LENGTH),
+            _parameter("context", "where the list is shown", enum=list(CONTEXTS), default=CONTEXTS[0]),
+            _parameter("limit", "length of the list", "integer", minimum=1, default=DEFAULT_LIMIT),
+            _parameter("item_id", "for `related`: the item to resemble", maxLength=MAX_ID_LENGTH),
+        ]
+    },
     "responses": {
         200: _answer("A ranked list; `fallback` says so if it is not what was asked for", _ANSWER),
         400: _answer("An unknown context", _problem("context", "'cart' is no context here: use homepage or related")),
         404: _answer("An unknown item", _problem("item_id", "the live release knows no item '1'")),
-        422: _answer("A parameter is wrong", _problem("limit", "0 is outside 1 to 100")),
+        422: _answer("A parameter is wrong", _problem("limit", "'0' is no whole number from 1 to 100")),
         503: _answer("No release is loaded yet", _problem("", "not ready: the release is being loaded")),
     },
 }

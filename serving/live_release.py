@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from pathlib import Path
 from time import monotonic, time
@@ -61,6 +62,7 @@ class LiveRelease:
         serving = self._settings.serving
         recommender = load_recommender(folder, serving.candidates, serving.max_per_category)
         recommender.warm()
+        gc.freeze()  # a full collection would walk every item of the catalogue in the middle of a request
         self._refused = None
         return recommender
 

@@ -18,7 +18,9 @@ EVENTS_REJECTED = Counter("headrace_events_rejected", "Events refused by the con
 EVENTS_UNACKNOWLEDGED = Counter("headrace_events_unacknowledged", "Events that the broker did not acknowledge.")
 NOTES_DROPPED = Counter("headrace_notes_dropped", "Impressions and dead letters lost because the broker was away.")
 RELEASES_REFUSED = Counter("headrace_releases_refused", "Releases that could not be loaded.")
-RELEASE_LOADED = Gauge("headrace_release_loaded_timestamp_seconds", "When the live release was loaded.")
+RELEASE_LOADED = Gauge(
+    "headrace_release_loaded_timestamp_seconds", "When the live release was loaded.", multiprocess_mode="mostrecent"
+)
 
 
 def metrics_text() -> bytes:

@@ -6,7 +6,7 @@ a kind ("bought") only where the history shows it, or where the release knows no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from headrace.user_row import HistoryEvent, UserRow
 
 Rows = npt.NDArray[np.int32]
 
-_DONE = {
+_DONE: dict[str, str] = {
     EventType.PURCHASE: "bought {}",
     EventType.VIEW: "viewed {}",
     EventType.CLICK: "looked at {}",
@@ -26,6 +26,9 @@ _DONE = {
     EventType.RATING: "rated {}",
     EventType.LIKE: "liked {}",
 }
+_Seen = tuple[str | None, dict[str, set[int]]]
+"""What the history shows of one item: the kind of its newest event, and the times of each kind."""
+_NEVER: _Seen = (None, {})
 _LIST_FILLED = "From the catalogue"
 _TOWER, _CATEGORY, _POPULAR = int(Source.TOWER), int(Source.CATEGORY), int(Source.POPULAR)
 
@@ -43,71 +46,78 @@ class Reasons:
     def for_user(self, user: UserRow, own: OwnColumns, rows: Rows, sources: Rows) -> list[str]:
         """One sentence per row, for a list made by the candidate sources of `user`."""
         counts = dict(zip(own.rows.tolist(), own.counts.tolist(), strict=True))
-        nearest = self._nearest_in_history(user.history, rows)
+        item_ids = [self._catalogue.item_ids[row] for row in rows.tolist()]
+        seen = _by_item(user.history, set(item_ids))
+        by_vector = np.array([row not in counts for row in rows.tolist()], bool) & ((sources & _TOWER) > 0)
+        nearest = self._nearest_in_history(user.history, rows[by_vector])
         return [
-            self._own(user, row, round(counts[row]))
+            self._own(seen.get(item, _NEVER), round(counts[row]))
             if row in counts
-            else self._other(row, source, nearest[place] if nearest else None)
-            for place, (row, source) in enumerate(zip(rows.tolist(), sources.tolist(), strict=True))
+            else self._other(row, source, next(nearest) if named else None)
+            for item, row, source, named in zip(
+                item_ids, rows.tolist(), sources.tolist(), by_vector.tolist(), strict=True
+            )
         ]
 
     def related(self, item_row: int, number: int) -> list[str]:
         """The sentence of every item of a list of items related to `item_row`."""
         return [f"Similar to {self._title(item_row)}"] * number
 
-    def _own(self, user: UserRow, row: int, count: int) -> str:
-        item = self._catalogue.item_ids[row]
-        occasions: dict[str, set[int]] = {}
-        newest = None
-        for event in user.history:
-            if event.item_id == item:
-                occasions.setdefault(event.event_type, set()).add(event.timestamp)
-                newest = EventType(event.event_type)
+    def _own(self, seen: _Seen, count: int) -> str:
+        newest, occasions = seen
         if self._only_type is not None:
             others = sum(len(times) for kind, times in occasions.items() if kind != self._only_type)
             count = max(count - others, len(occasions.get(self._only_type, ())))
-        if newest is None or newest is self._only_type:
+        if newest is None or newest == self._only_type:
             return f"{_done(self._only_type) if self._only_type else 'In your history'}{_times(count)}"
         lately = len(occasions[newest])
         if lately > 1:
             return f"{_done(newest)} {lately} times lately"
         if self._only_type is not None and count > 0:
             return f"{_done(newest)}, and {_DONE[self._only_type].format('it')}{_times(count)}"
-        return f"{_done(newest)} before" if newest is EventType.PURCHASE else _done(newest)
+        return f"{_done(newest)} before" if newest == EventType.PURCHASE else _done(newest)
 
     def _other(self, row: int, sources: int, nearest: HistoryEvent | None) -> str:
-        if sources & _TOWER and nearest is not None:
+        if nearest is not None:
             title = self._title(self._catalogue.row_of[nearest.item_id])
-            return f"Because you {_DONE[EventType(nearest.event_type)].format(title)}"
+            return f"Because you {_DONE[nearest.event_type].format(title)}"
         if sources & _CATEGORY and (category := self._catalogue.value("category_1", row)):
             return f"Popular in {category}"
         return self.popular if sources & _POPULAR else _LIST_FILLED
 
-    def _nearest_in_history(self, history: Sequence[HistoryEvent], rows: Rows) -> list[HistoryEvent | None] | None:
+    def _nearest_in_history(self, history: Sequence[HistoryEvent], rows: Rows) -> Iterator[HistoryEvent | None]:
         """Per row the history's event whose item vector is nearest by cosine; None where none points its way."""
         past = {self._catalogue.row_of.get(event.item_id, -1): event for event in history}
         past.pop(-1, None)
-        if not past:
-            return None
+        if not past or not len(rows):
+            return iter([None] * len(rows))
         events = list(past.values())
-        past_vectors = unit_vectors(self._catalogue, np.fromiter(past, np.int32))
-        cosines = unit_vectors(self._catalogue, rows) @ past_vectors.T
-        best = cosines.argmax(axis=1)
-        alike = cosines[np.arange(len(rows)), best] > 0
-        return [events[place] if near else None for place, near in zip(best.tolist(), alike.tolist(), strict=True)]
+        cosines = unit_vectors(self._catalogue, rows) @ unit_vectors(self._catalogue, np.fromiter(past, np.int32)).T
+        best, alike = cosines.argmax(axis=1), cosines.max(axis=1) > 0
+        return (events[place] if near else None for place, near in zip(best.tolist(), alike.tolist(), strict=True))
 
     def _title(self, row: int) -> str:
         return self._catalogue.titles[row] or self._catalogue.item_ids[row]
 
 
+def _by_item(history: Sequence[HistoryEvent], items: set[str]) -> dict[str, _Seen]:
+    found: dict[str, _Seen] = {}
+    for event in history:
+        if event.item_id in items:
+            occasions = found.get(event.item_id, (None, {}))[1]
+            occasions.setdefault(event.event_type, set()).add(event.timestamp)
+            found[event.item_id] = (event.event_type, occasions)
+    return found
+
+
 def unit_vectors(catalogue: Catalogue, rows: Rows) -> npt.NDArray[np.float32]:
     """Item vectors of length 1, [rows, embedding_size - 1]: without the popularity prior."""
-    vectors = catalogue.embeddings[rows, :-1]
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, 1e-9), np.float32)
+    vectors = catalogue.embeddings[rows][:, :-1]
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    return np.asarray(vectors / np.maximum(lengths, 1e-9)[:, None], np.float32)
 
 
-def _done(kind: EventType) -> str:
+def _done(kind: str) -> str:
     return f"You {_DONE[kind].format('this')}"
 
 

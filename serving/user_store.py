@@ -9,6 +9,9 @@ from time import monotonic
 
 import redis.asyncio as redis
 from google.protobuf.message import DecodeError
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from headrace.online_store import LiveRow, decode_user, queue_user_read
@@ -61,7 +64,13 @@ class UserStore:
 
     def __init__(self, settings: StoreSettings, breaker: Breaker | None = None) -> None:
         self._timeout = settings.timeout_ms / 1000
-        self._client = redis.Redis.from_url(settings.url, socket_connect_timeout=self._timeout)
+        self._client = redis.Redis.from_url(
+            settings.url,
+            socket_connect_timeout=self._timeout,
+            # Once, at once: the pooled connections are dead after a restart of the store, the store is not.
+            retry=Retry(NoBackoff(), 1),
+            retry_on_error=[RedisConnectionError],
+        )
         self._breaker = breaker or Breaker()
 
     async def read(self, user_id: str) -> tuple[UserRow, LiveRow | None]:

@@ -35,7 +35,7 @@ def settings_on_free_ports(home: Path) -> Settings:
         store={"url": f"redis://127.0.0.1:{store}/0", "timeout_ms": 500},
         mlflow={"tracking_uri": f"http://127.0.0.1:{mlflow}"},
         serving={"port": serving},
-        airflow={"port": airflow},
+        airflow={"port": airflow, "retries": 0},
     )
 
 

@@ -33,6 +33,8 @@ def main(
     console = Console()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     settings = load_settings()
+    airflow = settings.airflow.model_copy(update={"retries": 0})  # somebody is watching: a failed step says so at once
+    settings = settings.model_copy(update={"airflow": airflow})
     steps = Steps(settings, console)
     status = 0
     try:
@@ -128,7 +130,7 @@ def _where_next(console: Console, settings: Settings) -> None:
     console.rule("[bold]What next", align="left")
     console.print(f"app developer    {service}/docs and docs/how-to/serve.md")
     console.print(f"ML engineer      {settings.mlflow.tracking_uri} and docs/how-to/models.md")
-    console.print(f"data engineer    `make airflow` (http://127.0.0.1:{settings.airflow.port}), docs/how-to/schedule.md")
+    console.print(f"data engineer    `make airflow` (port {settings.airflow.port}) and docs/how-to/schedule.md")
     console.print("own data         `.venv/bin/headrace import --help`, docs/tutorial.md")
 
 

@@ -47,7 +47,7 @@ def _fetch(found: str) -> Path:
     try:
         home = cjdk.java_home(vendor="temurin", version=FETCHED_VERSION)
     except Exception as error:  # its network and archive errors have no common class
-        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        reason = (str(error) or type(error).__name__).splitlines()[0][:100].rstrip(". ")
         raise HeadraceError(f"Java: {found}, and none could be fetched ({reason})", MEND) from None
     java = inspect_java(home / "bin" / "java")
     if java is None or java.problem:

@@ -7,6 +7,10 @@ import socket
 import subprocess
 import uuid
 from pathlib import Path
+from typing import Any
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from headrace.children import child_environment
 from headrace.errors import HeadraceError, ServiceError
@@ -50,6 +54,14 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+# After a crash the controller waits for the old session to end before it takes the broker back.
+broker.session.timeout.ms=4000
+broker.heartbeat.interval.ms=1000
+# A month, so that a laptop closed for two weeks loses neither events nor a reader's place.
+log.retention.hours=720
+offsets.retention.minutes=43200
+# The default of 128 MB is a quarter of this heap.
+log.cleaner.dedupe.buffer.size=16777216
 """
 
 
@@ -83,21 +95,37 @@ def start_kafka(settings: Settings) -> RunRecord:
 
 def topics_exist(settings: Settings) -> bool:
     """Whether the broker answers and has the topics of the settings; makes those that it lacks."""
-    from confluent_kafka import KafkaException
-    from confluent_kafka.admin import AdminClient, NewTopic
-
-    if not _accepts(local_port(SETTING, settings.kafka.bootstrap_servers)):
-        return False
-    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers, "log_level": 0})
+    missing = _missing_topics(settings)
+    if not missing:
+        return missing is not None
+    topics = [NewTopic(name, settings.kafka.partitions, 1) for name in missing]
+    admin = _admin(settings)  # kept by name: its answers never come once it is collected
     try:
-        known = admin.list_topics(timeout=5).topics
-        names = [name for name in settings.kafka.topics if name not in known]
-        missing = [NewTopic(name, settings.kafka.partitions, 1) for name in names]
-        for made in admin.create_topics(missing).values() if missing else ():
+        for made in admin.create_topics(topics).values():
             made.result(timeout=10)
-        return not missing or topics_exist(settings)
-    except KafkaException:
+    except (KafkaException, TimeoutError):
         return False
+    return not _missing_topics(settings)
+
+
+def answers(settings: Settings) -> bool:
+    """Whether the broker tells its topics."""
+    return _missing_topics(settings) is not None
+
+
+def _missing_topics(settings: Settings) -> list[str] | None:
+    """Topics that the broker lacks; None if it does not answer."""
+    if not _accepts(local_port(SETTING, settings.kafka.bootstrap_servers)):
+        return None
+    try:
+        known = _admin(settings).list_topics(timeout=5).topics
+    except KafkaException:
+        return None
+    return [name for name in settings.kafka.topics if name not in known]
+
+
+def _admin(settings: Settings) -> Any:
+    return AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers, "log_level": 0})
 
 
 def _accepts(port: int) -> bool:

@@ -36,12 +36,17 @@ def start_mlflow(settings: Settings) -> RunRecord:
         command,
         settings,
         before=prepare,
-        ready=lambda: answers_ok(f"{address}/health"),
+        ready=lambda: answers(settings),
         address=address,
         # Its background jobs (nine more processes) score prompts and traces, which nothing here uses.
         environment={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
         timeout_seconds=START_SECONDS,
     )
+
+
+def answers(settings: Settings) -> bool:
+    """Whether the server says that it is healthy."""
+    return answers_ok(f"{settings.mlflow.tracking_uri}/health")
 
 
 def answers_ok(url: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from headrace.children import module_command
 from headrace.ports import require_free
 from headrace.run_records import RunRecord, run_folder
@@ -18,13 +20,12 @@ START_SECONDS = 180.0
 
 def start_stream(settings: Settings) -> RunRecord:
     """Start the Flink job; returns once its function is warm, which it says with a file beside its record."""
-    warm = run_folder(settings.home_folder) / "stream.ready"
     return start(
         STREAM,
         module_command("jobs.streaming"),
         settings,
-        before=lambda: warm.unlink(missing_ok=True),
-        ready=warm.exists,
+        before=lambda: _warm_file(settings).unlink(missing_ok=True),
+        ready=lambda: stream_answers(settings),
         address=f"topic {settings.kafka.events_topic}",
         timeout_seconds=START_SECONDS,
     )
@@ -33,13 +34,26 @@ def start_stream(settings: Settings) -> RunRecord:
 def start_serving(settings: Settings) -> RunRecord:
     """Start the HTTP service; returns once its release is loaded and warmed."""
     port = settings.serving.port
-    address = service_address(settings)
     return start(
         SERVING,
         module_command("serving"),
         settings,
         before=lambda: require_free(port, "serving.port", str(port)),
-        ready=lambda: answers_ok(f"{address}/readyz"),
-        address=address,
+        ready=lambda: serving_answers(settings),
+        address=service_address(settings),
         timeout_seconds=START_SECONDS,
     )
+
+
+def stream_answers(settings: Settings) -> bool:
+    """Whether the job's function is warm."""
+    return _warm_file(settings).exists()
+
+
+def serving_answers(settings: Settings) -> bool:
+    """Whether the service has a release, warm."""
+    return answers_ok(f"{service_address(settings)}/readyz")
+
+
+def _warm_file(settings: Settings) -> Path:
+    return run_folder(settings.home_folder) / "stream.ready"

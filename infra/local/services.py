@@ -13,12 +13,21 @@ from headrace.settings import Settings
 from infra.local import kafka, mlflow, rooms, valkey
 from infra.local.processes import stop
 
-PARTS: dict[str, Callable[[Settings], RunRecord]] = {
-    kafka.NAME: kafka.start_kafka,
-    valkey.NAME: valkey.start_valkey,
-    mlflow.NAME: mlflow.start_mlflow,
-    rooms.STREAM: rooms.start_stream,
-    rooms.SERVING: rooms.start_serving,
+
+@dataclass(frozen=True)
+class Part:
+    """How a part is started, and how one sees that it answers."""
+
+    start: Callable[[Settings], RunRecord]
+    answers: Callable[[Settings], bool]
+
+
+PARTS = {
+    kafka.NAME: Part(kafka.start_kafka, kafka.answers),
+    valkey.NAME: Part(valkey.start_valkey, valkey.answers),
+    mlflow.NAME: Part(mlflow.start_mlflow, mlflow.answers),
+    rooms.STREAM: Part(rooms.start_stream, rooms.stream_answers),
+    rooms.SERVING: Part(rooms.start_serving, rooms.serving_answers),
 }
 FOUNDATION = (kafka.NAME, valkey.NAME, mlflow.NAME)
 """What everything else needs; `up` starts these unless others are named."""
@@ -30,7 +39,7 @@ class PartStatus:
 
     name: str
     state: str
-    """`up`, `down`, or `gone` for a part that was started and ended by itself."""
+    """`up`, `down`, `silent` (runs, but does not answer), or `gone` (was started and ended by itself)."""
     pid: int | None
     address: str
     log: str
@@ -48,7 +57,7 @@ def up(
 
     def start(name: str) -> RunRecord | HeadraceError:
         try:
-            record = PARTS[name](settings)
+            record = PARTS[name].start(settings)
         except HeadraceError as error:
             return error
         report(record)
@@ -78,15 +87,18 @@ def down(settings: Settings) -> list[str]:
 def status(settings: Settings) -> list[PartStatus]:
     """One row for each part of the foundation and for everything else that was started in this home."""
     records = {record.name: record for record in read_records(settings.home_folder)}
-    return [_status(name, records.get(name)) for name in dict.fromkeys([*FOUNDATION, *records])]
+    names = list(dict.fromkeys([*FOUNDATION, *records]))
+    with ThreadPoolExecutor(len(names)) as threads:
+        return list(threads.map(lambda name: _status(settings, name, records.get(name)), names))
 
 
-def _status(name: str, record: RunRecord | None) -> PartStatus:
+def _status(settings: Settings, name: str, record: RunRecord | None) -> PartStatus:
     if record is None:
         return PartStatus(name, "down", None, "", "")
     if record.process() is None:
         return PartStatus(name, "gone", None, record.address, record.log)
-    return PartStatus(name, "up", record.pid, record.address, record.log)
+    state = "up" if name not in PARTS or PARTS[name].answers(settings) else "silent"
+    return PartStatus(name, state, record.pid, record.address, record.log)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def start_valkey(settings: Settings) -> RunRecord:
         server_command(port, folder),
         settings,
         before=prepare,
-        ready=lambda: answers_ping(settings.store.url),
+        ready=lambda: answers(settings),
         address=settings.store.url,
     )
 
@@ -49,9 +49,9 @@ def server_command(port: int, folder: Path) -> list[str]:
     return [str(get_binary_path()), *(part for name, value in options.items() for part in (f"--{name}", value))]
 
 
-def answers_ping(url: str) -> bool:
-    """Whether the store answers; not while it is still loading its data."""
-    client = redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1)
+def answers(settings: Settings) -> bool:
+    """Whether the store answers PING; not while it is still loading its data."""
+    client = redis.Redis.from_url(settings.store.url, socket_timeout=1, socket_connect_timeout=1)
     try:
         return bool(client.ping())
     except redis.RedisError:

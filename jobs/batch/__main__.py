@@ -72,7 +72,9 @@ def _clean(lake: object, settings: Settings, given: argparse.Namespace) -> str:
 def _features(lake: object, settings: Settings, given: argparse.Namespace) -> str:
     from jobs.batch.features_job import compute_features, feature_days
 
-    counts = [compute_features(lake, settings, day, given.created) for day in feature_days(given.day, settings, given.holdout)]
+    counts = [
+        compute_features(lake, settings, day, given.created) for day in feature_days(given.day, settings, given.holdout)
+    ]
     return f"{sum(counts):,} rows"
 
 
@@ -114,12 +116,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--day", type=date.fromisoformat, required=True, help="last day that counts (UTC)")
     files = parser.add_argument_group("ingest")
     for name in ("events", "items", "users"):
-        files.add_argument(f"--{name}", type=Path, nargs="+", default=[], metavar="FILE", help=f"files or folders of {name}")
-    files.add_argument("--map", type=_pair, action="append", default=[], metavar="THEIRS=OURS", help="another name of a column")
+        files.add_argument(
+            f"--{name}", type=Path, nargs="+", default=[], metavar="FILE", help=f"files or folders of {name}"
+        )
+    files.add_argument(
+        "--map", type=_pair, action="append", default=[], metavar="THEIRS=OURS", help="another name of a column"
+    )
     files.add_argument("--received-at", type=_moment, help="receiver's clock for files (default: the end of --day)")
     files.add_argument("--kafka", action="store_true", help="also take what is new on the events topic")
     features = parser.add_argument_group("features")
-    features.add_argument("--holdout", action="store_true", help="also compute the day that the training holdout starts after")
+    features.add_argument(
+        "--holdout", action="store_true", help="also compute the day that the training holdout starts after"
+    )
     features.add_argument("--created", type=_moment, help="created_timestamp of the rows (default: the end of the day)")
     return parser
 

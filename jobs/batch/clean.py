@@ -12,7 +12,16 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from headrace.tables import BRONZE_EVENTS, BRONZE_ITEMS, BRONZE_USERS, REJECTED_EVENTS, SILVER_EVENTS, SILVER_ITEMS, SILVER_USERS, Table
+from headrace.tables import (
+    BRONZE_EVENTS,
+    BRONZE_ITEMS,
+    BRONZE_USERS,
+    REJECTED_EVENTS,
+    SILVER_EVENTS,
+    SILVER_ITEMS,
+    SILVER_USERS,
+    Table,
+)
 from jobs.batch.event_rules import checked
 from jobs.batch.lake import Lake
 from jobs.batch.profiles import checked_items, checked_users, next_versions
@@ -49,7 +58,9 @@ def typed_events(judged: DataFrame) -> DataFrame:
 def rejected_rows(judged: DataFrame) -> DataFrame:
     """The refused rows with reason and field, and a message that names the row."""
     name = F.regexp_replace("source", "^file:(.*)#[0-9a-f]{16}$", "$1")
-    field = F.when(F.col("refused.field") != "", F.concat(F.lit(": '"), F.col("refused.field"), F.lit("': "))).otherwise(F.lit(": "))
+    field = F.when(
+        F.col("refused.field") != "", F.concat(F.lit(": '"), F.col("refused.field"), F.lit("': "))
+    ).otherwise(F.lit(": "))
     message = F.concat(name, F.lit(", row "), F.col("source_offset"), field, F.col("refused.message"))
     return judged.where(F.col("refused").isNotNull()).select(
         "*", F.col("refused.reason").alias("reason"), F.col("refused.field").alias("field"), message.alias("message")

@@ -64,7 +64,7 @@ def checked(rows: DataFrame) -> DataFrame:
         "request_id",
         "position",
         "context",
-        F.when(F.col("is_object"), _extra()).alias("extra"),
+        F.when(F.col("is_object"), F.col("raw")).alias("extra"),
         _first_problem().alias("refused"),
     )
 
@@ -133,16 +133,16 @@ def _context() -> Column:
     )
 
 
-def _extra() -> Column:
-    """JSON of the fields that the contract does not know; null where there are none."""
-    fields = F.try_parse_json("raw").cast("map<string,variant>")
-    unknown = F.map_filter(fields, lambda name, _: ~name.isin(*FIELDS, "subject_id"))
-    return F.nullif(F.to_json(unknown), F.lit("{}"))
-
-
 def _first_problem() -> Column:
     """The first broken rule in the order of `Reason`, as `parse_event` has it; null where none is broken."""
-    rules = [*_form_rules(), *_who_and_what_rules(), *_time_rules(), *_value_rules("value"), *_value_rules("price"), *_text_rules()]
+    rules = [
+        *_form_rules(),
+        *_who_and_what_rules(),
+        *_time_rules(),
+        *_value_rules("value"),
+        *_value_rules("price"),
+        *_text_rules(),
+    ]
     (broken, *refused), *others = rules
     problem = F.when(broken, refusal(*refused))
     for broken, *refused in others:
@@ -198,7 +198,9 @@ def _value_rules(name: str) -> list[Rule]:
 
     general = [
         rule(~missing & number.isNull(), F.concat(_shown(f"given_{name}"), F.lit(" is no number"))),
-        rule(~number.between(0, contract.MAX_VALUE), F.concat(shown, F.lit(f" is outside 0 to {contract.MAX_VALUE:g}"))),
+        rule(
+            ~number.between(0, contract.MAX_VALUE), F.concat(shown, F.lit(f" is outside 0 to {contract.MAX_VALUE:g}"))
+        ),
     ]
     if name == "price":
         return general
@@ -219,7 +221,12 @@ def _text_rules() -> list[Rule]:
     return [
         (no_words, Reason.MISSING_QUERY, "query", F.lit("a search needs its words in query")),
         *(
-            (F.length(name) > limit, Reason.ID_TOO_LONG, name, F.concat(F.length(name), F.lit(f" characters, at most {limit}")))
+            (
+                F.length(name) > limit,
+                Reason.ID_TOO_LONG,
+                name,
+                F.concat(F.length(name), F.lit(f" characters, at most {limit}")),
+            )
             for name, limit in limits.items()
         ),
     ]

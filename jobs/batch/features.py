@@ -136,7 +136,12 @@ def sequences(interest: DataFrame) -> DataFrame:
 def own_items(user_items: DataFrame, settings: FeatureSettings) -> DataFrame:
     """Each user's items, best decayed count first (then by id), as parallel lists of at most `affinity_items`."""
     item = F.struct(
-        (-F.col("decayed_count")).alias("rank"), "item_id", "count", "decayed_count", "first_timestamp", "last_timestamp"
+        (-F.col("decayed_count")).alias("rank"),
+        "item_id",
+        "count",
+        "decayed_count",
+        "first_timestamp",
+        "last_timestamp",
     )
     ordered = F.slice(F.sort_array(F.collect_list(item)), 1, settings.affinity_items)
     return (
@@ -155,7 +160,12 @@ def own_items(user_items: DataFrame, settings: FeatureSettings) -> DataFrame:
 
 def totals(interest: DataFrame) -> DataFrame:
     """Events and distinct event times (baskets) of each user."""
-    times = interest.select("user_id", "time").repartition("user_id").groupBy("user_id", "time").agg(F.count("*").alias("events"))
+    times = (
+        interest.select("user_id", "time")
+        .repartition("user_id")
+        .groupBy("user_id", "time")
+        .agg(F.count("*").alias("events"))
+    )
     return times.groupBy("user_id").agg(F.sum("events").alias("events_total"), F.count("*").alias("baskets_total"))
 
 

@@ -42,7 +42,11 @@ def compute_features(lake: Lake, settings: Settings, day: date, created: datetim
         users = user_features(met, interest, lake.read(SILVER_USERS), as_of, settings.features)
         return sum(
             lake.overwrite_day(_timed(rows, as_of, created or as_of), table, day)
-            for rows, table in ((met, GOLD_USER_ITEM_FEATURES), (items, GOLD_ITEM_FEATURES), (users, GOLD_USER_FEATURES))
+            for rows, table in (
+                (met, GOLD_USER_ITEM_FEATURES),
+                (items, GOLD_ITEM_FEATURES),
+                (users, GOLD_USER_FEATURES),
+            )
         )
     finally:
         met.unpersist()

@@ -43,7 +43,9 @@ def find_files(paths: Iterable[Path]) -> list[InputFile]:
             raise BadInputError(f"{path} does not exist", "Check the name, or the folder you are in")
         members = sorted(p for p in path.rglob("*") if _kind(p)) if path.is_dir() else [path]
         if not members or _kind(members[0]) is None:
-            raise BadInputError(f"{path} holds no CSV, JSON Lines or Parquet", f"Known endings: {', '.join(FORMATS)} (also with .gz)")
+            raise BadInputError(
+                f"{path} holds no CSV, JSON Lines or Parquet", f"Known endings: {', '.join(FORMATS)} (also with .gz)"
+            )
         found += [InputFile(p, str(_kind(p)), f"file:{p.name}#{_content_hash(p)}") for p in members]
     return found
 
@@ -75,7 +77,9 @@ def _csv_rows(spark: SparkSession, file: InputFile, names: Mapping[str, str], re
     columns = [names.get(name.strip(), name.strip()) for name in header]
     schema = StructType([*(StructField(name, StringType()) for name in columns), StructField(_CORRUPT, StringType())])
     options = {"columnNameOfCorruptRecord": _CORRUPT, "mode": "PERMISSIVE"}
-    parsed = lines.where("source_offset > 1").withColumn("row", F.from_csv("line", schema.simpleString()[7:-1].replace(":", " "), options))
+    parsed = lines.where("source_offset > 1").withColumn(
+        "row", F.from_csv("line", schema.simpleString()[7:-1].replace(":", " "), options)
+    )
     fields = [_csv_field(name) for name in columns]
     raw = F.when(F.col(f"row.{_CORRUPT}").isNull(), F.to_json(F.struct(*fields))).otherwise(F.col("line"))
     return parsed.select(raw.alias("raw"), "source_offset")
@@ -102,8 +106,12 @@ def _renamed(line: Column, names: Mapping[str, str]) -> Column:
 def _numbered_lines(spark: SparkSession, file: InputFile) -> DataFrame:
     """The file's lines that are not blank, with their number in the file from 1, counted without reading it in one piece."""
     text = spark.read.text(str(file.path))
-    placed = text.select("value", F.col("_metadata.file_block_start").alias("start"), F.monotonically_increasing_id().alias("id"))
-    blocks = placed.groupBy("start").agg(F.count("*").alias("lines"), F.min("id").alias("first")).orderBy("start").collect()
+    placed = text.select(
+        "value", F.col("_metadata.file_block_start").alias("start"), F.monotonically_increasing_id().alias("id")
+    )
+    blocks = (
+        placed.groupBy("start").agg(F.count("*").alias("lines"), F.min("id").alias("first")).orderBy("start").collect()
+    )
     before, offsets = 0, []
     for block in blocks:
         offsets.append((block["start"], before - block["first"] + 1))

@@ -22,7 +22,7 @@ def checked_items(rows: DataFrame) -> DataFrame:
     given_price = _value("price")
     price = number_in(given_price)
     bad_price = given_price.isNotNull() & (price.isNull() | ~price.between(0, MAX_VALUE))
-    expected = F.concat(F.lit("\""), F.substring(given_price, 1, 78), F.lit(f"\" is no number from 0 to {MAX_VALUE:g}"))
+    expected = F.concat(F.lit('"'), F.substring(given_price, 1, 78), F.lit(f'" is no number from 0 to {MAX_VALUE:g}'))
     extra = F.map_filter("_fields", lambda name, _: ~name.isin(*_ITEM_FIELDS))
     return fields.select(
         *rows.columns,
@@ -32,7 +32,9 @@ def checked_items(rows: DataFrame) -> DataFrame:
         price.alias("price"),
         (~F.lower(F.coalesce(_value("available"), F.lit("true"))).isin(*_FALSE)).alias("available"),
         F.when(F.size(extra) > 0, F.to_json(extra)).alias("extra"),
-        _id_problem("item_id", Reason.MISSING_ITEM).when(bad_price, refusal(Reason.BAD_VALUE, "price", expected)).alias("refused"),
+        _id_problem("item_id", Reason.MISSING_ITEM)
+        .when(bad_price, refusal(Reason.BAD_VALUE, "price", expected))
+        .alias("refused"),
     )
 
 
@@ -60,9 +62,12 @@ def next_versions(known: DataFrame, arrived: DataFrame, table: Table) -> DataFra
     """
     key = table.key[0]
     content = [name for name in table.schema.names if name not in (key, "valid_from", "valid_to")]
-    newest = Window.partitionBy(key).orderBy(*(F.desc(name) for name in ("arrival", "received_at", "source", "source_offset")))
+    newest = Window.partitionBy(key).orderBy(
+        *(F.desc(name) for name in ("arrival", "received_at", "source", "source_offset"))
+    )
     fresh = (
-        arrived.withColumn("_place", F.row_number().over(newest)).where("_place = 1")
+        arrived.withColumn("_place", F.row_number().over(newest))
+        .where("_place = 1")
         .select(key, *content, F.col("received_at").alias("valid_from"))
     )
     hashed = F.xxhash64(*(F.to_json(F.struct(name)) for name in content))
@@ -78,9 +83,11 @@ def next_versions(known: DataFrame, arrived: DataFrame, table: Table) -> DataFra
         F.lit(None).cast("timestamp").alias("valid_to"),
     )
     ends = started.select(key, F.col("valid_from").alias("_end"))
-    ended = known.join(ends, key, "left").withColumn(
-        "valid_to", F.coalesce("valid_to", "_end")
-    ).where(F.col("valid_to").isNull() | (F.col("valid_to") > F.col("valid_from")))
+    ended = (
+        known.join(ends, key, "left")
+        .withColumn("valid_to", F.coalesce("valid_to", "_end"))
+        .where(F.col("valid_to").isNull() | (F.col("valid_to") > F.col("valid_from")))
+    )
     return ended.select(key, *content, "valid_from", "valid_to").unionByName(started)
 
 

@@ -42,7 +42,9 @@ def write_training_sets(lake: Lake, settings: Settings, day: date) -> int:
             f"Run `python -m jobs.batch features --day {holdout_day}` first, or `features --holdout --day {day}`",
         )
     ranking = ranking_examples(features, interest, holdout_start)
-    return lake.overwrite_day(retrieval, GOLD_RETRIEVAL_EXAMPLES, day) + lake.overwrite_day(ranking, GOLD_RANKING_EXAMPLES, day)
+    return lake.overwrite_day(retrieval, GOLD_RETRIEVAL_EXAMPLES, day) + lake.overwrite_day(
+        ranking, GOLD_RANKING_EXAMPLES, day
+    )
 
 
 def retrieval_examples(
@@ -51,7 +53,9 @@ def retrieval_examples(
     """One row per user with events in the window: its sequence there and the `history_length` events before it."""
     start = _us(as_of) - window_days * _DAY_US
     newest_before = Window.partitionBy("user_id", "_inside").orderBy(F.desc("time"), F.desc("event_id"))
-    placed = interest.withColumn("_inside", F.col("time") >= start).withColumn("_place", F.row_number().over(newest_before))
+    placed = interest.withColumn("_inside", F.col("time") >= start).withColumn(
+        "_place", F.row_number().over(newest_before)
+    )
     kept = placed.where(F.col("_inside") | (F.col("_place") <= history_length))
     first_target = F.size(F.filter("timestamps", lambda time: time < start)).cast("int")
     examples = sequences(kept).withColumn("first_target", first_target).where(F.col("first_target") < F.size("items"))
@@ -65,9 +69,13 @@ def ranking_examples(features: DataFrame, interest: DataFrame, as_of: datetime) 
     """
     targets = (
         interest.where(F.col("time") >= _us(as_of))
-        .groupBy("user_id", "item_id").agg(F.countDistinct("time").cast("float").alias("occasions"))
-        .groupBy("user_id").agg(F.sort_array(F.collect_list(F.struct("item_id", "occasions"))).alias("taken"))
-        .select("user_id", F.col("taken.item_id").alias("target_items"), F.col("taken.occasions").alias("target_counts"))
+        .groupBy("user_id", "item_id")
+        .agg(F.countDistinct("time").cast("float").alias("occasions"))
+        .groupBy("user_id")
+        .agg(F.sort_array(F.collect_list(F.struct("item_id", "occasions"))).alias("taken"))
+        .select(
+            "user_id", F.col("taken.item_id").alias("target_items"), F.col("taken.occasions").alias("target_counts")
+        )
     )
     joined = targets.join(known_at(features, as_of).drop("day"), "user_id", "left")
     return joined.select("user_id", "target_items", "target_counts", *_or_empty(features, as_of))

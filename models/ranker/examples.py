@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -87,9 +88,7 @@ def target_counts(examples: RankingExamples, targets: Mapping[str, tuple[int, in
     return np.array([targets.get(user, (0, 0)) for user in examples.user_ids], np.int64).reshape(-1, 2)
 
 
-def _padded(
-    table: pa.Table, name: str, present: npt.NDArray[np.bool_], width: int, path: Path
-) -> npt.NDArray[np.generic]:
+def _padded(table: pa.Table, name: str, present: npt.NDArray[np.bool_], width: int, path: Path) -> npt.NDArray[Any]:
     flat = table.column(name).combine_chunks()
     flat = pa.concat_arrays(flat.chunks) if isinstance(flat, pa.ChunkedArray) else flat
     values = flat.flatten().to_numpy(zero_copy_only=False)

@@ -48,7 +48,7 @@ class Scaling:
         )
 
 
-class WideAndDeep(tfrs.Model):  # type: ignore[misc]
+class WideAndDeep(tfrs.Model):
     """Scores candidates; trained on whole candidate lists."""
 
     def __init__(self, scaling: Scaling, cardinalities: tuple[int, ...], loss: RankingLoss, seed: int) -> None:

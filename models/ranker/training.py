@@ -18,6 +18,8 @@ from models.ranker.judging import Judgement, area_under_curve, judge, personal_f
 from models.ranker.losses import RankingLoss
 from models.ranker.model import Scaling, WideAndDeep
 
+_USERS_SCORED_AT_ONCE = 32
+
 
 @dataclass
 class RankerReport:
@@ -61,10 +63,11 @@ def train_ranker_model(
     task = progress.add_task("ranker", total=steps * training.ranker_epochs)
     for _ in range(training.ranker_epochs):
         started = time.perf_counter()
-        history = model.fit(_batches(examples, training, random), epochs=1, verbose=0)
+        losses = _Losses()
+        model.fit(_batches(examples, training, random), epochs=1, verbose=0, callbacks=[losses])
         report.seconds += time.perf_counter() - started
         judgement = _judge(model, judges, judge_counts)
-        report.losses.append(float(np.mean(history.history["loss"])))
+        report.losses.append(float(np.mean(losses.values)))
         report.ndcg_all.append(judgement.ndcg_all)
         report.ndcg_new.append(judgement.ndcg_new)
         progress.update(task, advance=steps, description=f"ranker, nDCG@20 {judgement.ndcg_all:.4f}")
@@ -77,11 +80,28 @@ def train_ranker_model(
 
 def score_examples(model: WideAndDeep, examples: RankingExamples) -> npt.NDArray[np.float32]:
     """[users, candidates]."""
-    scores = [
-        model((tf.constant(numeric), tf.constant(categorical))).numpy()
-        for numeric, categorical in zip(examples.numeric, examples.categorical, strict=True)
-    ]
-    return np.stack(scores)
+    exported = model.exported()
+    function = tf.function(exported.call, input_signature=exported.signature)
+    scores = []
+    for begin in range(0, len(examples), _USERS_SCORED_AT_ONCE):
+        users = slice(begin, begin + _USERS_SCORED_AT_ONCE)
+        numeric, categorical = examples.numeric[users], examples.categorical[users]
+        flat = function(
+            tf.constant(numeric.reshape(-1, len(NUMERIC))), tf.constant(categorical.reshape(-1, len(CATEGORICAL)))
+        )
+        scores.append(flat.numpy().reshape(numeric.shape[:2]))
+    return np.concatenate(scores)
+
+
+class _Losses(tf.keras.callbacks.Callback):
+    """Keeps the loss of every step: Keras itself only shows the last one's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: list[float] = []
+
+    def on_train_batch_end(self, _batch: int, logs: dict[str, float] | None = None) -> None:
+        self.values.append(float((logs or {})["loss"]))
 
 
 def _judge(model: WideAndDeep, judges: RankingExamples, counts: npt.NDArray[np.int64]) -> Judgement:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +37,7 @@ def read_holdout(
 ) -> HoldoutUsers:
     """From rows of `gold.ranking_examples`."""
 
-    def column(name: str) -> list[list[str]]:
+    def column(name: str) -> list[list[Any]]:
         return [values or [] for values in examples.column(name).to_pylist()]
 
     histories = [
@@ -51,7 +52,7 @@ def read_holdout(
     ]
     targets = [_rows(items, row_of) for items in column("target_items")]
     return HoldoutUsers(
-        inputs=encoder.encode(histories, profiles),  # type: ignore[arg-type]
+        inputs=encoder.encode(histories, profiles),
         own=[_rows(items, row_of) for items in column("own_items")],
         targets=[rows[bought[rows]] for rows in targets],
         bought=bought,

@@ -122,7 +122,7 @@ class UserTower(tf.keras.layers.Layer):
         return user
 
 
-class TwoTower(tfrs.Model):  # type: ignore[misc]
+class TwoTower(tfrs.Model):
     """Both towers and the in-batch sampled softmax over the items of a batch."""
 
     def __init__(

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -53,7 +54,7 @@ def headrace(*arguments: str):
 def started(monkeypatch) -> list[tuple[str, ...]]:
     """Modules that a command would start, with their arguments."""
     calls: list[tuple[str, ...]] = []
-    monkeypatch.setattr(cli, "run_module", lambda module, arguments, settings: calls.append((module, *arguments)) or 0)
+    monkeypatch.setattr(cli, "run_module", lambda module, arguments, _: calls.append((module, *arguments)) or 0)
     return calls
 
 
@@ -63,7 +64,7 @@ def service() -> Iterator[list[dict[str, list[str]]]]:
     asked: list[dict[str, list[str]]] = []
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             question = parse_qs(urlsplit(self.path).query)
             asked.append(question)
             refused = question["user_id"] == ["nobody"]
@@ -89,7 +90,9 @@ def test_help_of_every_command_says_what_it_does_and_gives_an_example(command):
 
 
 def test_help_answers_without_importing_an_engine():
-    script = "import sys, headrace.cli; print(sorted({'pyspark', 'pyflink', 'tensorflow', 'mlflow'} & set(sys.modules)))"
+    script = (
+        "import sys, headrace.cli; print(sorted({'pyspark', 'pyflink', 'tensorflow', 'mlflow'} & set(sys.modules)))"
+    )
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
 
@@ -101,7 +104,7 @@ def test_help_answers_without_importing_an_engine():
         (["import", "--events", __file__, "--map", "customer"], "--map customer: expected THEIRS=OURS"),
         (["recommend", "7"], "does not answer (ConnectError). Start it with `headrace serve`"),
         (["release", "show", "nothing"], "release 'nothing' is not in"),
-        (["evaluate", "--test", __file__, "--output", "x"], "need --train"),
+        (["evaluate", "--test", __file__, "--map", "a=b"], "need --train"),
         (["evaluate", "--test", __file__, "--train", __file__], "--train needs --output"),
     ],
 )
@@ -151,17 +154,22 @@ def test_exit_code_of_the_child_is_passed_on():
     assert run_module("this", [], Settings()) == 0
 
 
-def test_sigterm_ends_the_child_with_the_command(tmp_path):
-    command = [sys.executable, "-m", "headrace", "up", "valkey"]
-    environment = {**os.environ, "HEADRACE_STORE__URL": f"redis://127.0.0.1:{free_port()}/0"}
-    assert subprocess.run(command, env=environment, capture_output=True, timeout=60).returncode == 0
-    down = subprocess.run([*command[:3], "down"], env=environment, capture_output=True, text=True, timeout=60)
-    assert down.stdout.strip() == "Stopped valkey"
-    script = "from headrace.children import run_module; from headrace.settings import Settings; import sys; " \
-        "sys.exit(run_module('http.server', ['--bind', '127.0.0.1', sys.argv[1]], Settings()))"  # fmt: skip
+def test_a_part_started_by_up_runs_on_until_down(monkeypatch):
+    monkeypatch.setenv("HEADRACE_STORE__URL", f"redis://127.0.0.1:{free_port()}/0")
+    command = [sys.executable, "-m", "headrace"]
+    assert "✓ valkey answers on" in subprocess.run([*command, "up", "valkey"], capture_output=True, text=True).stdout
+    assert subprocess.run([*command, "down"], capture_output=True, text=True).stdout == "Stopped valkey\n"
+
+
+def test_sigterm_ends_the_child_with_the_command():
+    script = (
+        "import sys; from headrace.children import run_module; from headrace.settings import Settings; "
+        "sys.exit(run_module('http.server', ['--bind', '127.0.0.1', sys.argv[1]], Settings()))"
+    )
     parent = psutil.Popen([sys.executable, "-c", script, str(free_port())], stderr=subprocess.DEVNULL)
     while not (children := parent.children()) or "http.server" not in children[0].cmdline():
         assert parent.poll() is None
+        time.sleep(0.05)
     parent.send_signal(signal.SIGTERM)
     assert parent.wait(20) == 128 + signal.SIGTERM
     assert not children[0].is_running()

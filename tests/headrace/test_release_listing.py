@@ -36,14 +36,20 @@ def make_release(settings: Settings, name: str) -> Release:
     return Release(folder.rename(settings.releases / release.release_id), release.manifest)
 
 
-def register(address: str, model: str, release: Release, alias: str) -> None:
-    def call(method: str, **body: object) -> dict[str, dict[str, str]]:
-        return httpx.post(f"{address}/api/2.0/mlflow/{method}", json=body).raise_for_status().json()
+def register(settings: Settings, release: Release, alias: str) -> None:
+    """Register a release as training does: a run, a model version with the release's id, an alias."""
 
-    call("registered-models/create", name=model)
+    def call(method: str, **body: object) -> dict[str, dict[str, dict[str, str]]]:
+        address = f"{settings.mlflow.tracking_uri}/api/2.0/mlflow/{method}"
+        return httpx.post(address, json=body, timeout=60).raise_for_status().json()
+
+    name = settings.mlflow.model_name
+    run = call("runs/create", experiment_id="0")["run"]["info"]
+    call("registered-models/create", name=name)
     tags = [{"key": RELEASE_ID_TAG, "value": release.release_id}]
-    version = call("model-versions/create", name=model, source="file:///nowhere", tags=tags) if False else None
-    del version
+    source = f"{run['artifact_uri']}/release"
+    made = call("model-versions/create", name=name, source=source, run_id=run["run_id"], tags=tags)
+    call("registered-models/alias", name=name, alias=alias, version=made["model_version"]["version"])
 
 
 @pytest.fixture
@@ -56,3 +62,47 @@ def shown(show, *arguments) -> str:
     with console.capture() as capture:
         show(*arguments, console)
     return capture.get()
+
+
+def test_list_shows_every_release_and_says_that_the_registry_is_away(settings):
+    first, second = make_release(settings, "first"), make_release(settings, "second")
+    text = shown(show_all, settings)
+    assert first.release_id in text and second.release_id in text
+    assert "The registry at http://127.0.0.1:9 does not answer" in text
+
+
+def test_list_without_releases_says_how_to_build_one(settings):
+    assert "No release in" in shown(show_all, settings)
+
+
+def test_a_broken_manifest_does_not_hide_the_other_releases(settings, capsys):
+    broken, whole = make_release(settings, "broken"), make_release(settings, "whole")
+    broken.path("manifest.json").write_text("{")
+    assert whole.release_id in shown(show_all, settings)
+    assert str(broken.folder) in capsys.readouterr().err
+
+
+def test_show_names_data_versions_and_quality_of_the_newest_release(settings):
+    release = make_release(settings, "one")
+    text = shown(show_one, settings, None)
+    for expected in (release.release_id, "silver/events", "all.ndcg@20", "0.25", "complete and unchanged"):
+        assert expected in text
+
+
+def test_show_tells_which_file_was_changed(settings):
+    release = make_release(settings, "one")
+    release.path("items.arrow").write_text("other")
+    assert "refused: release" in shown(show_one, settings, release.release_id)
+    assert "'items.arrow' was changed" in shown(show_one, settings, release.release_id)
+
+
+def test_aliases_come_from_the_registry(services, tmp_path):
+    mlflow = services.mlflow.model_copy(update={"model_name": "listed"})
+    settings = Settings(home=tmp_path, mlflow=mlflow)
+    nothing_registered = shown(show_all, settings)
+    release = make_release(settings, "one")
+    register(settings, release, "champion")
+    assert "does not answer" not in nothing_registered
+    row = next(line for line in shown(show_all, settings).splitlines() if release.release_id in line)
+    assert "champion" in row
+    assert "champion" in shown(show_one, settings, release.release_id)

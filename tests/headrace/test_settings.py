@@ -47,9 +47,9 @@ def test_the_event_schema_file_is_what_the_contract_says():
     assert EVENT_SCHEMA.read_text() == schema_text(), "run `make settings`"
 
 
-def test_the_reference_file_as_own_file_gives_the_defaults(monkeypatch):
+def test_the_reference_file_as_own_file_gives_the_defaults():
     defaults = Settings()
-    monkeypatch.setenv("HEADRACE_CONFIG", str(REFERENCE))
+    own_file(reference_text())
     assert load_settings() == defaults
 
 

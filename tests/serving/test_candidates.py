@@ -35,12 +35,12 @@ def test_a_small_catalogue_gives_all_it_has(recommender: Recommender) -> None:
     assert sorted(found(recommender, ANNA, 5000).rows) == list(range(900))
 
 
-def test_own_items_come_first_and_at_most_250_of_them_best_first(recommender: Recommender) -> None:
+def test_own_items_come_first_and_no_more_than_their_share_best_first(recommender: Recommender) -> None:
     candidates = found(recommender, HOARDER)
     own = candidates.rows[(candidates.sources & Source.OWN) > 0]
     assert len(own) == Mix().own
     assert all(row % 4 in (2, 3) for row in own[:200])  # those bought three and four times
-    assert candidates.rows[:250].tolist() == own.tolist()
+    assert candidates.rows[: Mix().own].tolist() == own.tolist()
 
 
 def test_every_source_is_named_on_the_candidates_it_gave(recommender: Recommender) -> None:

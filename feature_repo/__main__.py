@@ -1,0 +1,29 @@
+"""`python -m feature_repo apply`: write the feature store's registry from the definitions and the settings."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from headrace.errors import HeadraceError
+from headrace.settings import load_settings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """0, or 1 with one line on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m feature_repo", description=__doc__)
+    parser.add_argument("command", choices=["apply"], help="apply: register entities, views and services")
+    parser.parse_args(arguments)
+    try:
+        settings = load_settings()
+        from feature_repo.store import apply  # Feast takes seconds to import
+
+        print(f"registered: {', '.join(apply(settings))}")
+    except HeadraceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""The feature store of these settings: offline in Spark on the Delta lake, online in Valkey/Redis, registry in a file."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from feast import FeatureStore
+from feast.repo_config import RepoConfig
+
+from feature_repo.definitions import definitions
+from headrace.feature_rows import PROJECT
+from headrace.settings import Settings
+
+
+def repo_config(settings: Settings) -> RepoConfig:
+    """What `feature_store.yaml` would say."""
+    folder = settings.home_folder / "feast"
+    folder.mkdir(parents=True, exist_ok=True)
+    return RepoConfig(
+        project=PROJECT,
+        provider="local",
+        registry=str(folder / "registry.db"),
+        entity_key_serialization_version=3,
+        offline_store={"type": "spark", "spark_conf": spark_configuration(settings)},
+        online_store={"type": "redis", "connection_string": redis_connection(settings.store.url)},
+        repo_path=str(folder),
+    )
+
+
+def feature_store(settings: Settings) -> FeatureStore:
+    """The stock SDK on these settings; `apply(settings)` fills its registry."""
+    return FeatureStore(config=repo_config(settings))
+
+
+def apply(settings: Settings) -> list[str]:
+    """Register entities, views and services; returns their names."""
+    objects = definitions(settings.lake_root)
+    feature_store(settings).apply(objects)
+    return [each.name for each in objects]
+
+
+def redis_connection(url: str) -> str:
+    """Feast's form of a Redis address: `host:port[,password=…][,ssl=true][,db=…]`."""
+    parts = urlsplit(url)
+    options = [f"{parts.hostname}:{parts.port or 6379}"]
+    if parts.password:
+        options.append(f"password={parts.password}")
+    if parts.scheme == "rediss":
+        options.append("ssl=true")
+    if database := parts.path.strip("/"):
+        options.append(f"db={database}")
+    return ",".join(options)
+
+
+def spark_configuration(settings: Settings) -> dict[str, str]:
+    """Spark's settings for offline reads: Delta, UTC, loopback. Feast takes a running session as it is."""
+    jars = sorted((settings.jars / "spark").glob("delta-*.jar"))
+    conf = {
+        "spark.master": settings.spark.master,
+        "spark.app.name": "headrace feature store",
+        "spark.jars": ",".join(str(jar.resolve()) for jar in jars),
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": str(settings.spark.shuffle_partitions),
+        "spark.ui.enabled": "false",
+    }
+    if settings.spark.master.startswith("local"):
+        conf |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+        conf |= {"spark.driver.memory": settings.spark.driver_memory}
+    return conf

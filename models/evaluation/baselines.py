@@ -1,0 +1,31 @@
+"""Simple lists that every model must beat: what is popular, and what the user takes most."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.evaluation.metrics import NO_ITEM, Ints
+from models.evaluation.truth import Rows, Task, Truth
+
+
+def popularity(truth: Truth, task: Task, k: int) -> Ints:
+    """[users of the task, k]: the most popular items; for task new without the user's own."""
+    return _lists(truth, task, k, own_first=False)
+
+
+def personal_frequency(truth: Truth, task: Task, k: int) -> Ints:
+    """[users of the task, k]: own items by decayed count, then popular ones. For task new, the same as popularity."""
+    return _lists(truth, task, k, own_first=task == "all")
+
+
+def _lists(truth: Truth, task: Task, k: int, *, own_first: bool) -> Ints:
+    users = truth.tasks[task].users
+    order = truth.catalogue.order
+    lists = np.full((len(users), k), NO_ITEM, np.int64)
+    for row, user in enumerate(users):
+        own = truth.own.of(int(user))
+        popular = order[: k + len(own)] if own_first or task == "new" else order[:k]
+        others = popular[~np.isin(popular, own)] if own_first or task == "new" else popular
+        chosen: Rows = np.concatenate([own, others])[:k] if own_first else others[:k]
+        lists[row, : len(chosen)] = chosen
+    return lists

@@ -1,0 +1,140 @@
+"""What users really took after the split, and what each task asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from headrace.errors import BadInputError
+from headrace.events import INTEREST_TYPES
+from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_ITEM_FEATURES
+from models.evaluation.metrics import Targets
+from models.gold import Lake
+
+Task = Literal["all", "new"]
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Items that anybody took before the split, by id: only these can be targets."""
+
+    item_ids: list[str]
+    popularity: npt.NDArray[np.float32]
+    """[items]: distinct users in the recent window."""
+    order: Rows
+    """Item numbers, most popular first."""
+
+    @property
+    def popularity_rank(self) -> Rows:
+        """[items]: 1 = most popular."""
+        ranks = np.empty(len(self.order), np.int64)
+        ranks[self.order] = np.arange(1, len(self.order) + 1)
+        return ranks
+
+
+@dataclass(frozen=True)
+class OwnItems:
+    """What each of the judged users took before the split, best decayed count first."""
+
+    users: Rows
+    """User number of each pair, ascending."""
+    items: Rows
+    starts: Rows
+    """[users + 1]: user u owns the pairs from starts[u] to starts[u + 1]."""
+
+    def of(self, user: int) -> Rows:
+        """Item numbers of one user."""
+        return self.items[self.starts[user] : self.starts[user + 1]]
+
+
+@dataclass(frozen=True)
+class TaskTruth:
+    """The users of one task and their targets."""
+
+    users: Rows
+    """User numbers (into `Truth.user_ids`) of those that have targets."""
+    targets: Targets
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Everything needed to judge lists made as of the split."""
+
+    catalogue: Catalogue
+    user_ids: list[str]
+    own: OwnItems
+    tasks: dict[Task, TaskTruth]
+
+
+def read_truth(lake: Lake, day: date, test: Path) -> Truth:
+    """The truth of the events in `test`, which happened after `day`. Raises BadInputError if nothing can be judged."""
+    catalogue = _catalogue(lake, day)
+    pairs = _test_pairs(test)
+    user_ids = sorted(set(pairs.column("user_id").to_pylist()))
+    users = _places(pairs.column("user_id"), user_ids)
+    items = _places(pairs.column("item_id"), catalogue.item_ids)
+    known = items >= 0
+    users, items = users[known], items[known]
+    own = _own_items(lake, day, user_ids, catalogue)
+    width = len(catalogue.item_ids)
+    had = np.isin(users * width + items, own.users * width + own.items)
+    tasks: dict[Task, TaskTruth] = {"all": _task(users, items), "new": _task(users[~had], items[~had])}
+    if not len(tasks["all"].users):
+        raise BadInputError(f"{test}: no event is about an item known before {day}", "Give events after that day")
+    return Truth(catalogue, user_ids, own, tasks)
+
+
+def _catalogue(lake: Lake, day: date) -> Catalogue:
+    columns = ["item_id", "popularity", "trend_popularity", "users_total"]
+    features = lake.read(GOLD_ITEM_FEATURES, day, columns)
+    bought = features.filter(pc.greater(features.column("users_total"), 0)).sort_by("item_id")
+    recent, longer, ever = (bought.column(name).to_numpy() for name in columns[1:])
+    order = np.lexsort([np.arange(len(recent)), -ever, -longer, -recent])
+    return Catalogue(bought.column("item_id").to_pylist(), recent, order)
+
+
+def _test_pairs(test: Path) -> pa.Table:
+    """Distinct (user_id, item_id) of the events of interest; purchases need a quantity above 0."""
+    try:
+        events = pq.read_table(test, columns=["event_type", "user_id", "item_id", "value"])
+    except (OSError, KeyError, pa.ArrowInvalid) as error:
+        raise BadInputError(f"{test}: no events in Parquet ({error})", "See docs/event.schema.json") from None
+    wanted = pc.is_in(events.column("event_type"), pa.array(sorted(INTEREST_TYPES), pa.string()))
+    value = pc.fill_null(events.column("value").cast(pa.float64()), 1.0)
+    wanted = pc.and_(wanted, pc.or_(pc.not_equal(events.column("event_type"), "purchase"), pc.greater(value, 0)))
+    wanted = pc.and_(wanted, pc.and_(pc.is_valid(events.column("user_id")), pc.is_valid(events.column("item_id"))))
+    return events.filter(wanted).group_by(["user_id", "item_id"]).aggregate([])
+
+
+def _own_items(lake: Lake, day: date, user_ids: list[str], catalogue: Catalogue) -> OwnItems:
+    pairs = lake.read(GOLD_USER_ITEM_FEATURES, day, ["user_id", "item_id", "decayed_count"])
+    users = _places(pairs.column("user_id"), user_ids)
+    items = _places(pairs.column("item_id"), catalogue.item_ids)
+    decayed = pairs.column("decayed_count").to_numpy()
+    known = np.flatnonzero((users >= 0) & (items >= 0))
+    order = known[np.lexsort([items[known], -decayed[known], users[known]])]
+    starts = np.searchsorted(users[order], np.arange(len(user_ids) + 1))
+    return OwnItems(users[order], items[order], starts)
+
+
+def _task(users: Rows, items: Rows) -> TaskTruth:
+    judged, place = np.unique(users, return_inverse=True)
+    order = np.argsort(place, kind="stable")
+    counts = np.bincount(place, minlength=len(judged))
+    return TaskTruth(judged, Targets(place[order], items[order], counts))
+
+
+def _places(values: pa.ChunkedArray, known: Iterable[str]) -> Rows:
+    """Place of each value in `known`; −1 for others."""
+    places = pc.index_in(values.cast(pa.string()), value_set=pa.array(list(known), pa.string()))
+    return pc.fill_null(places, -1).to_numpy().astype(np.int64)

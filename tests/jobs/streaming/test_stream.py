@@ -1,0 +1,201 @@
+"""The real job between a real broker and a real store: ended by SIGKILL in mid-replay, started again, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pytest
+import redis
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from headrace import feature_rows
+from headrace.events import Event, EventType
+from headrace.online_store import LIVE_FIELDS, LiveRow, decode_live_row, live_key
+from headrace.release import Release
+from headrace.settings import Settings
+from headrace.tables import GOLD_USER_FEATURES
+from headrace.user_row import HistoryEvent, merge_history
+from jobs.streaming.checkpoints import checkpoint_folder, newest_checkpoint
+from tests.jobs.streaming.streams import EPOCH, START
+
+USERS = 40
+LENGTH = 50
+WAIT_S = 120.0
+FIRST, SECOND = 3_000, 3_000
+"""Events before and around the SIGKILL."""
+
+
+def wait_for(condition: Callable[[], Any], what: str) -> Any:
+    deadline = time.monotonic() + WAIT_S
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"waited {WAIT_S:.0f} s for {what}"
+        time.sleep(0.1)
+    return result
+
+
+def purchase(number: int, generator: random.Random) -> Event:
+    """Event times are out of order by up to ten minutes, as they are in life."""
+    moment = START + timedelta(seconds=number * 10 + generator.randrange(600))
+    return Event(
+        event_id=f"e{number}",
+        event_type=generator.choice([EventType.PURCHASE, EventType.VIEW, EventType.IMPRESSION]),
+        user_id=f"user-{generator.randrange(USERS)}",
+        item_id=f"item-{generator.randrange(25)}",  # some are not in the release
+        timestamp=moment,
+        value=1.0,
+    )
+
+
+def history_event(each: Event) -> HistoryEvent:
+    microseconds = (each.timestamp - EPOCH) // timedelta(microseconds=1)
+    return HistoryEvent(microseconds, each.event_id, str(each.item_id), str(each.event_type))
+
+
+class Stream:
+    """The job as a child process, and what the test needs around it."""
+
+    def __init__(self, settings: Settings, release: Release) -> None:
+        self.settings = settings
+        self._command = [sys.executable, "-m", "jobs.streaming", "--release", str(release.folder)]
+        self._producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers, "compression.type": "zstd"})
+        self._child: subprocess.Popen[str] | None = None
+        self.output = settings.home_folder / "stream.out"
+
+    def start(self) -> None:
+        with self.output.open("a") as output:
+            self._child = subprocess.Popen(
+                self._command,
+                env={**os.environ, **self.settings.as_environment()},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def end(self, number: signal.Signals) -> int:
+        """Send the signal to the job and wait until none of its processes is left; its exit code."""
+        assert self._child is not None
+        family = [psutil.Process(self._child.pid), *psutil.Process(self._child.pid).children(recursive=True)]
+        os.kill(self._child.pid, number)
+        code = self._child.wait(WAIT_S)
+        _, alive = psutil.wait_procs(family[1:], timeout=30)
+        assert not alive, f"left behind: {alive}"
+        self._child = None
+        return code
+
+    def send(self, events: list[Event]) -> None:
+        for each in events:
+            self._producer.produce(self.settings.kafka.events_topic, each.to_json(), key=each.subject_id)
+        self._producer.flush()
+
+    def send_raw(self, raw: bytes) -> None:
+        self._producer.produce(self.settings.kafka.events_topic, raw)
+        self._producer.flush()
+
+    def close(self) -> None:
+        if self._child is not None and self._child.poll() is None:
+            self.end(signal.SIGKILL)
+
+
+@pytest.fixture
+def stream(services: Settings, small_release: Release, tmp_path: Path):  # type: ignore[no-untyped-def]
+    topic = "stream-test"
+    settings = services.model_copy(
+        update={
+            "home": tmp_path,
+            "kafka": services.kafka.model_copy(update={"events_topic": topic}),
+            "flink": services.flink.model_copy(update={"checkpoint_interval_ms": 500}),
+        }
+    )
+    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    admin.create_topics([NewTopic(topic, 2, 1)])[topic].result()
+    each = Stream(settings, small_release)
+    yield each
+    each.close()
+    admin.delete_topics([topic])[topic].result()
+
+
+def put_batch_row(store: Any, user: str, history: list[HistoryEvent]) -> None:
+    """The row as `materialise` leaves it."""
+    schema: pa.Schema = GOLD_USER_FEATURES.schema
+    names = feature_rows.feature_names(schema)
+    kinds = {name: feature_rows.value_kind(schema.field(name).type) for name in names}
+    values = {
+        "history_event_ids": [each.event_id for each in history],
+        "history_items": [each.item_id for each in history],
+        "history_types": [each.event_type for each in history],
+        "history_timestamps": [each.timestamp for each in history],
+    }
+    row = feature_rows.encode_row(feature_rows.USER_VIEW, kinds, values, datetime(2026, 11, 1, tzinfo=UTC))
+    store.hset(feature_rows.row_key(feature_rows.USER_KEY, user), mapping=row)
+
+
+def test_a_job_killed_in_mid_replay_ends_with_the_rows_of_an_undisturbed_run(stream: Stream, tower) -> None:  # type: ignore[no-untyped-def]
+    generator = random.Random(5)
+    events = [purchase(number, generator) for number in range(FIRST + SECOND)]
+    batch = [HistoryEvent(history_event(events[0]).timestamp - 10**6 * n, f"old{n}", "item-1", "purchase") for n in (2, 1)]
+    with redis.Redis.from_url(stream.settings.store.url) as store:
+        put_batch_row(store, "user-0", batch)
+        put_batch_row(store, "newcomer", batch)
+
+        def row(user: str) -> LiveRow | None:
+            return decode_live_row(store.hmget(live_key(user), LIVE_FIELDS))
+
+        stream.send(events[:FIRST])
+        stream.send_raw(b'{"event_id": "broken", ')
+        stream.send_raw(json.dumps({"event_id": "bad", "event_type": "rating", "user_id": "user-1", "item_id": "item-1",
+                                    "timestamp": "2026-11-22T00:00:00Z", "value": 99}).encode())
+        stream.send_raw(json.dumps({"event_id": "late", "event_type": "view", "user_id": "user-1", "item_id": "item-1",
+                                    "timestamp": "2999-01-01T00:00:00Z"}).encode())
+        stream.start()
+        ready = stream.settings.home_folder / "run" / "stream.ready"
+        wait_for(ready.exists, "the job to be ready")
+        wait_for(lambda: newest_checkpoint(checkpoint_folder(stream.settings)), "a checkpoint")
+        reached = sum(user.count for number in range(USERS) if (user := row(f"user-{number}")))
+        stream.send(events[FIRST:])
+        wait_for(
+            lambda: sum(user.count for number in range(USERS) if (user := row(f"user-{number}"))) > reached,
+            "the first events after the checkpoint",
+        )
+        assert stream.end(signal.SIGKILL) == -signal.SIGKILL
+
+        stream.send(events[-100:])  # a producer that repeats itself
+        newcomer = Event(event_id="n1", event_type=EventType.CLICK, session_id="s", item_id="item-3", timestamp=START)
+        stream.send([newcomer, newcomer.model_copy(update={"event_id": "n2", "user_id": "newcomer", "session_id": None})])
+        stream.start()
+        wait_for(lambda: row("session:s") and row("newcomer"), "the last event")
+        expected = {
+            f"user-{number}": merge_history(
+                batch if number == 0 else [],
+                [history_event(each) for each in events if each.user_id == f"user-{number}"],
+                LENGTH,
+            )
+            for number in range(USERS)
+        }
+        expected |= {"session:s": [history_event(newcomer)]}
+        expected |= {"newcomer": merge_history(batch, [history_event(newcomer)._replace(event_id="n2")], LENGTH)}
+        for user, history in expected.items():
+            wait_for(lambda user=user, history=history: (seen := row(user)) and seen.history == history, f"{user}'s row")
+            live = row(user)
+            assert live is not None
+            assert live.release == tower.release_id
+            assert np.allclose(live.vector, tower.tower.vectors([history], [{}])[0], atol=1e-6)
+        assert store.exists(live_key("user-1"))
+        assert stream.end(signal.SIGTERM) == 0
+    output = stream.output.read_text()
+    assert "from checkpoint" in output
+    assert "Traceback" not in output
+    assert not ready.exists()
