@@ -1,6 +1,6 @@
 """The peer of `benchmarks.stream`: the usual per-event PyFlink job. Same dedupe, history and tower, one `HSET` an event.
 
-    python -m benchmarks.stream_peer RELEASE_FOLDER
+python -m benchmarks.stream_peer RELEASE_FOLDER
 """
 
 from __future__ import annotations

@@ -17,8 +17,9 @@ import typer
 from rich.console import Console
 
 from headrace.errors import HeadraceError
+from headrace.service_client import service_address
 from headrace.settings import Settings, load_settings
-from infra.demo import background, households, live
+from infra.demo import households, live
 from infra.demo.steps import Steps
 from infra.local import services
 
@@ -91,10 +92,10 @@ def _build(steps: Steps) -> None:
 
 def _serve(steps: Steps) -> None:
     settings, console = steps.settings, steps.console
-    service = background.service_address(settings)
+    service = service_address(settings)
     learnt, later = _data(settings, "1-48"), _data(settings, "49-53")
     with steps.step("Start the stream (Flink) and the service"):
-        background.start_stream_and_service(settings)
+        services.up(settings, ["stream", "serving"])
     bought = households.later_purchases(later / "events.parquet")
     titles = households.titles_of(learnt / "items.parquet")
     shown = households.three_households(bought)
@@ -126,7 +127,7 @@ def _show_change(console: Console, change: live.Change, titles: dict[str, str], 
 
 
 def _where_next(console: Console, settings: Settings) -> None:
-    service = background.service_address(settings)
+    service = service_address(settings)
     console.rule("[bold]What next", align="left")
     console.print(f"app developer    {service}/docs and docs/how-to/serve.md")
     console.print(f"ML engineer      {settings.mlflow.tracking_uri} and docs/how-to/models.md")

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from headrace.service_client import service_address
 from headrace.settings import PROJECT_ROOT, Settings
-from infra.demo.background import service_address, start_stream_and_service
+from infra.local import services as local
 
 END = "2026-11-23"
 HOUSEHOLDS = "150"
@@ -64,5 +65,5 @@ def platform(services: Settings, tmp_path_factory: pytest.TempPathFactory) -> It
     day = json.loads((learnt / "meta.json").read_text())["as_of_day"]
     built = Platform(settings, day, learnt, later)
     built.run("headrace", "run", "daily", "--day", day)
-    start_stream_and_service(settings)
+    local.up(settings, ["stream", "serving"])
     yield built
