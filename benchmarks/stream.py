@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import statistics
 import subprocess
 import sys
@@ -74,6 +75,7 @@ def main() -> None:
     parser.add_argument("--latency-seconds", type=float, default=20)
     arguments = parser.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that whatever was started is ended too
     with tempfile.TemporaryDirectory(prefix="headrace-stream-") as folder:
         settings = _settings(Path(folder))
         release = str(tiny_retrieval_bundle(Path(folder) / "release", items=item_names(ITEMS)).folder)
@@ -150,7 +152,7 @@ def _job(settings: Settings, command: list[str]) -> Iterator[psutil.Process]:
     with log.open("a") as output:
         child = subprocess.Popen(
             [sys.executable, "-m", *command],
-            env={**os.environ, **settings.as_environment()},
+            env={**os.environ, **settings.as_environment(), "PYTHONPATH": os.pathsep.join(sys.path[1:])},
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -170,6 +172,7 @@ def _job(settings: Settings, command: list[str]) -> Iterator[psutil.Process]:
 
 def _drain(settings: Settings, command: list[str], events: int) -> Drain:
     """Start the job on an empty store and wait for the last event's row."""
+    CONSOLE.print(f"{command[0]}: {events:,} events …")
     with redis.Redis.from_url(settings.store.url) as store:
         store.flushall()
         began = time.time()

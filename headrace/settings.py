@@ -176,11 +176,11 @@ class TrainingSettings(Group):
     """Most users that the ranker learns from (about 60 kB of memory each)."""
     ranker_validation_share: float = Field(default=0.2, gt=0, lt=1)
     """Share of the users that judge the ranker and do not train it."""
-    ranker_epochs: PositiveInt = 6
+    ranker_epochs: PositiveInt = 2
     """Passes over the ranking examples."""
     ranker_batch_size: PositiveInt = 4096
     """Candidates per step of the ranker."""
-    ranker_learning_rate: PositiveFloat = 0.002
+    ranker_learning_rate: PositiveFloat = 0.001
     """Adam rate of the ranker."""
 
 

@@ -121,9 +121,9 @@ class _Service:
         live = self.live.recommender
         if live is None:
             return json_response({"ready": False, "reason": self.live.reason}, 503)
-        refused = {"newest_release_refused": self.live.reason} if self.live.reason else {}
+        problem_of_newest = {"newest_release": self.live.reason} if self.live.reason else {}
         return json_response(
-            {"ready": True, "release_id": live.release.release_id, "items": len(live.catalogue), **refused}
+            {"ready": True, "release_id": live.release.release_id, "items": len(live.catalogue), **problem_of_newest}
         )
 
     async def metrics(self) -> Response:

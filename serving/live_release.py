@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 from time import monotonic, time
 
-from headrace.errors import HeadraceError
+from headrace.errors import HeadraceError, ServiceError
 from headrace.release import read_manifest
 from headrace.releases import resolve_release
 from headrace.settings import Settings
@@ -26,7 +26,7 @@ class LiveRelease:
         self._retry_refused_seconds = retry_refused_seconds
         self.recommender: Recommender | None = None
         self.reason = "the release is being loaded"
-        """Why there is no recommender yet, or why the newest release was refused."""
+        """Why there is no recommender yet, or what kept the newest release from going live; empty if nothing did."""
         self._refused: tuple[Path, str] | None = None
         self._refused_at = 0.0
 
@@ -69,6 +69,7 @@ class LiveRelease:
     def _refuse(self, error: Exception) -> None:
         reason = str(error) if isinstance(error, HeadraceError) else f"{type(error).__name__}: {error}"
         if reason != self.reason:
-            LOG.error("release refused: %s", reason, exc_info=not isinstance(error, HeadraceError))
-            RELEASES_REFUSED.inc()
+            LOG.error("no new release: %s", reason, exc_info=not isinstance(error, HeadraceError))
+            if not isinstance(error, ServiceError):  # a registry that is away says nothing about a release
+                RELEASES_REFUSED.inc()
         self.reason = reason

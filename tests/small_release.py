@@ -1,4 +1,4 @@
-"""A release small enough to be made in a test: real files, a real exported tower, vectors that can be checked by eye."""
+"""A release small enough to be made in a test: real files and a real exported tower, its vectors easy to check."""
 
 from __future__ import annotations
 

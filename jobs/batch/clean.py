@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from headrace.tables import (
@@ -49,10 +49,15 @@ def clean(lake: Lake) -> Cleaned:
 
 
 def typed_events(judged: DataFrame) -> DataFrame:
-    """The good rows of `event_rules.checked`, the first to arrive per `event_id`, as `silver.events`."""
+    """The good rows of `event_rules.checked` as `silver.events`, of each `event_id` the first to arrive.
+
+    Only ids and places are shuffled to find repeats: they are few, and the rows are wide.
+    """
     good = judged.where(F.col("refused").isNull()).withColumn("day", F.to_date("timestamp"))
-    order = Window.partitionBy("event_id").orderBy(*ARRIVAL_ORDER)
-    return good.withColumn("_arrived", F.row_number().over(order)).where("_arrived = 1")
+    place = F.struct(*ARRIVAL_ORDER)
+    repeats = good.groupBy("event_id").agg(F.count("*").alias("times"), F.min(place).alias("first")).where("times > 1")
+    joined = good.join(repeats, "event_id", "left")
+    return joined.where(F.col("first").isNull() | (F.col("first") == place))
 
 
 def rejected_rows(judged: DataFrame) -> DataFrame:
@@ -74,9 +79,8 @@ def _clean_events(lake: Lake) -> tuple[int, int]:
     # Kept, because it is read twice, and because a filter on `refused` would be pushed down with all the rules inlined.
     judged = checked(lake.appended(BRONZE_EVENTS, done)).persist(StorageLevel.DISK_ONLY)
     try:
-        rejected = lake.append_new(rejected_rows(judged), REJECTED_EVENTS, REJECTED_EVENTS.key)
-        # One task per day: a day then is one file, not one per shuffle partition.
-        events = lake.append_new(typed_events(judged), SILVER_EVENTS, SILVER_EVENTS.key, {_CLEANED: until})
+        rejected = lake.append_new(rejected_rows(judged), REJECTED_EVENTS)
+        events = lake.append_new(typed_events(judged), SILVER_EVENTS, {_CLEANED: until})
     finally:
         judged.unpersist()
     return rejected, events
@@ -91,7 +95,7 @@ def _clean_versions(lake: Lake, source: Table, table: Table) -> tuple[int, int]:
     judged = judge(lake.appended(source, done))
     judged = judged.persist(StorageLevel.DISK_ONLY)
     try:
-        rejected = lake.append_new(rejected_rows(judged), REJECTED_EVENTS, REJECTED_EVENTS.key)
+        rejected = lake.append_new(rejected_rows(judged), REJECTED_EVENTS)
         good = judged.where(F.col("refused").isNull())
         lake.overwrite(next_versions(lake.read(table), good, table), table, {_CLEANED: until})
         return rejected, good.count()

@@ -25,7 +25,7 @@ _AMBIGUOUS = r"^\s*(true|false|[\[{].*|-?[0-9]+[.eE].*|-?[0-9]{16,})\s*$"
 
 
 def checked(rows: DataFrame) -> DataFrame:
-    """`rows` (with `raw` and `received_at`) plus the event's typed fields and `refused`.
+    """`rows` (with `raw` and `received_at`) plus the event's typed fields and `refused`; `raw` stays with refused rows only.
 
     `refused` is null for a good event, else a struct of `reason`, `field` and `message`. Keep the result (`persist`) before
     filtering on `refused`: Spark would push the filter down with every rule written out in it.
@@ -52,8 +52,11 @@ def checked(rows: DataFrame) -> DataFrame:
         _position().alias("position"),
         _context().alias("context"),
     )
-    return typed.select(
-        *kept,
+    judged = typed.withColumn("refused", _first_problem())
+    return judged.select(
+        *(name for name in kept if name != "raw"),
+        # Needed of refused rows only; without it what is kept between two uses is half the size.
+        F.when(F.col("refused").isNotNull(), F.col("raw")).alias("raw"),
         *IDS,
         "event_type",
         F.coalesce("user_id", F.concat(F.lit(contract.SESSION_PREFIX), F.col("session_id"))).alias("subject_id"),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import pyarrow as pa
 from delta.tables import DeltaTable
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
@@ -57,37 +56,42 @@ class Lake:
     def overwrite_day(self, rows: DataFrame, table: Table, day: date) -> int:
         """Replace the partition of `day` in one commit; returns the number of rows written."""
         self.ensure(table)
-        writer = fitted(rows.withColumn("day", F.lit(day)), table).write.format("delta").mode("overwrite")
-        writer.option("replaceWhere", f"day = DATE'{day.isoformat()}'").save(self.path(table))
-        return self.rows_written(table)
+        options = {"replaceWhere": f"day = DATE'{day.isoformat()}'"}
+        return self._write(rows.withColumn("day", F.lit(day)), table, "overwrite", options)
 
     def overwrite(self, rows: DataFrame, table: Table, note: dict[str, Any]) -> int:
         """Replace the whole (small) table in one commit that carries `note`."""
-        writer = fitted(rows, table).write.format("delta").mode("overwrite").option("userMetadata", json.dumps(note))
-        self._partitioned(writer, table).save(self.path(table))
-        return self.rows_written(table)
-
-    def append_new(self, rows: DataFrame, table: Table, key: Iterable[str], note: dict[str, Any] | None = None) -> int:
-        """Append the rows whose `key` the table does not hold yet, in one commit that carries `note`."""
-        new = fitted(rows, table)
-        if self.exists(table):
-            known = self.read(table).select(*key)
-            new = new.join(known, list(key), "left_anti").select(*table.schema.names)
         self.ensure(table)
-        if table.partition:  # one task per partition value, so that each gets one file
-            new = new.repartition(table.partition)
-        writer = new.write.format("delta").mode("append").option("userMetadata", json.dumps(note or {}))
-        self._partitioned(writer, table).save(self.path(table))
-        return self.rows_written(table)
+        return self._write(rows, table, "overwrite", {"userMetadata": json.dumps(note)})
 
     def append(self, rows: DataFrame, table: Table) -> int:
-        """Append all `rows`."""
+        """Append all `rows`; returns their number."""
         self.ensure(table)
-        self._partitioned(fitted(rows, table).write.format("delta").mode("append"), table).save(self.path(table))
-        return self.rows_written(table)
+        return self._write(rows, table, "append", {})
+
+    def append_new(self, rows: DataFrame, table: Table, note: dict[str, Any] | None = None) -> int:
+        """Append the rows whose key the table does not hold yet, in one commit that carries `note`; returns their number."""
+        key = list(table.key)
+        if self.exists(table):
+            rows = rows.join(self.read(table).select(*key), key, "left_anti")
+        self.ensure(table)
+        if table.partition:  # one task per partition, so that each gets one file
+            rows = rows.repartition(table.partition)
+        return self._write(rows, table, "append", {"userMetadata": json.dumps(note)} if note else {})
+
+    def _write(self, rows: DataFrame, table: Table, mode: str, options: dict[str, str]) -> int:
+        seen = Observation()
+        fitting = fitted(rows, table).observe(seen, F.count(F.lit(1)).alias("rows"))
+        writer = fitting.write.format("delta").mode(mode).options(**options)
+        if table.partition:
+            writer = writer.partitionBy(table.partition)
+        writer.save(self.path(table))
+        return int(seen.get["rows"])
 
     def ensure(self, table: Table) -> None:
         """Make the empty table where there is none."""
+        if self.exists(table):
+            return
         builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table)).comment(table.meaning)
         builder = builder.addColumns(spark_schema(table.schema))
         if table.layer == "bronze":
@@ -101,11 +105,6 @@ class Lake:
         if not self.exists(table):
             return -1
         return int(DeltaTable.forPath(self.spark, self.path(table)).history(1).head()["version"])
-
-    def rows_written(self, table: Table) -> int:
-        """Rows of the last commit."""
-        last = DeltaTable.forPath(self.spark, self.path(table)).history(1).head()
-        return int(last["operationMetrics"].get("numOutputRows", 0))
 
     def note(self, table: Table, name: str, default: Any) -> Any:
         """What the newest commit with a note says of `name`."""
@@ -123,10 +122,6 @@ class Lake:
         rows = changes.option("startingVersion", after + 1).load(self.path(table))
         return rows.select(*table.schema.names, F.col("_commit_version").alias("arrival"))
 
-    @staticmethod
-    def _partitioned(writer: Any, table: Table) -> Any:
-        return writer.partitionBy(table.partition) if table.partition else writer
-
 
 def spark_schema(schema: pa.Schema) -> StructType:
     """The same columns as Spark types."""
@@ -137,8 +132,3 @@ def fitted(rows: DataFrame, table: Table) -> DataFrame:
     """Exactly the table's columns, in its order and types."""
     types = {field.name: field.dataType for field in spark_schema(table.schema)}
     return rows.select(*(F.col(name).cast(types[name]).alias(name) for name in table.schema.names))
-
-
-def microseconds(moment: datetime) -> int:
-    """Microseconds since 1970."""
-    return int(moment.timestamp() * 1_000_000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def extra_jars(settings: Settings) -> list[Path]:
 def configuration(settings: Settings) -> dict[str, str]:
     """Spark's settings: Delta, UTC, loopback, no web page.
 
-    Local mode compresses nothing twice and starts no more than it needs; a cluster keeps its own network settings.
+    A cluster keeps its own network settings and memory.
     """
     conf = {
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -48,6 +48,7 @@ def configuration(settings: Settings) -> dict[str, str]:
         "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "ERROR",
         "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.sql.inMemoryColumnarStorage.compressed": "false",  # kept rows are read once or twice: packing costs more
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     }
     if settings.spark.master.startswith("local"):
@@ -55,16 +56,17 @@ def configuration(settings: Settings) -> dict[str, str]:
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.driver.memory": settings.spark.driver_memory,
+            "spark.driver.extraJavaOptions": "-XX:+UseParallelGC",
             "spark.sql.warehouse.dir": str(settings.home_folder / "spark-warehouse"),
         }
     return conf
 
 
 @contextmanager
-def spark_session(name: str, settings: Settings) -> Iterator[SparkSession]:
-    """A session named `headrace <name>`, ended with the block."""
+def spark_session(name: str, settings: Settings, conf: Mapping[str, str] | None = None) -> Iterator[SparkSession]:
+    """A session named `headrace <name>`, with `conf` on top of `configuration`; ended with the block."""
     builder = SparkSession.builder.appName(f"headrace {name}").master(settings.spark.master)
-    for key, value in configuration(settings).items():
+    for key, value in {**configuration(settings), **(conf or {})}.items():
         builder = builder.config(key, value)
     builder = builder.config("spark.jars", ",".join(str(jar) for jar in extra_jars(settings)))
     # Workers of the job run this interpreter, not whatever `python3` is first in the path.

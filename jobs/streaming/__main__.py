@@ -52,7 +52,9 @@ def _require_parts(settings: Settings) -> None:
     read_manifest(resolve_release(settings))
     servers, topic = settings.kafka.bootstrap_servers, settings.kafka.events_topic
     try:
-        topics = AdminClient({"bootstrap.servers": servers, "log_level": 0}).list_topics(timeout=BROKER_TIMEOUT_S).topics
+        topics = (
+            AdminClient({"bootstrap.servers": servers, "log_level": 0}).list_topics(timeout=BROKER_TIMEOUT_S).topics
+        )
     except KafkaException:
         raise ServiceError(f"the broker at {servers} does not answer", "Start it with `headrace up`") from None
     if topic not in topics:

@@ -73,7 +73,10 @@ def flink_options(settings: Settings, checkpoint: Path | None) -> dict[str, str]
             "taskmanager.bind-host": LOOPBACK,
         }
     if checkpoint is not None:
-        options |= {"execution.state-recovery.path": checkpoint.as_uri(), "execution.state-recovery.claim-mode": "CLAIM"}
+        options |= {
+            "execution.state-recovery.path": checkpoint.as_uri(),
+            "execution.state-recovery.claim-mode": "CLAIM",
+        }
     return options
 
 

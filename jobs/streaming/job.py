@@ -35,7 +35,9 @@ def run_job(settings: Settings, start: str, say: Say) -> None:
     `earliest` or `latest` (both without earlier state). Raises HeadraceError if the job ends by itself.
     """
     log = prepare_java(settings)
-    checkpoint = checkpoints.newest_checkpoint(checkpoints.checkpoint_folder(settings)) if start == "committed" else None
+    checkpoint = (
+        checkpoints.newest_checkpoint(checkpoints.checkpoint_folder(settings)) if start == "committed" else None
+    )
     checkpoints.drop_older_jobs(checkpoints.checkpoint_folder(settings), checkpoint)
     say(f"starting, from {_place(checkpoint) if checkpoint else f'the {start} offsets'}; log: {log}")
     run = uuid.uuid4().hex

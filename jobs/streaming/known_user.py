@@ -20,7 +20,7 @@ class KnownUser(NamedTuple):
     profile: Mapping[str, str]
     texts: Sequence[str]
     """JSON of each event of the history, kept because writing 50 events again for each new one takes longest."""
-    count: int = 0
+    live_events: int = 0
     """Live events that entered the history so far; orders two writes with the same event time."""
     release: str = ""
     """Release of the vector in the store; empty where there is none."""
@@ -54,13 +54,14 @@ def after_events(user: KnownUser, live: Iterable[HistoryEvent], length: int) -> 
         return user
     if len(fresh) == 1 and fresh[0].timestamp > user.event_timestamp:  # the usual case, without sorting
         history, texts = [*user.history, fresh[0]], [*user.texts, event_text(fresh[0])]
-        return user._replace(history=history[-length:], texts=texts[-length:], count=user.count + 1)
+        return user._replace(history=history[-length:], texts=texts[-length:], live_events=user.live_events + 1)
     history = merge_history(user.history, fresh, length)
     entered = [event for event in history if event.event_id not in known]
     if not entered:
         return user
     text_of = dict(zip(user.history, user.texts, strict=True)) | {event: event_text(event) for event in entered}
-    return user._replace(history=history, texts=[text_of[event] for event in history], count=user.count + len(entered))
+    texts = [text_of[event] for event in history]
+    return user._replace(history=history, texts=texts, live_events=user.live_events + len(entered))
 
 
 def event_text(event: HistoryEvent) -> str:

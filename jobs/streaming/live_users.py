@@ -28,9 +28,9 @@ class ReleaseTower(NamedTuple):
 class Store(Protocol):
     """The part of `UserStore` that a batch needs."""
 
-    def read(self, users: Sequence[str]) -> list[KnownUser]: ...  # noqa: D102
+    def read(self, users: Sequence[str]) -> list[KnownUser]: ...
 
-    def write(self, rows: Sequence[NewRow]) -> None: ...  # noqa: D102
+    def write(self, rows: Sequence[NewRow]) -> None: ...
 
 
 class LiveUsers:
@@ -98,13 +98,13 @@ class LiveUsers:
     def _write(self, users: dict[str, KnownUser], release_id: str, tower: UserTower) -> None:
         if not users:
             return
-        vectors = tower.vectors(
-            [user.history for user in users.values()], [user.profile for user in users.values()]
-        )
+        vectors = tower.vectors([user.history for user in users.values()], [user.profile for user in users.values()])
         updated_at = int(self._clock() * 1_000_000)
         self._store.write(
             [
-                NewRow(subject, release_id, vector, user.history_json, user.event_timestamp, user.count, updated_at)
+                NewRow(
+                    subject, release_id, vector, user.history_json, user.event_timestamp, user.live_events, updated_at
+                )
                 for (subject, user), vector in zip(users.items(), vectors, strict=True)
             ]
         )

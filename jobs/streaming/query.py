@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from headrace.events import INTEREST_TYPES, MAX_ID_LENGTH, MAX_RATING, MAX_VALUE, SESSION_PREFIX
+from headrace.events import (
+    INTEREST_TYPES,
+    MAX_ID_LENGTH,
+    MAX_RATING,
+    MAX_VALUE,
+    NUMBER_PATTERN,
+    SESSION_PREFIX,
+    WHITESPACE,
+)
 from headrace.settings import Settings
 from jobs.streaming.recent_events import EVENT_SEPARATOR, FIELD_SEPARATOR, HEARTBEAT
 
@@ -11,6 +19,7 @@ STARTS = {"earliest": "earliest-offset", "committed": "group-offsets", "latest":
 """Kafka's start modes by what the command line calls them."""
 
 _FIELD = f"U&'\\{ord(FIELD_SEPARATOR):04X}'"
+_WHITESPACE = "U&'" + "".join(f"\\{ord(character):04X}" for character in WHITESPACE) + "'"
 _EVENT = f"U&'\\{ord(EVENT_SEPARATOR):04X}'"
 
 
@@ -33,14 +42,18 @@ CREATE TEMPORARY TABLE events (
   received_at TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL
 ) WITH (
   'connector' = 'kafka',
-  'topic' = '{settings.kafka.events_topic}',
-  'properties.bootstrap.servers' = '{settings.kafka.bootstrap_servers}',
+  'topic' = {_literal(settings.kafka.events_topic)},
+  'properties.bootstrap.servers' = {_literal(settings.kafka.bootstrap_servers)},
   'properties.group.id' = '{CONSUMER_GROUP}',
   'properties.auto.offset.reset' = 'earliest',
   'scan.startup.mode' = '{STARTS[start]}',
   'format' = 'json',
   'json.ignore-parse-errors' = 'true'
 )"""
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 _HEARTBEAT = """
@@ -54,40 +67,38 @@ _DONE = "CREATE TEMPORARY TABLE done (written INT) WITH ('connector' = 'blackhol
 def _valid_events() -> str:
     """The rules of `headrace.events` that need no clock; times are judged where they are parsed."""
     types = ", ".join(f"'{name}'" for name in sorted(INTEREST_TYPES))
-    ids = ("event_id", "user_id", "session_id", "item_id")
-    lengths = " AND ".join(f"(CHAR_LENGTH({name}) <= {MAX_ID_LENGTH} OR {name} IS NULL)" for name in ids)
-    return rf"""
+    texts = ("event_id", "user_id", "session_id", "item_id", "`timestamp`")
+    trimmed = ", ".join(f"NULLIF(TRIM(BOTH {_WHITESPACE} FROM {name}), '') AS {name}" for name in texts)
+    short = " AND ".join(f"({name} IS NULL OR CHAR_LENGTH({name}) <= {MAX_ID_LENGTH})" for name in texts[:-1])
+    return f"""
 CREATE TEMPORARY VIEW valid_events AS
 SELECT
-  event_id, subject,
-  CONCAT_WS({_FIELD}, `timestamp`, received_at, event_type, item_id, event_id) AS packed
-FROM (
-  SELECT
-    NULLIF(TRIM(event_id), '') AS event_id,
-    event_type,
-    COALESCE(NULLIF(TRIM(user_id), ''), '{SESSION_PREFIX}' || NULLIF(TRIM(session_id), '')) AS subject,
-    NULLIF(TRIM(item_id), '') AS item_id,
-    NULLIF(TRIM(`timestamp`), '') AS `timestamp`,
-    CAST(received_at AS STRING) AS received_at
-  FROM events
-  WHERE event_type IN ({types})
-    AND {lengths}
-    AND ({_number_rule()})
-    AND (price IS NULL OR price = '' OR TRY_CAST(price AS DOUBLE) BETWEEN 0 AND {MAX_VALUE})
-)
-WHERE event_id IS NOT NULL AND subject IS NOT NULL AND item_id IS NOT NULL AND `timestamp` IS NOT NULL
+  event_id,
+  COALESCE(user_id, '{SESSION_PREFIX}' || session_id) AS subject,
+  CONCAT_WS({_FIELD}, `timestamp`, CAST(received_at AS STRING), event_type, item_id, event_id) AS packed
+FROM (SELECT {trimmed}, event_type, `value`, price, received_at FROM events)
+WHERE event_type IN ({types})
+  AND event_id IS NOT NULL AND COALESCE(user_id, session_id) IS NOT NULL AND item_id IS NOT NULL
+  AND `timestamp` IS NOT NULL AND {short}
   AND POSITION({_FIELD} IN event_id || item_id) = 0 AND POSITION({_EVENT} IN event_id || item_id) = 0
-"""
+  AND ({_value_rule()}) AND (price IS NULL OR price = '' OR {_number("price", f"BETWEEN 0 AND {MAX_VALUE}")})
+"""  # noqa: S608  (constants of the contract, no input)
 
 
-def _number_rule() -> str:
-    number = "TRY_CAST(`value` AS DOUBLE)"
+def _value_rule() -> str:
     return f"""CASE
       WHEN `value` IS NULL OR `value` = '' THEN event_type <> 'rating'
-      WHEN event_type IN ('purchase', 'add_to_cart') THEN {number} > 0 AND {number} <= {MAX_VALUE}
-      WHEN event_type = 'rating' THEN {number} BETWEEN 0 AND {MAX_RATING}
-      ELSE {number} BETWEEN 0 AND {MAX_VALUE}
+      WHEN event_type = 'rating' THEN {_number("`value`", f"BETWEEN 0 AND {MAX_RATING}")}
+      WHEN event_type IN ('purchase', 'add_to_cart') THEN
+        {_number("`value`", "> 0")} AND {_number("`value`", f"<= {MAX_VALUE}")}
+      ELSE {_number("`value`", f"BETWEEN 0 AND {MAX_VALUE}")}
     END"""
+
+
+def _number(name: str, condition: str) -> str:
+    """Whether the text is a number that meets the condition. The cast alone would take `5d` and `Infinity`."""
+    text = f"TRIM(BOTH {_WHITESPACE} FROM {name})"
+    return f"COALESCE(REGEXP({text}, '^({NUMBER_PATTERN})$') AND TRY_CAST({text} AS DOUBLE) {condition}, FALSE)"
 
 
 _UNIQUE_EVENTS = """
@@ -113,4 +124,4 @@ FROM (
   SELECT subject, packed, PROCTIME() AS arrival
   FROM (SELECT subject, packed FROM unique_events UNION ALL SELECT '{HEARTBEAT}', CAST(beat AS STRING) FROM heartbeat)
 )
-"""
+"""  # noqa: S608  (a number of the settings and constants)

@@ -47,7 +47,9 @@ def _unpack(text: str) -> HistoryEvent | None:
         return None
     timestamp, received_at, event_type, item_id, event_id = fields
     time, latest = microseconds(timestamp), _latest(received_at)
-    return HistoryEvent(time, event_id, item_id, event_type) if time is not None and _EARLIEST <= time <= latest else None
+    return (
+        HistoryEvent(time, event_id, item_id, event_type) if time is not None and _EARLIEST <= time <= latest else None
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +42,8 @@ _SOCKET_TIMEOUT_S = 5.0
 Answer = TypeVar("Answer")
 
 
-class NewRow(NamedTuple):
+@dataclass(frozen=True)
+class NewRow:
     """A live row about to be written: a `LiveRow` whose history is JSON already."""
 
     user_id: str
@@ -52,7 +54,7 @@ class NewRow(NamedTuple):
     count: int
     updated_at: int
 
-    def arguments(self, ttl_seconds: int) -> list[str | bytes | int]:
+    def arguments(self, ttl_seconds: int) -> list[Any]:
         """What `headrace.online_store.live_row_arguments` gives for the same row."""
         vector = self.vector.astype("<f4", copy=False).tobytes()
         return [self.release, vector, self.history_json, self.event_timestamp, self.count, self.updated_at, ttl_seconds]
@@ -61,7 +63,9 @@ class NewRow(NamedTuple):
 class UserStore:
     """The online store as the stream uses it. One connection, one thread."""
 
-    def __init__(self, settings: StoreSettings, history_length: int, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, settings: StoreSettings, history_length: int, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         self._client = redis.Redis.from_url(
             settings.url, socket_timeout=_SOCKET_TIMEOUT_S, socket_connect_timeout=_SOCKET_TIMEOUT_S
         )
@@ -90,13 +94,14 @@ class UserStore:
         self._client.close()
 
     def _read(self, users: Sequence[str]) -> list[KnownUser]:
-        pipeline = self._client.pipeline(transaction=False)
+        pipeline: Any = self._client.pipeline(transaction=False)
         for user in users:
             pipeline.hmget(feature_rows.row_key(feature_rows.USER_KEY, user), self._fields)
             pipeline.hmget(live_key(user), LIVE_FIELDS)
         answers = pipeline.execute()
         return [
-            self._decode(user, batch, live) for user, batch, live in zip(users, answers[::2], answers[1::2], strict=True)
+            self._decode(user, batch, live)
+            for user, batch, live in zip(users, answers[::2], answers[1::2], strict=True)
         ]
 
     def _decode(self, user: str, batch: Sequence[bytes | None], live: Sequence[bytes | None]) -> KnownUser:
@@ -106,7 +111,7 @@ class UserStore:
     def _write(self, rows: Sequence[NewRow]) -> None:
         if not self._script:
             self._script = str(self._client.script_load(WRITE_IF_NEWER))
-        pipeline = self._client.pipeline(transaction=False)
+        pipeline: Any = self._client.pipeline(transaction=False)
         for row in rows:
             pipeline.evalsha(self._script, 1, live_key(row.user_id), *row.arguments(self._ttl_s))
         pipeline.execute()

@@ -24,6 +24,7 @@ from models.evaluation.truth import Task, read_truth
 from models.gold import Lake
 
 TASKS: tuple[Task, ...] = ("all", "new")
+_FILE_WIDTH = 130
 
 
 def evaluate(settings: Settings, arguments: argparse.Namespace) -> list[Comparison]:
@@ -42,7 +43,7 @@ def evaluate(settings: Settings, arguments: argparse.Namespace) -> list[Comparis
             status.update(f"task {task}: scoring")
             if len(truth.tasks[task].users):
                 comparisons.append(compare(truth, task, read_lists(lists, truth, task)))
-    Console().print(_table(comparisons))
+    _result_console().print(_table(comparisons))
     if arguments.output:
         report = {comparison.task: comparison.as_json() for comparison in comparisons}
         write_json(arguments.output, {"release_id": release.release_id, "day": str(arguments.day), "tasks": report})
@@ -64,6 +65,12 @@ def _write_lists(settings: Settings, release: Path, arguments: argparse.Namespac
         last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise BadInputError(f"the lists of task {task} could not be written: {''.join(last)}")
     return output
+
+
+def _result_console() -> Console:
+    """Stdout; wide enough for the table where nobody looks at a terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_FILE_WIDTH)
 
 
 def _table(comparisons: list[Comparison]) -> Table:

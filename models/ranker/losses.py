@@ -11,11 +11,11 @@ _NOWHERE = -1e9
 
 
 class RankingLoss(tf.keras.losses.Loss):
-    """Loss over whole candidate lists.
+    """Loss over whole candidate lists, per taken candidate.
 
-    Labels are [users, candidates, 3]: taken, new to the user, present. `softmax` is listwise (ListNet): the taken
-    candidates of a user against all of them, plus `new_weight` times the same over the new candidates alone, so that
-    discovery is learned beside repeats. `log_loss` judges every candidate by itself.
+    Labels are [users, candidates, 3]: taken, new to the user, present. `log_loss` judges every candidate by itself;
+    `softmax` is listwise (ListNet): the taken candidates of a user against all of them. To either, `new_weight` times
+    the softmax over the new candidates alone is added, so that discovery is learned beside repeats.
     """
 
     def __init__(self, kind: Literal["softmax", "log_loss"], new_weight: float) -> None:
@@ -28,8 +28,9 @@ class RankingLoss(tf.keras.losses.Loss):
         taken, is_new, present = tf.unstack(y_true, axis=-1)
         if self._kind == "log_loss":
             losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=taken, logits=y_pred)
-            return tf.reduce_sum(losses * present) / tf.reduce_sum(present)
-        of_all = _list_loss(y_pred, taken * present, present)
+            of_all = tf.reduce_sum(losses * present) / tf.maximum(tf.reduce_sum(taken * present), 1.0)
+        else:
+            of_all = _list_loss(y_pred, taken * present, present)
         of_new = _list_loss(y_pred, taken * present * is_new, present * is_new)
         return of_all + self._new_weight * of_new
 

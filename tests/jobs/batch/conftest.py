@@ -1,24 +1,17 @@
-"""One Spark for every test of the batch jobs, and lakes of their own."""
+"""Lakes of their own for the tests of the batch jobs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
 from headrace.settings import Settings
 from jobs.batch.lake import Lake
-from jobs.batch.spark import spark_session
+from tests.spark_fixture import spark
 
-
-@pytest.fixture(scope="session")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    settings = Settings(home=tmp_path_factory.mktemp("spark"), spark={"driver_memory": "1g", "shuffle_partitions": 1})
-    with spark_session("tests", settings) as session:
-        yield session
+__all__ = ["spark"]
 
 
 @pytest.fixture
@@ -27,15 +20,5 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def lake(spark: SparkSession, settings: Settings) -> Lake:
+def lake(spark: SparkSession, settings: Settings) -> Lake:  # noqa: F811
     return Lake(spark, settings.lake_root)
-
-
-@pytest.fixture
-def rows() -> Any:
-    """Rows of a DataFrame as sorted dictionaries, to compare two runs."""
-
-    def collect(frame: Any, *key: str) -> list[dict[str, Any]]:
-        return [row.asDict(recursive=True) for row in frame.orderBy(*key).collect()]
-
-    return collect

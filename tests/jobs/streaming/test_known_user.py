@@ -54,9 +54,9 @@ def test_kept_texts_are_the_json_of_the_history(live) -> None:
 def test_a_stream_that_starts_again_goes_on_from_the_live_row() -> None:
     live = [event(minute, minute) for minute in range(8)]
     user = fed(NOBODY, live)
-    row = LiveRow("r", None, user.history, user.event_timestamp, user.count, 0)  # type: ignore[arg-type]
+    row = LiveRow("r", None, user.history, user.event_timestamp, user.live_events, 0)  # type: ignore[arg-type]
     again = known_user(UserRow("u", 0), row, LENGTH)
-    assert (again.history, again.count) == (user.history, 8)
+    assert (again.history, again.live_events) == (user.history, 8)
     assert fed(again, live) is again
 
 
@@ -76,6 +76,6 @@ def test_a_user_is_written_for_new_events_and_for_another_release_only() -> None
 def test_a_new_row_is_written_exactly_as_the_spine_writes_it(tower) -> None:
     user = fed(NOBODY, [event(1, 1), event(2, 2)])
     vector = tower.tower.vectors([user.history], [{}])[0]
-    new = NewRow("u", "r", vector, user.history_json, user.event_timestamp, user.count, 5)
-    row = LiveRow("r", vector, user.history, user.event_timestamp, user.count, 5)
+    new = NewRow("u", "r", vector, user.history_json, user.event_timestamp, user.live_events, 5)
+    row = LiveRow("r", vector, user.history, user.event_timestamp, user.live_events, 5)
     assert new.arguments(60) == live_row_arguments(row, 60)

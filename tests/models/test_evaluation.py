@@ -1,0 +1,108 @@
+"""The comparison of lists with what users took after the split."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from headrace.errors import BadInputError
+from models.evaluation.__main__ import main
+from models.evaluation.baselines import personal_frequency, popularity
+from models.evaluation.comparison import broken_floors, compare, read_lists
+from models.evaluation.truth import read_truth
+from models.gold import Lake
+from tests.models.conftest import Trained
+from tests.models.planted_world import DAY, NEVER_BOUGHT
+
+
+@pytest.fixture(scope="session")
+def truth(retrieval: Trained):
+    return read_truth(Lake(retrieval.settings.lake_root), DAY, retrieval.test_events)
+
+
+def names(truth, rows) -> list[str]:
+    """Ids of the items in a list."""
+    return [truth.catalogue.item_ids[row] for row in rows if row >= 0]
+
+
+def test_task_new_asks_only_for_items_that_the_user_never_took(truth):
+    for place, user in enumerate(truth.tasks["new"].users):
+        targets = truth.tasks["new"].targets
+        wanted = set(targets.items[targets.users == place])
+        assert wanted
+        assert not wanted & set(truth.own.of(user))
+    assert truth.tasks["all"].targets.counts.sum() > truth.tasks["new"].targets.counts.sum()
+
+
+def test_items_that_nobody_took_before_the_split_are_no_targets(truth):
+    assert NEVER_BOUGHT not in truth.catalogue.item_ids
+
+
+def test_personal_frequency_puts_own_items_first_and_then_popular_ones(truth):
+    lists = personal_frequency(truth, "all", 500)
+    own = truth.own.of(0)
+    assert lists[0, : len(own)].tolist() == own.tolist()
+    assert len(set(names(truth, lists[0]))) == len(names(truth, lists[0]))
+
+
+def test_popularity_leaves_out_own_items_for_task_new(truth):
+    for row, user in zip(popularity(truth, "new", 500), truth.tasks["new"].users, strict=True):
+        assert not set(row) & set(truth.own.of(user))
+
+
+def test_users_without_a_list_get_the_popular_one(truth, tmp_path: Path):
+    pq.write_table(
+        pa.table({"user_id": ["user-0"], "rank": pa.array([1], pa.int32()), "item_id": [NEVER_BOUGHT]}),
+        tmp_path / "lists.parquet",
+    )
+    lists = read_lists(tmp_path / "lists.parquet", truth, "all")
+    place = [truth.user_ids[user] for user in truth.tasks["all"].users].index("user-0")
+    assert names(truth, popularity(truth, "all", 500)[1 - place]) == names(truth, lists[1 - place])
+    assert lists[place, 0] >= len(truth.catalogue.item_ids)  # outside the catalogue: a miss that keeps its place
+    assert (lists[place, 1:] == -1).all()
+
+
+def test_popular_lists_break_both_floors_and_personal_frequency_breaks_none_on_all(truth):
+    of_all = compare(truth, "all", popularity(truth, "all", 500))
+    of_new = compare(truth, "new", popularity(truth, "new", 500))
+    assert [problem.split(":")[0] for problem in broken_floors([of_all, of_new])] == ["all", "all", "new"]
+    assert not broken_floors([compare(truth, "all", personal_frequency(truth, "all", 500))])
+    assert of_new.scores["popularity"].ndcg_ratio[0] == 1.0
+
+
+def test_the_command_prints_a_table_and_exits_with_one_below_the_floors(
+    retrieval: Trained, truth, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("models.evaluation.__main__.load_settings", lambda: retrieval.settings)
+    lists = {}
+    for task in ("all", "new"):
+        rows = [
+            {"user_id": truth.user_ids[user], "rank": rank, "item_id": item}
+            for user, own in zip(truth.tasks[task].users, popularity(truth, task, 500), strict=True)
+            for rank, item in enumerate(names(truth, own), start=1)
+        ]
+        lists[task] = tmp_path / f"{task}.parquet"
+        pq.write_table(pa.Table.from_pylist(rows), lists[task])
+    report = tmp_path / "report.json"
+    arguments = ["--release", str(retrieval.folder / "retrieval"), "--day", str(DAY), "--output", str(report)]
+    arguments += ["--test", str(retrieval.test_events), "--lists-all", str(lists["all"])]
+    arguments += ["--lists-new", str(lists["new"])]
+    assert main(arguments) == 0
+    assert main([*arguments, "--require-floors"]) == 1
+    printed = capsys.readouterr()
+    assert "personal frequency" in printed.out
+    assert "is below its floors" in printed.err
+    content = json.loads(report.read_text())
+    assert content["tasks"]["all"]["models"]["ours"] == content["tasks"]["all"]["models"]["popularity"]
+
+
+def test_events_of_unknown_items_only_cannot_be_judged(retrieval: Trained, tmp_path: Path):
+    path = tmp_path / "events.parquet"
+    row = {"event_type": "purchase", "user_id": "user-0", "item_id": "unheard of", "value": 1.0}
+    pq.write_table(pa.Table.from_pylist([row]), path)
+    with pytest.raises(BadInputError, match="no event is about an item known before"):
+        read_truth(Lake(retrieval.settings.lake_root), DAY, path)

@@ -1,0 +1,155 @@
+"""Retrieval trained on a world with a known pattern: what it finds, and the bundles it leaves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headrace.catalogue import load_catalogue
+from headrace.errors import BadInputError, ReleaseError
+from headrace.release import open_release
+from headrace.user_row import HistoryEvent
+from headrace.user_tower import load_user_tower
+from models.gold import Lake
+from models.train_retrieval import train_retrieval
+from tests.models.conftest import Trained, settings_in
+from tests.models.planted_world import DAY, NEVER_BOUGHT, TASTES, World
+
+DAY_US = 86_400_000_000
+SAVED_GRAPH = "user_tower/saved_model.pb"
+
+
+def history_of_taste(taste: int) -> list[HistoryEvent]:
+    """Twelve items of one taste."""
+    return [HistoryEvent(day * DAY_US, f"e{day}", f"item-{taste}-{day}", "purchase") for day in range(12)]
+
+
+def test_the_tower_finds_more_of_what_users_take_than_the_popular_list(retrieval: Trained):
+    metrics = json.loads((retrieval.folder / "retrieval_metrics.json").read_text())
+    assert metrics["recall_at_500_new"] > metrics["popularity_recall_at_500_new"]
+    assert metrics["recall_at_500_all"] > metrics["popularity_recall_at_500_all"]
+
+
+@pytest.mark.parametrize("taste", range(0, TASTES, 4))
+def test_users_get_items_of_their_taste(retrieval: Trained, taste: int):
+    release = open_release(retrieval.folder / "retrieval")
+    catalogue = load_catalogue(release)
+    vector = load_user_tower(release, catalogue.row_of).vectors([history_of_taste(taste)], [{}])[0]
+    best = np.argsort(-(catalogue.embeddings @ vector))[:30]
+    of_taste = [catalogue.item_ids[row].startswith(f"item-{taste}-") for row in best]
+    assert np.mean(of_taste) > 0.8
+
+
+def test_an_item_that_nobody_took_has_a_vector_near_its_own_kind(retrieval: Trained):
+    catalogue = load_catalogue(open_release(retrieval.folder / "retrieval"))
+    vectors = catalogue.embeddings[:, :-1]
+    similarity = vectors @ vectors[catalogue.row_of[NEVER_BOUGHT]]
+    same = [name.startswith("item-0-") for name in catalogue.item_ids]
+    other = [name.startswith("item-5-") for name in catalogue.item_ids]
+    assert similarity[same].mean() > similarity[other].mean() + 0.1
+
+
+def test_onnx_and_saved_model_give_the_same_user_vectors(retrieval: Trained):
+    import tensorflow as tf
+
+    release = open_release(retrieval.folder / "retrieval")
+    tower = load_user_tower(release, load_catalogue(release).row_of)
+    users = [history_of_taste(0), history_of_taste(3)[:2], []]
+    profiles = [{"age": "young"}, {"age": "unheard of"}, {}]
+    onnx = tower.vectors(users, profiles)
+    saved = tf.saved_model.load(str(release.path("user_tower"))).signatures["serving_default"]
+    inputs = {name: tf.constant(array) for name, array in tower.encoder.encode(users, profiles).as_dict().items()}
+    np.testing.assert_allclose(onnx, saved(**inputs)["user_vectors"].numpy(), atol=1e-5)
+    assert onnx.shape == (3, 16)
+    assert (onnx[:, -1] == 1).all()
+
+
+def test_a_user_without_history_and_profile_gets_the_popular_items(retrieval: Trained):
+    release = open_release(retrieval.folder / "retrieval")
+    catalogue = load_catalogue(release)
+    vector = load_user_tower(release, catalogue.row_of).vectors([[]], [{}])[0]
+    np.testing.assert_allclose(catalogue.embeddings @ vector, catalogue.embeddings[:, -1], atol=1e-6)
+    prior = catalogue.embeddings[:, -1]
+    assert np.argmax(prior) == np.argmax(catalogue.numbers["trend_popularity"])
+
+
+def test_the_index_finds_what_brute_force_finds(retrieval: Trained):
+    from scann.scann_ops.py import scann_ops_pybind
+
+    release = open_release(retrieval.folder / "retrieval")
+    catalogue = load_catalogue(release)
+    vectors = load_user_tower(release, catalogue.row_of).vectors([history_of_taste(1)], [{}])
+    rows, _ = scann_ops_pybind.load_searcher(str(release.path("scann").resolve())).search_batched(vectors, 50)
+    assert set(rows[0]) == set(np.argsort(-(catalogue.embeddings @ vectors[0]))[:50])
+
+
+def test_the_holdout_bundle_knows_nothing_of_the_holdout(retrieval: Trained):
+    before = open_release(retrieval.folder / "retrieval_holdout")
+    after = open_release(retrieval.folder / "retrieval")
+    assert (after.manifest.as_of - before.manifest.as_of).days == 28
+    assert load_catalogue(before).item_ids == load_catalogue(after).item_ids
+    ever_before, ever_after = (load_catalogue(each).numbers["users_total"].sum() for each in (before, after))
+    assert ever_before < ever_after
+    assert after.manifest.tables.keys() >= {"gold/retrieval_examples", "gold/item_features", "silver/items"}
+
+
+def test_popular_lists_are_sorted_by_recent_buyers(retrieval: Trained):
+    catalogue = load_catalogue(open_release(retrieval.folder / "retrieval"))
+    assert (np.diff(catalogue.numbers["popularity"][catalogue.popular[""]]) <= 0).all()
+    of_category = catalogue.popular["taste 4"]
+    assert {catalogue.value("category_1", row) for row in of_category} == {"taste 4"}
+
+
+def test_a_flipped_byte_makes_the_bundle_unusable(retrieval: Trained, tmp_path: Path):
+    import shutil
+
+    copy = tmp_path / "bundle"
+    shutil.copytree(retrieval.folder / "retrieval", copy)
+    content = bytearray((copy / "item_embeddings.npy").read_bytes())
+    content[-1] ^= 1
+    (copy / "item_embeddings.npy").write_bytes(content)
+    with pytest.raises(ReleaseError, match=r"'item_embeddings.npy' was changed"):
+        open_release(copy)
+
+
+def test_the_same_data_and_seed_give_the_same_vectors_and_index(tmp_path: Path):
+    world = World(users=36)
+    settings = settings_in(tmp_path, retrieval_epochs=1)
+    world.write(Path(settings.lake_root))
+    first, second = (open_release(train_retrieval(settings, DAY) / "retrieval").manifest.files for _ in range(2))
+    # The graphs differ in one process: TensorFlow numbers the names of their nodes on.
+    assert [name for name in first if first[name] != second[name]] in ([], ["user_tower.onnx", SAVED_GRAPH])
+
+
+def test_a_single_user_is_enough(tmp_path: Path):
+    world = World(users=1)
+    settings = settings_in(tmp_path, retrieval_epochs=1)
+    world.write(Path(settings.lake_root))
+    assert open_release(train_retrieval(settings, DAY) / "retrieval").manifest.stage == "retrieval"
+
+
+def test_a_world_without_repeated_events_is_refused_with_a_reason(tmp_path: Path):
+    world = World(users=4)
+    for user in world.events:
+        world.events[user] = world.events[user][:1]
+    settings = settings_in(tmp_path)
+    world.write(Path(settings.lake_root))
+    with pytest.raises(BadInputError, match="none of them has two events"):
+        train_retrieval(settings, DAY)
+
+
+def test_a_missing_table_is_named_with_the_job_that_makes_it(tmp_path: Path):
+    with pytest.raises(BadInputError, match="table gold/retrieval_examples is not in"):
+        train_retrieval(settings_in(tmp_path), DAY)
+
+
+def test_one_training_sees_one_version_of_each_table(retrieval: Trained):
+    from headrace.tables import SILVER_ITEMS
+
+    lake = Lake(retrieval.settings.lake_root)
+    first = lake.read(SILVER_ITEMS)
+    lake.versions[SILVER_ITEMS.path] = 0
+    assert lake.read(SILVER_ITEMS).equals(first)
