@@ -1,4 +1,4 @@
-"""The peer of `benchmarks.stream`: the usual per-event PyFlink job. Same dedupe, history and tower, one `HSET` an event.
+"""The peer of `benchmarks.stream`, a per-event PyFlink job: same dedupe, history and tower, one `HSET` an event.
 
 python -m benchmarks.stream_peer RELEASE_FOLDER
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from pyflink.common import Configuration, Duration, Types, WatermarkStrategy
+from pyflink.common import Configuration, Time, Types, WatermarkStrategy
 from pyflink.common.serialization import SimpleStringSchema
 from pyflink.datastream import KeyedProcessFunction, RuntimeContext, StreamExecutionEnvironment
 from pyflink.datastream.connectors.kafka import KafkaOffsetsInitializer, KafkaSource
@@ -38,7 +38,7 @@ class OncePerEventId(KeyedProcessFunction):
     def open(self, runtime_context: RuntimeContext) -> None:
         """Get the state."""
         descriptor = ValueStateDescriptor("seen", Types.BOOLEAN())
-        descriptor.enable_time_to_live(StateTtlConfig.new_builder(Duration.of_hours(self._hours)).build())
+        descriptor.enable_time_to_live(StateTtlConfig.new_builder(Time.hours(self._hours)).build())
         self._seen = runtime_context.get_state(descriptor)
 
     def process_element(self, value: Any, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:  # noqa: ARG002
@@ -99,6 +99,7 @@ def main() -> None:
     for name, value in flink_options(settings, None).items():
         options.set_string(name, value)
     options.set_string("python.execution-mode", "thread")  # for per-event functions the faster one
+    options.set_string("restart-strategy.type", "none")  # a benchmark that fails should say so
     environment = StreamExecutionEnvironment.get_execution_environment(options)
     source = (
         KafkaSource.builder()

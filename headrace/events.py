@@ -131,6 +131,19 @@ def parse_event(raw: bytes | str | dict[str, Any], received_at: datetime) -> Eve
     `received_at` is the receiver's clock: an event more than `CLOCK_SKEW` after it is refused. The first rule that is
     broken, in the order of `Reason`, names the rejection.
     """
+    known = judge_event(raw, received_at)
+    if isinstance(known, Rejection):
+        return known
+    fields = raw if isinstance(raw, dict) else _DECODER.decode(_as_text(raw))
+    event = Event.model_construct(None, **known)
+    if event.model_extra is not None:
+        extra = {k: v for k, v in fields.items() if k not in known and k != "subject_id"}
+        event.model_extra.update(extra)  # not as arguments above: a field may be named like one of the method's own
+    return event
+
+
+def judge_event(raw: bytes | str | dict[str, Any], received_at: datetime) -> dict[str, Any] | Rejection:
+    """The fields of the contract with their values, without making an `Event` of them; else as `parse_event`."""
     if isinstance(raw, dict):
         fields: Any = raw
     else:
@@ -138,7 +151,7 @@ def parse_event(raw: bytes | str | dict[str, Any], received_at: datetime) -> Eve
         if size > MAX_EVENT_BYTES:
             return Rejection(Reason.TOO_LARGE, "", f"{size} bytes, at most {MAX_EVENT_BYTES}")
         try:
-            fields = json.loads(raw, parse_constant=_no_constant)
+            fields = _DECODER.decode(_as_text(raw))
         except (ValueError, RecursionError):
             return Rejection(Reason.MALFORMED, "", "not a JSON object")
     if not isinstance(fields, dict):
@@ -146,13 +159,12 @@ def parse_event(raw: bytes | str | dict[str, Any], received_at: datetime) -> Eve
     return _check(fields, received_at)
 
 
-def _check(fields: dict[str, Any], received_at: datetime) -> Event | Rejection:
-    ids = {name: _text(fields.get(name)) for name in ("event_id", "user_id", "session_id", "item_id")}
+def _check(fields: dict[str, Any], received_at: datetime) -> dict[str, Any] | Rejection:
+    ids = {name: _text(fields.get(name)) for name in _IDS}
     if not ids["event_id"]:
         return Rejection(Reason.MISSING_EVENT_ID, "event_id", "every event needs a unique id")
-    try:
-        event_type = EventType(str(fields.get("event_type")))
-    except ValueError:
+    event_type = _TYPE_OF.get(str(fields.get("event_type")))
+    if event_type is None:
         known = ", ".join(EventType)
         return Rejection(
             Reason.UNKNOWN_EVENT_TYPE, "event_type", f"{_shown(fields.get('event_type'))} is none of {known}"
@@ -188,7 +200,7 @@ def _check(fields: dict[str, Any], received_at: datetime) -> Event | Rejection:
         if text is not None and len(text) > limit:
             return Rejection(Reason.ID_TOO_LONG, name, f"{len(text)} characters, at most {limit}")
     position = _whole(_number(fields.get("position")))
-    known_fields = {
+    return {
         **ids,
         "event_type": event_type,
         "timestamp": timestamp,
@@ -199,11 +211,6 @@ def _check(fields: dict[str, Any], received_at: datetime) -> Event | Rejection:
         "position": position if position is not None and abs(position) <= _LARGEST_POSITION else None,
         "context": _context(fields.get("context")),
     }
-    extra = {k: v for k, v in fields.items() if k not in known_fields and k != "subject_id"}
-    event = Event.model_construct(None, **known_fields)
-    if event.model_extra is not None:
-        event.model_extra.update(extra)  # not as arguments above: a field may be named like one of the method's own
-    return event
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -220,9 +227,9 @@ def parse_timestamp(value: Any) -> datetime | None:
             return _EPOCH + timedelta(milliseconds=math.floor(value))
         else:
             text = str(value).strip(WHITESPACE)
-            if re.fullmatch(NUMBER_PATTERN, text):
+            if _NUMBER.fullmatch(text):
                 return _EPOCH + timedelta(milliseconds=math.floor(float(text)))
-            if not re.fullmatch(TIME_PATTERN, text):
+            if not _TIME.fullmatch(text):
                 return None
             parsed = datetime.fromisoformat(text)
     except (ValueError, OverflowError, OSError):
@@ -253,7 +260,7 @@ def _number(value: Any) -> float | None:
         return None
     if isinstance(value, str):
         text = value.strip(WHITESPACE)
-        return float(text) if re.fullmatch(NUMBER_PATTERN, text) else None
+        return float(text) if _NUMBER.fullmatch(text) else None
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -291,8 +298,19 @@ def _context(value: Any) -> dict[str, str]:
     return {k: v if isinstance(v, str) else json.dumps(v) for k, v in value.items() if v is not None}
 
 
+def _as_text(raw: bytes | str) -> str:
+    return raw if isinstance(raw, str) else raw.decode(json.detect_encoding(raw), "surrogatepass")
+
+
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+_TYPE_OF = {kind.value: kind for kind in EventType}
+_IDS = ("event_id", "user_id", "session_id", "item_id")
+_NUMBER = re.compile(NUMBER_PATTERN)
+_TIME = re.compile(TIME_PATTERN)
 
 
 def _shown(value: Any) -> str:

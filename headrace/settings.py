@@ -168,19 +168,21 @@ class TrainingSettings(Group):
     """Hash buckets of the words of an item's title and text."""
     price_buckets: PositiveInt = 16
     """Price classes of the item tower, equally full, on the logarithm of the price."""
-    ranker_loss: Literal["softmax", "log_loss"] = "softmax"
-    """`softmax`: each user's taken candidates against the others; `log_loss`: every candidate by itself."""
-    ranker_new_weight: float = Field(default=0.5, ge=0)
-    """Weight of the softmax over candidates new to the user beside the one over all; only for `softmax`."""
+    ranker_loss: Literal["log_loss", "softmax"] = "log_loss"
+    """`log_loss`: every candidate by itself; `softmax`: each user's taken candidates against the others."""
+    ranker_new_weight: float = Field(default=1.5, ge=0)
+    """Weight of a softmax over the candidates that are new to the user, added to either loss: learns discovery."""
     ranker_users: PositiveInt = 20_000
     """Most users that the ranker learns from (about 60 kB of memory each)."""
     ranker_validation_share: float = Field(default=0.2, gt=0, lt=1)
     """Share of the users that judge the ranker and do not train it."""
-    ranker_epochs: PositiveInt = 2
-    """Passes over the ranking examples."""
+    ranker_epochs: PositiveInt = 1
+    """Passes over the ranking examples; more where that makes fewer than `ranker_least_steps`."""
+    ranker_least_steps: PositiveInt = 150
+    """Steps that the ranker gets however few its users are."""
     ranker_batch_size: PositiveInt = 4096
     """Candidates per step of the ranker."""
-    ranker_learning_rate: PositiveFloat = 0.001
+    ranker_learning_rate: PositiveFloat = 0.002
     """Adam rate of the ranker."""
 
 

@@ -21,7 +21,7 @@ from headrace.errors import BadInputError, ReleaseError, ServiceError
 from headrace.release import Release, open_release, seal_release
 from headrace.releases import remember_alias
 from headrace.settings import Settings
-from models import train_ranker, train_retrieval
+from models import training_files as files
 from models.command import day_command, write_json
 from models.gates import Gate, as_json, release_gates
 from models.provenance import code_version
@@ -71,15 +71,15 @@ def build_release(settings: Settings, day: date) -> Release:
 
 def _read(folder: Path) -> _Trained:
     return _Trained(
-        retrieval=open_release(folder / train_retrieval.FINAL_BUNDLE),
-        ranker=folder / train_ranker.RANKER_FOLDER,
+        retrieval=open_release(folder / files.FINAL_BUNDLE),
+        ranker=folder / files.RANKER_FOLDER,
         metrics={
-            "retrieval": _json(folder / train_retrieval.METRICS),
-            "ranker": _json(folder / train_ranker.METRICS),
+            "retrieval": _json(folder / files.RETRIEVAL_METRICS),
+            "ranker": _json(folder / files.RANKER_METRICS),
         },
         parameters={
-            "retrieval": _json(folder / train_retrieval.PARAMETERS),
-            "ranker": _json(folder / train_ranker.PARAMETERS),
+            "retrieval": _json(folder / files.RETRIEVAL_PARAMETERS),
+            "ranker": _json(folder / files.RANKER_PARAMETERS),
         },
     )
 

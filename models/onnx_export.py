@@ -10,6 +10,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from models.command import native_messages_hidden
+
 OPSET = 17
 
 
@@ -40,6 +42,7 @@ def export_function(function: Exported, saved_model: Path, onnx: Path) -> None:
     # It holds a random number only: without it the same training gives the same files.
     (saved_model / "fingerprint.pb").unlink(missing_ok=True)
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
-    tf2onnx.convert.from_function(
-        module.serve, input_signature=function.signature, opset=OPSET, output_path=str(onnx), large_model=False
-    )
+    with native_messages_hidden():
+        tf2onnx.convert.from_function(
+            module.serve, input_signature=function.signature, opset=OPSET, output_path=str(onnx)
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from headrace.settings import MlflowSettings
 
 CHAMPION = "champion"
 _TIMEOUT_S = 5.0
+_CURVE_POINTS = 100
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,8 @@ class Registry:
             self._mlflow.log_param("seed", manifest.seed)
             for record in records:
                 self._mlflow.log_metrics({f"{record.name}.{key}": value for key, value in record.metrics.items()})
-                with self._mlflow.start_run(run_name=record.name, nested=True):
-                    self._log(record)
+                with self._mlflow.start_run(run_name=record.name, nested=True) as training:
+                    self._log(training.info.run_id, record)
             self._mlflow.log_artifacts(str(release.folder), ARTIFACT_FOLDER)
             return self._register(release, run.info.run_id, f"{run.info.artifact_uri}/{ARTIFACT_FOLDER}", tags)
 
@@ -79,13 +81,16 @@ class Registry:
         """Make `version` the champion."""
         self._client.set_registered_model_alias(self._settings.model_name, CHAMPION, version)
 
-    def _log(self, record: TrainingRecord) -> None:
+    def _log(self, run_id: str, record: TrainingRecord) -> None:
+        from mlflow.entities import Metric
+
         self._mlflow.log_params(dict(record.parameters))
         self._mlflow.log_metrics(dict(record.metrics))
+        now = int(time.time() * 1000)
         for name, values in record.curves.items():
-            stride = max(1, len(values) // 100)
-            for step in range(0, len(values), stride):
-                self._mlflow.log_metric(name, values[step], step=step)
+            steps = range(0, len(values), max(1, len(values) // _CURVE_POINTS))
+            points = [Metric(name, values[step], now, step) for step in steps]
+            self._client.log_batch(run_id, metrics=points)  # one request a curve
 
     def _register(self, release: Release, run_id: str, source: str, tags: Mapping[str, str]) -> str:
         from mlflow.exceptions import MlflowException

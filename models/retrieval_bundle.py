@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from headrace import release
 from headrace.user_tower import TowerInputs
+from models.command import native_messages_hidden
 from models.index import IndexReport, build_index
 from models.item_table import popular_table, write_arrow
 from models.onnx_export import export_function
@@ -42,4 +43,6 @@ def write_retrieval_files(parts: RetrievalParts, folder: Path) -> IndexReport:
     embeddings = item_embeddings(parts.vectors, popularity_prior(parts.items, parts.prior_weight))
     np.save(folder / release.ITEM_EMBEDDINGS, embeddings, allow_pickle=False)
     export_function(parts.tower.exported, folder / release.USER_TOWER_SAVED_MODEL, folder / release.USER_TOWER)
-    return build_index(embeddings, parts.tower.vectors(parts.sample), folder / release.INDEX)
+    users = parts.tower.vectors(parts.sample)
+    with native_messages_hidden():
+        return build_index(embeddings, users, folder / release.INDEX)

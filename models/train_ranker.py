@@ -22,15 +22,10 @@ from headrace.tables import GOLD_RANKING_EXAMPLES
 from models.command import day_command, progress_bars, replacing, write_json
 from models.gold import Lake
 from models.onnx_export import export_function
-from models.ranker.examples import read_examples, split_users, target_counts
+from models.ranker.examples import choose_judges, read_examples, target_counts
 from models.ranker.training import RankerReport, train_ranker_model
-from models.train_retrieval import HOLDOUT_BUNDLE
+from models.training_files import CANDIDATES, HOLDOUT_BUNDLE, RANKER_FOLDER, RANKER_METRICS, RANKER_PARAMETERS
 from models.two_tower.holdout import count_targets
-
-CANDIDATES = "ranking_candidates.parquet"
-RANKER_FOLDER = "ranker"
-PARAMETERS = "ranker_parameters.json"
-METRICS = "ranker_metrics.json"
 
 
 def train_ranker(settings: Settings, day: date) -> Path:
@@ -44,24 +39,23 @@ def train_ranker(settings: Settings, day: date) -> Path:
     bundle = open_release(folder / HOLDOUT_BUNDLE)
     vocabularies = bundle.json(release.VOCABULARIES)
     ranking = Lake(settings.lake_root).read(GOLD_RANKING_EXAMPLES, day, ["user_id", "own_items", "target_items"])
-    random = np.random.default_rng(training.seed)
-    learning, judging = split_users(examples, training.ranker_validation_share, random)
-    counts = target_counts(judging, count_targets(ranking, bundle))
+    judging = choose_judges(examples, training.ranker_validation_share, training.seed)
+    counts = target_counts(examples[np.flatnonzero(judging)], count_targets(ranking, bundle))
     with progress_bars() as progress:
         cardinalities = tuple(len(vocabularies[name]) + 1 for name in CATEGORICAL)
-        model, report = train_ranker_model(learning, judging, counts, cardinalities, training, progress)
+        model, report = train_ranker_model(examples, counts, judging, cardinalities, training, progress)
     with replacing(folder / RANKER_FOLDER) as partial:
         export_function(model.exported(), partial / release.RANKER_SAVED_MODEL, partial / release.RANKER)
         schema = {"numeric": list(NUMERIC), "categorical": list(CATEGORICAL)}
         (partial / release.RANKER_SCHEMA).write_text(json.dumps(schema, indent=1), encoding="utf-8")
-    write_json(folder / PARAMETERS, training.model_dump(mode="json"))
-    write_json(folder / METRICS, asdict(report))
+    write_json(folder / RANKER_PARAMETERS, training.model_dump(mode="json"))
+    write_json(folder / RANKER_METRICS, asdict(report))
     _print(report)
     return folder / RANKER_FOLDER
 
 
 def _print(report: RankerReport) -> None:
-    print(f"ranker: {report.users} users learned from, {report.judges} judge, {report.seconds:.1f} s")
+    print(f"ranker: {report.users} users learned from, {report.judges} judged, {report.seconds:.1f} s")
     for epoch, (loss, of_all, of_new) in enumerate(
         zip(report.losses, report.ndcg_all, report.ndcg_new, strict=True), start=1
     ):

@@ -27,6 +27,7 @@ from models.index import IndexReport
 from models.item_table import build_vocabularies, item_table
 from models.provenance import code_version
 from models.retrieval_bundle import RetrievalParts, write_retrieval_files
+from models.training_files import FINAL_BUNDLE, HOLDOUT_BUNDLE, RETRIEVAL_METRICS, RETRIEVAL_PARAMETERS
 from models.two_tower.holdout import HoldoutUsers, read_holdout
 from models.two_tower.item_columns import item_columns
 from models.two_tower.model import TwoTower
@@ -34,11 +35,6 @@ from models.two_tower.prior import RetrievalReport, choose_weight
 from models.two_tower.sequences import ExampleSource, Sequences, find_occasions, read_sequences
 from models.two_tower.training import PhaseReport, build_model, train_phase
 from models.two_tower.vectors import item_vectors, user_function
-
-HOLDOUT_BUNDLE = "retrieval_holdout"
-FINAL_BUNDLE = "retrieval"
-PARAMETERS = "retrieval_parameters.json"
-METRICS = "retrieval_metrics.json"
 
 
 @dataclass(frozen=True)
@@ -84,9 +80,9 @@ def train_retrieval(settings: Settings, day: date) -> Path:
         on = train_phase(model, source, occasions.between(before, after), after, training, "final", progress)
         vectors = item_vectors(model, _events_of_items(inputs, after))
         index = _write(settings, folder / FINAL_BUNDLE, inputs, model, vectors, report.best_weight, holdout=False)
-    write_json(folder / PARAMETERS, {**training.model_dump(mode="json"), "prior_weight": report.best_weight})
+    write_json(folder / RETRIEVAL_PARAMETERS, {**training.model_dump(mode="json"), "prior_weight": report.best_weight})
     metrics = _metrics(report, [phase, on], index)
-    write_json(folder / METRICS, metrics)
+    write_json(folder / RETRIEVAL_METRICS, metrics)
     _print(metrics)
     return folder
 
@@ -179,14 +175,13 @@ def _write(
 
 
 def _metrics(report: RetrievalReport, phases: list[PhaseReport], index: IndexReport) -> dict[str, Any]:
-    best = report.best_weight
     return {
-        "recall_at_500_all": report.recall_all[best],
-        "recall_at_500_new": report.recall_new[best],
+        "recall_at_500_all": report.recall_all,
+        "recall_at_500_new": report.recall_new,
+        "recall_at_500_new_slack": report.new_slack,
         "popularity_recall_at_500_all": report.popular_all,
         "popularity_recall_at_500_new": report.popular_new,
-        "recall_at_500_new_by_prior_weight": report.recall_new,
-        "recall_at_500_all_by_prior_weight": report.recall_all,
+        "recall_at_500_new_by_prior_weight": report.recall_new_by_weight,
         "index": asdict(index),
         "phases": [{**asdict(phase), "examples_per_second": phase.examples_per_second} for phase in phases],
     }

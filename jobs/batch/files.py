@@ -112,14 +112,14 @@ def _numbered_lines(spark: SparkSession, file: InputFile) -> DataFrame:
     blocks = (
         placed.groupBy("start").agg(F.count("*").alias("lines"), F.min("id").alias("first")).orderBy("start").collect()
     )
-    before, offsets = 0, []
+    before, first_number = 0, []
     for block in blocks:
-        offsets.append((block["start"], before - block["first"] + 1))
+        first_number += [F.lit(block["start"]), F.lit(before - block["first"] + 1)]
         before += block["lines"]
-    shift = spark.createDataFrame(offsets, "start long, shift long")
-    numbered = placed.join(F.broadcast(shift), "start").select(
-        F.ltrim(F.lit("\ufeff"), F.col("value")).alias("line"), (F.col("id") + F.col("shift")).alias("source_offset")
-    )
+    if not first_number:
+        return text.select(F.col("value").alias("line"), F.lit(0).cast("long").alias("source_offset"))
+    number = F.col("id") + F.element_at(F.create_map(*first_number), F.col("start"))
+    numbered = placed.select(F.ltrim(F.col("value"), F.lit("\ufeff")).alias("line"), number.alias("source_offset"))
     return numbered.where(F.trim("line") != "")
 
 

@@ -37,7 +37,8 @@ class Lake:
     def read(self, table: Table) -> DataFrame:
         """The whole table; one that nobody has written yet is empty."""
         if not self.exists(table):
-            return self.spark.createDataFrame([], spark_schema(table.schema))
+            columns = spark_schema(table.schema)
+            return self.spark.range(0).select(*(F.lit(None).cast(c.dataType).alias(c.name) for c in columns))
         return self.spark.read.format("delta").load(self.path(table))
 
     def read_day(self, table: Table, day: date, made_by: str) -> DataFrame:

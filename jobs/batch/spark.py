@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -70,7 +71,7 @@ def spark_session(name: str, settings: Settings, conf: Mapping[str, str] | None 
         builder = builder.config(key, value)
     builder = builder.config("spark.jars", ",".join(str(jar) for jar in extra_jars(settings)))
     # Workers of the job run this interpreter, not whatever `python3` is first in the path.
-    builder = builder.config("spark.pyspark.python", sys.executable)
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     session = builder.getOrCreate()
     try:
         yield session

@@ -26,6 +26,12 @@ def paired_ratio(candidate: Floats, reference: Floats, draws: int = DRAWS, seed:
     return float(candidate.mean() / reference.mean()), float(low), float(high)
 
 
+def slack(candidate: Floats, reference: Floats) -> float:
+    """How much the mean of candidate − reference (same users) may be too low by chance: 95 % interval, upper half."""
+    difference = candidate - reference
+    return interval(difference)[1] - float(difference.mean()) if len(difference) else 0.0
+
+
 def _resampled_means(values: Floats, draws: int, seed: int) -> Floats:
     """Mean of each bootstrap sample of users; the same seed draws the same users."""
     random = np.random.default_rng(seed)

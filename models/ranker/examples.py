@@ -74,13 +74,12 @@ def read_examples(path: Path, most_users: int) -> RankingExamples:
     )
 
 
-def split_users(
-    examples: RankingExamples, share: float, random: np.random.Generator
-) -> tuple[RankingExamples, RankingExamples]:
-    """Training users and the `share` of users that judge."""
-    order = random.permutation(len(examples))
-    judges = max(1, round(share * len(examples)))
-    return examples[np.sort(order[judges:])], examples[np.sort(order[:judges])]
+def choose_judges(examples: RankingExamples, share: float, seed: int) -> npt.NDArray[np.bool_]:
+    """[users]: True for a random `share` of the users, at least one, who judge instead of training."""
+    judging = np.zeros(len(examples), bool)
+    chosen = max(1, round(share * len(examples)))
+    judging[np.random.default_rng(seed).permutation(len(examples))[:chosen]] = True
+    return judging
 
 
 def target_counts(examples: RankingExamples, targets: Mapping[str, tuple[int, int]]) -> npt.NDArray[np.int64]:

@@ -21,10 +21,20 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Judgement:
-    """Mean over the users that have targets of the kind."""
+    """nDCG@20 of each user that has targets of the kind, by task."""
 
-    ndcg_all: float
-    ndcg_new: float
+    of_all: npt.NDArray[np.float64]
+    of_new: npt.NDArray[np.float64]
+
+    @property
+    def ndcg_all(self) -> float:
+        """Mean on task all."""
+        return float(self.of_all.mean()) if len(self.of_all) else 0.0
+
+    @property
+    def ndcg_new(self) -> float:
+        """Mean on task new."""
+        return float(self.of_new.mean()) if len(self.of_new) else 0.0
 
 
 def judge(scores: Floats, examples: RankingExamples, counts: npt.NDArray[np.int64]) -> Judgement:
@@ -59,10 +69,10 @@ def area_under_curve(scores: Floats, taken: npt.NDArray[np.bool_]) -> float:
 
 def _ndcg(
     scores: Floats, shown: npt.NDArray[np.bool_], taken: npt.NDArray[np.bool_], counts: npt.NDArray[np.int64]
-) -> float:
+) -> npt.NDArray[np.float64]:
     judged = np.flatnonzero(counts > 0)
     if not len(judged):
-        return 0.0
+        return np.zeros(0)
     places = min(PLACES, scores.shape[1])
     visible = np.where(shown[judged], scores[judged], -np.inf)
     lists = np.argsort(-visible, axis=1, kind="stable")[:, :places]
@@ -73,4 +83,4 @@ def _ndcg(
         found = np.flatnonzero(taken[user] & shown[user])
         missed = max(int(counts[user]) - len(found), 0 if len(found) else 1)
         targets.append(np.concatenate([found, columns + np.arange(missed)]))
-    return float(score_lists(lists, Targets.of(targets), places).ndcg.mean())
+    return score_lists(lists, Targets.of(targets), places).ndcg

@@ -22,6 +22,8 @@ Tensor = Any
 CLASSES = 16
 HIDDEN = (128, 64)
 EMBEDDING = 8
+CATEGORY_DECAY = 0.03
+"""Weight of the squared category weights in the loss."""
 SOURCE_PLACES = [place for place, name in enumerate(NUMERIC) if name.startswith("from_")]
 _OWN = NUMERIC.index("own_count")
 _OWN_STEPS = (0.5, 0.9, 1.3, 1.8, 2.4)
@@ -36,15 +38,19 @@ class Scaling:
     spread: npt.NDArray[np.float32]
     steps: npt.NDArray[np.float32]
     """[numbers, CLASSES - 1]: ascending bounds of the classes, as equally full as the values allow."""
+    start: float
+    """Score that learning starts from: the log odds of being taken."""
 
     @classmethod
-    def of(cls, numeric: npt.NDArray[np.float32]) -> Scaling:
-        """From [candidates, numbers]."""
+    def of(cls, numeric: npt.NDArray[np.float32], share_taken: float) -> Scaling:
+        """From [candidates, numbers] and the share of the candidates that were taken."""
+        share = min(max(share_taken, 1e-4), 1 - 1e-4)
         steps = np.quantile(numeric, np.linspace(0, 1, CLASSES + 1)[1:-1], axis=0).T
         return cls(
             numeric.mean(axis=0, dtype=np.float64).astype(np.float32),
             np.maximum(numeric.std(axis=0, dtype=np.float64), 1e-3).astype(np.float32),
             np.ascontiguousarray(steps, np.float32),
+            float(np.log(share / (1 - share))),
         )
 
 
@@ -76,7 +82,7 @@ class WideAndDeep(tfrs.Model):
         deep = tf.concat([scaled, *codes], axis=1)
         for layer in self.hidden:
             deep = layer(deep)
-        return tf.squeeze(self.last(deep), 1) + self._wide_score(numeric, categorical)
+        return self._scaling.start + tf.squeeze(self.last(deep), 1) + self._wide_score(numeric, categorical)
 
     def compute_loss(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:  # noqa: ARG002
         """Loss of a batch of users: numeric [users, candidates, …], categorical, taken and present likewise."""
@@ -86,7 +92,9 @@ class WideAndDeep(tfrs.Model):
         scores = tf.reshape(self((numeric, categorical)), shape)
         is_new = tf.cast(inputs["numeric"][:, :, _OWN] <= 0, tf.float32)
         labels = tf.stack([tf.cast(inputs["taken"] > 0, tf.float32), is_new, inputs["present"]], axis=-1)
-        return self.ranking(labels=labels, predictions=scores)
+        # What a category or its crosses learn in one holdout is mostly its season: only strong evidence may stay.
+        memory = tf.add_n([tf.reduce_sum(tf.square(weights)) for weights in (self.crosses, *self.embeddings)])
+        return self.ranking(labels=labels, predictions=scores) + CATEGORY_DECAY * memory
 
     def exported(self) -> Exported:
         """What is written: `score` [n] of `numeric` and `categorical`."""

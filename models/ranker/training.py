@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,8 +13,9 @@ from rich.progress import Progress
 
 from headrace.ranking_features import CATEGORICAL, NUMERIC
 from headrace.settings import TrainingSettings
+from models.evaluation.resampling import slack
 from models.ranker.examples import RankingExamples
-from models.ranker.judging import Judgement, area_under_curve, judge, personal_frequency
+from models.ranker.judging import area_under_curve, judge, personal_frequency
 from models.ranker.losses import RankingLoss
 from models.ranker.model import Scaling, WideAndDeep
 
@@ -34,6 +35,8 @@ class RankerReport:
     """nDCG@20 on task all after each epoch."""
     ndcg_new: list[float] = field(default_factory=list)
     personal_frequency_ndcg_all: float = 0.0
+    ndcg_all_slack: float = 0.0
+    """How much nDCG@20 less personal frequency's may be too low by chance."""
     auc: float = 0.0
     log_loss: float = 0.0
     """Of the softmax over a user's candidates, per taken candidate."""
@@ -41,41 +44,62 @@ class RankerReport:
 
 def train_ranker_model(
     examples: RankingExamples,
-    judges: RankingExamples,
     judge_counts: npt.NDArray[np.int64],
+    judging: npt.NDArray[np.bool_],
     cardinalities: tuple[int, ...],
     training: TrainingSettings,
     progress: Progress,
 ) -> tuple[WideAndDeep, RankerReport]:
-    """Train on `examples` and judge after every epoch on `judges` (with their target counts [users, 2])."""
+    """Train without the users that judge (`judging` [users]) and judge after every epoch.
+
+    `judge_counts` [judges, 2] holds the number of all and of new targets of each judge.
+    """
+    learning, judges = examples[np.flatnonzero(~judging)], examples[np.flatnonzero(judging)]
+    report = RankerReport(len(learning), len(judges))
+    personal = judge(personal_frequency(judges), judges, judge_counts)
+    report.personal_frequency_ndcg_all = personal.ndcg_all
+
+    def after_epoch(model: WideAndDeep, loss: float) -> None:
+        judgement = judge(score_examples(model, judges), judges, judge_counts)
+        report.losses.append(loss)
+        report.ndcg_all.append(judgement.ndcg_all)
+        report.ndcg_new.append(judgement.ndcg_new)
+        report.ndcg_all_slack = slack(judgement.of_all, personal.of_all)
+
+    started = time.perf_counter()
+    model = _trained(learning, cardinalities, training, progress, after_epoch)
+    scores, taken = score_examples(model, judges), judges.taken > 0
+    report.auc = area_under_curve(scores[judges.present], taken[judges.present])
+    report.log_loss = _log_loss(scores, taken & judges.present, judges.present)
+    report.seconds = time.perf_counter() - started
+    return model, report
+
+
+def _trained(
+    examples: RankingExamples,
+    cardinalities: tuple[int, ...],
+    training: TrainingSettings,
+    progress: Progress,
+    after_epoch: Callable[[WideAndDeep, float], None],
+) -> WideAndDeep:
     tf.keras.utils.set_random_seed(training.seed)
     tf.config.experimental.enable_op_determinism()
     loss = RankingLoss(training.ranker_loss, training.ranker_new_weight)
-    model = WideAndDeep(Scaling.of(examples.numeric[examples.present]), cardinalities, loss, training.seed)
+    usual = float((examples.taken[examples.present] > 0).mean())
+    model = WideAndDeep(Scaling.of(examples.numeric[examples.present], usual), cardinalities, loss, training.seed)
     steps = -(-len(examples) // _users_per_step(examples, training))
-    rate = tf.keras.optimizers.schedules.CosineDecay(
-        training.ranker_learning_rate, steps * training.ranker_epochs, 0.05
-    )
+    epochs = max(training.ranker_epochs, -(-training.ranker_least_steps // steps))
+    all_steps = steps * epochs
+    rate = tf.keras.optimizers.schedules.CosineDecay(training.ranker_learning_rate, all_steps, 0.05)
     model.compile(optimizer=tf.keras.optimizers.legacy.Adam(rate))
-    report = RankerReport(len(examples), len(judges))
-    report.personal_frequency_ndcg_all = judge(personal_frequency(judges), judges, judge_counts).ndcg_all
     random = np.random.default_rng(training.seed)
-    task = progress.add_task("ranker", total=steps * training.ranker_epochs)
-    for _ in range(training.ranker_epochs):
-        started = time.perf_counter()
+    task = progress.add_task("ranker", total=all_steps)
+    for _ in range(epochs):
         losses = _Losses()
         model.fit(_batches(examples, training, random), epochs=1, verbose=0, callbacks=[losses])
-        report.seconds += time.perf_counter() - started
-        judgement = _judge(model, judges, judge_counts)
-        report.losses.append(float(np.mean(losses.values)))
-        report.ndcg_all.append(judgement.ndcg_all)
-        report.ndcg_new.append(judgement.ndcg_new)
-        progress.update(task, advance=steps, description=f"ranker, nDCG@20 {judgement.ndcg_all:.4f}")
-    scores = score_examples(model, judges)
-    taken = judges.taken > 0
-    report.auc = area_under_curve(scores[judges.present], taken[judges.present])
-    report.log_loss = _log_loss(scores, taken & judges.present, judges.present)
-    return model, report
+        after_epoch(model, float(np.mean(losses.values)))
+        progress.advance(task, steps)
+    return model
 
 
 def score_examples(model: WideAndDeep, examples: RankingExamples) -> npt.NDArray[np.float32]:
@@ -102,10 +126,6 @@ class _Losses(tf.keras.callbacks.Callback):
 
     def on_train_batch_end(self, _batch: int, logs: dict[str, float] | None = None) -> None:
         self.values.append(float((logs or {})["loss"]))
-
-
-def _judge(model: WideAndDeep, judges: RankingExamples, counts: npt.NDArray[np.int64]) -> Judgement:
-    return judge(score_examples(model, judges), judges, counts)
 
 
 def _users_per_step(examples: RankingExamples, training: TrainingSettings) -> int:

@@ -7,24 +7,28 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from models.evaluation.resampling import slack
 from models.two_tower.holdout import HoldoutUsers
 
 WEIGHTS = (0.0, 0.4, 0.7, 1.0, 1.2, 1.4)
 DEPTH = 500
-_USERS_AT_ONCE = 256
-_MOST_USERS = 1500
+_MOST_USERS = 600
 
 Floats = npt.NDArray[np.float32]
+Columns = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class RetrievalReport:
-    """Mean recall@500 over the holdout's users, by task, for each weight of the prior and for the popular list."""
+    """Mean recall@500 over the holdout's users, by task, of the towers and of the popular list."""
 
-    recall_all: dict[float, float]
-    recall_new: dict[float, float]
+    recall_all: float
+    recall_new: float
+    recall_new_by_weight: dict[float, float]
     popular_all: float
     popular_new: float
+    new_slack: float
+    """How much recall_new − popular_new may be too low by chance."""
     best_weight: float
 
 
@@ -34,35 +38,54 @@ def choose_weight(
     """The weight with the best recall of new items: old ones have a candidate source of their own.
 
     `users` [users, d] and item `vectors` [items, d] are without the prior; `log_popularity` [items] is what the weight
-    multiplies, `recent` [items] what the popular list is sorted by.
+    multiplies, `recent` [items] what the popular list is sorted by. At most `_MOST_USERS` users are asked.
     """
+    listed = np.flatnonzero(holdout.bought)
+    column = np.full(len(vectors), -1, np.int64)
+    column[listed] = np.arange(len(listed))
     chosen = np.unique(np.linspace(0, len(users) - 1, min(len(users), _MOST_USERS)).astype(int)) if len(users) else []
-    sums: dict[tuple[float | None, str], list[float]] = {}
-    for part in np.array_split(np.asarray(chosen, int), max(1, len(chosen) // _USERS_AT_ONCE)):
-        affinity = users[part] @ vectors.T
-        for weight in (*WEIGHTS, None):
-            scores = np.tile(recent, (len(part), 1)) if weight is None else affinity + weight * log_popularity
-            scores[:, ~holdout.bought] = -np.inf
-            for task in ("all", "new"):
-                sums.setdefault((weight, task), []).extend(_recalls(scores, part, holdout, task))
-    recall = {key: float(np.mean(values)) if values else 0.0 for key, values in sums.items()}
-    by_task = {task: {weight: recall.get((weight, task), 0.0) for weight in WEIGHTS} for task in ("all", "new")}
-    best = max(WEIGHTS, key=lambda weight: (by_task["new"][weight], by_task["all"][weight]))
-    popular = {task: recall.get((None, task), 0.0) for task in ("all", "new")}
-    return RetrievalReport(by_task["all"], by_task["new"], popular["all"], popular["new"], best)
+    own = [column[holdout.own[user]] for user in chosen]
+    targets = [column[holdout.targets[user]] for user in chosen]
+    judged = _Judged(own, targets)
+    affinity = users[chosen] @ vectors[listed].T if len(listed) else np.zeros((0, 0), np.float32)
+    prior = log_popularity[listed]
+    by_weight = {weight: judged.recalls(affinity, weight * prior, new_only=True) for weight in WEIGHTS}
+    best = max(WEIGHTS, key=lambda weight: _mean(by_weight[weight]))
+    nothing = np.zeros_like(affinity)
+    popular_new = judged.recalls(nothing, recent[listed], new_only=True)
+    return RetrievalReport(
+        recall_all=_mean(judged.recalls(affinity, best * prior, new_only=False)),
+        recall_new=_mean(by_weight[best]),
+        recall_new_by_weight={weight: _mean(recalls) for weight, recalls in by_weight.items()},
+        popular_all=_mean(judged.recalls(nothing, recent[listed], new_only=False)),
+        popular_new=_mean(popular_new),
+        new_slack=slack(by_weight[best], popular_new),
+        best_weight=best,
+    )
 
 
-def _recalls(scores: Floats, part: npt.NDArray[np.int64], holdout: HoldoutUsers, task: str) -> list[float]:
-    """Recall@500 of each user of the part that has targets; `scores` lose the own items for task new."""
-    depth = min(DEPTH, scores.shape[1])
-    if task == "new":
-        for row, user in enumerate(part):
-            scores[row, holdout.own[user]] = -np.inf
-    best = np.argpartition(-scores, depth - 1, axis=1)[:, :depth]
-    recalls = []
-    for row, user in enumerate(part):
-        targets = holdout.targets[user]
-        wanted = targets if task == "all" else np.setdiff1d(targets, holdout.own[user])
-        if len(wanted):
-            recalls.append(np.isin(best[row], wanted).sum() / min(depth, len(wanted)))
-    return recalls
+def _mean(values: npt.NDArray[np.float64]) -> float:
+    return float(values.mean()) if len(values) else 0.0
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Users with what they had and what they took, as columns of the scores."""
+
+    own: list[Columns]
+    targets: list[Columns]
+
+    def recalls(self, affinity: Floats, item_scores: Floats, *, new_only: bool) -> npt.NDArray[np.float64]:
+        """Recall@500 of each user that has targets, of the lists by affinity [users, items] + item scores [items]."""
+        depth = min(DEPTH, affinity.shape[1])
+        recalls = []
+        for row, (own, wanted) in enumerate(zip(self.own, self.targets, strict=True)):
+            targets = np.setdiff1d(wanted, own) if new_only else wanted
+            if not len(targets):
+                continue
+            scores = affinity[row] + item_scores
+            if new_only:
+                scores[own[own >= 0]] = -np.inf
+            best = np.argpartition(-scores, depth - 1)[:depth]
+            recalls.append(np.isin(best, targets).sum() / min(depth, len(targets)))
+        return np.array(recalls, np.float64)

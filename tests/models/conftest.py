@@ -26,7 +26,6 @@ TRAINING = {
     "retrieval_learning_rate": 0.2,
     "retrieval_epochs": 6,
     "word_buckets": 64,
-    "ranker_epochs": 2,
     "ranker_batch_size": 4000,
 }
 

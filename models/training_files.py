@@ -1,0 +1,13 @@
+"""Names of what training leaves in `<home>/training/<day>/`: for steps that read it without importing TensorFlow."""
+
+HOLDOUT_BUNDLE = "retrieval_holdout"
+"""Retrieval bundle that knows nothing of the holdout."""
+FINAL_BUNDLE = "retrieval"
+"""Retrieval bundle that knows every event of the day."""
+RETRIEVAL_PARAMETERS = "retrieval_parameters.json"
+RETRIEVAL_METRICS = "retrieval_metrics.json"
+CANDIDATES = "ranking_candidates.parquet"
+"""Written by `python -m serving.offline candidates`."""
+RANKER_FOLDER = "ranker"
+RANKER_PARAMETERS = "ranker_parameters.json"
+RANKER_METRICS = "ranker_metrics.json"

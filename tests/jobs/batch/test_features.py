@@ -1,0 +1,115 @@
+"""Gold features and training sets: exactly what was known at the time, and the same on every run."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.errors import HeadraceError
+from headrace.settings import Settings
+from headrace.tables import (
+    GOLD_ITEM_FEATURES,
+    GOLD_RANKING_EXAMPLES,
+    GOLD_RETRIEVAL_EXAMPLES,
+    GOLD_USER_FEATURES,
+    GOLD_USER_ITEM_FEATURES,
+    end_of,
+)
+from jobs.batch.features_job import compute_features
+from jobs.batch.lake import Lake
+from jobs.batch.training_sets import write_training_sets
+from tests.jobs.batch.worlds import DAY, collected, days_before, purchase, take_in
+
+GOLD = (GOLD_USER_FEATURES, GOLD_ITEM_FEATURES, GOLD_USER_ITEM_FEATURES)
+HOLDOUT_DAY = DAY - timedelta(days=28)
+
+
+def of_day(lake: Lake, table: Any, day: date) -> list[dict[str, Any]]:
+    return [row for row in collected(lake, table, *table.key) if row["day"] == day]
+
+
+@pytest.fixture
+def world(lake: Lake, tmp_path: Path) -> Lake:
+    """Ann buys milk three times (once as two lines of one receipt) and bread once; Bob only looks; Cat has but a profile."""
+    events = [
+        purchase("a1", "ann", "milk", days_before(84), price=1.0),
+        purchase("a2", "ann", "milk", days_before(40), price=2.0),
+        purchase("a3", "ann", "milk", days_before(40), price=4.0),
+        purchase("a4", "ann", "bread", days_before(1), price=3.0),
+        purchase("a5", "ann", "milk", days_before(0), price=9.0),
+        {"event_id": "b1", "event_type": "view", "user_id": "bob", "item_id": "milk", "timestamp": days_before(2)},
+        {"event_id": "b2", "event_type": "impression", "user_id": "bob", "item_id": "bread", "timestamp": days_before(2)},
+        purchase("late", "ann", "tea", days_before(-1)),
+    ]
+    items = [{"item_id": "milk"}, {"item_id": "bread"}, {"item_id": "soap", "price": 5}]
+    users = [{"user_id": "cat", "size": "2", "age": "65+"}]
+    take_in(lake, tmp_path, "w", received=datetime(2026, 11, 23, tzinfo=UTC), events=events, items=items, users=users)
+    return lake
+
+
+def test_features_of_a_small_world(world: Lake, settings: Settings) -> None:
+    compute_features(world, settings, DAY)
+    ann, bob, cat = of_day(world, GOLD_USER_FEATURES, DAY)
+    assert ann["history_items"] == ["milk", "milk", "milk", "bread", "milk"]
+    assert ann["history_event_ids"] == ["a1", "a2", "a3", "a4", "a5"]
+    assert (ann["own_items"], ann["own_counts"]) == (["milk", "bread"], [3.0, 1.0])
+    decayed = [0.5 ** ((days + 0.5) / 84) for days in (84, 40, 0)]
+    assert ann["own_decayed_counts"] == pytest.approx([sum(decayed), 0.5 ** (1.5 / 84)])
+    assert (ann["events_total"], ann["baskets_total"]) == (5, 4)
+    assert (bob["history_items"], bob["history_types"], bob["events_total"]) == (["milk"], ["view"], 1)
+    assert (cat["history_items"], cat["profile_keys"], cat["profile_values"]) == ([], ["age", "size"], ["65+", "2"])
+    bread, milk, soap = of_day(world, GOLD_ITEM_FEATURES, DAY)
+    assert (milk["popularity"], milk["purchases"], milk["users_total"], milk["repeat_rate"]) == (2.0, 3.0, 2.0, 0.5)
+    assert (milk["price"], bread["price"], soap["price"]) == (4.0, 3.0, 5.0)
+    assert (soap["popularity"], soap["users_total"], milk["age_days"]) == (0.0, 0.0, 84.5)
+    assert soap["age_days"] != soap["age_days"]  # NaN: never seen
+
+
+def test_purchase_made_after_the_as_of_time_is_not_counted(world: Lake, settings: Settings) -> None:
+    compute_features(world, settings, HOLDOUT_DAY)
+    (ann, *_) = of_day(world, GOLD_USER_FEATURES, HOLDOUT_DAY)
+    assert ann["history_event_ids"] == ["a1", "a2", "a3"]
+    assert "bread" not in [row["item_id"] for row in of_day(world, GOLD_USER_ITEM_FEATURES, HOLDOUT_DAY)]
+
+
+def test_two_runs_for_one_day_are_equal_row_for_row_and_leave_other_days_alone(world: Lake, settings: Settings) -> None:
+    compute_features(world, settings, HOLDOUT_DAY)
+    compute_features(world, settings, DAY)
+    before = [collected(world, table, *table.key) for table in GOLD]
+    compute_features(world, settings, DAY)
+    assert repr([collected(world, table, *table.key) for table in GOLD]) == repr(before)  # repr: NaN equals itself
+
+
+def test_training_sets_hold_what_was_known_before_the_holdout_and_what_happened_in_it(world: Lake, settings: Settings) -> None:
+    compute_features(world, settings, HOLDOUT_DAY)
+    write_training_sets(world, settings, DAY)
+    ann, bob = of_day(world, GOLD_RANKING_EXAMPLES, DAY)
+    assert ann["history_event_ids"] == ["a1", "a2", "a3"]
+    assert (ann["target_items"], ann["target_counts"]) == (["bread", "milk"], [1.0, 1.0])
+    assert (bob["own_items"], bob["target_items"], bob["event_timestamp"]) == ([], ["milk"], _naive(end_of(HOLDOUT_DAY)))
+    sequence = of_day(world, GOLD_RETRIEVAL_EXAMPLES, DAY)[0]
+    assert (sequence["user_id"], sequence["items"], sequence["first_target"]) == ("ann", ann_items(), 0)
+
+
+def test_a_feature_row_written_after_the_fact_does_not_leak_into_training(world: Lake, settings: Settings) -> None:
+    compute_features(world, settings, HOLDOUT_DAY - timedelta(days=21))
+    compute_features(world, settings, HOLDOUT_DAY, created=end_of(HOLDOUT_DAY) + timedelta(hours=1))
+    write_training_sets(world, settings, DAY)
+    ann = of_day(world, GOLD_RANKING_EXAMPLES, DAY)[0]
+    assert ann["history_event_ids"] == ["a1"]  # the row of three weeks before, though a newer one tells more
+
+
+def test_training_without_features_of_the_day_before_the_holdout_says_what_to_run(world: Lake, settings: Settings) -> None:
+    with pytest.raises(HeadraceError, match=f"features --day {HOLDOUT_DAY}"):
+        write_training_sets(world, settings, DAY)
+
+
+def ann_items() -> list[str]:
+    return ["milk", "milk", "milk", "bread", "milk"]
+
+
+def _naive(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=None)
