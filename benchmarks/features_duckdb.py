@@ -1,4 +1,6 @@
-"""The feature tables of `jobs.batch.features` in DuckDB: the peer that the Spark job is measured against and checked by."""
+"""The feature tables of `jobs.batch.features` in DuckDB: the peer of the Spark job, and the check of its result."""
+
+# ruff: noqa: S608 - the statements are put together from numbers only
 
 from __future__ import annotations
 

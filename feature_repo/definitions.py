@@ -31,8 +31,12 @@ RANKING_SERVICE = "ranking"
 
 def definitions(lake_root: str) -> list[Entity | FeatureView | FeatureService]:
     """Everything to register, for the lake at `lake_root`."""
-    user = Entity(name="user", join_keys=[USER_KEY], value_type=ValueType.STRING, description="A user, or a visitor's session.")
-    item = Entity(name="item", join_keys=[ITEM_KEY], value_type=ValueType.STRING, description="An item of the catalogue.")
+    user = Entity(
+        name="user", join_keys=[USER_KEY], value_type=ValueType.STRING, description="A user, or a visitor's session."
+    )
+    item = Entity(
+        name="item", join_keys=[ITEM_KEY], value_type=ValueType.STRING, description="An item of the catalogue."
+    )
     users = _view(USER_VIEW, user, GOLD_USER_FEATURES, lake_root)
     items = _view(ITEM_VIEW, item, GOLD_ITEM_FEATURES, lake_root)
     return [user, item, users, items, FeatureService(name=RANKING_SERVICE, features=[users, items])]
@@ -44,7 +48,7 @@ def _view(name: str, entity: Entity, table: Table, lake_root: str) -> FeatureVie
         source = SparkSource(
             name=f"{table.layer}_{table.name}",
             # Feast's Spark source takes no Delta path.
-            query=f"SELECT * FROM delta.`{lake_root}/{table.path}`",
+            query=f"SELECT * FROM delta.`{lake_root}/{table.path}`",  # noqa: S608 - the lake's own address
             timestamp_field="event_timestamp",
             created_timestamp_column="created_timestamp",
             description=table.meaning,

@@ -1,4 +1,4 @@
-"""The feature store of these settings: offline in Spark on the Delta lake, online in Valkey/Redis, registry in a file."""
+"""The feature store of these settings: offline in Spark on Delta, online in Valkey/Redis, its registry in a file."""
 
 from __future__ import annotations
 

@@ -102,9 +102,9 @@ class FlinkSettings(Group):
 
     parallelism: PositiveInt = 1
     """Parallel instances of each operator."""
-    bundle_time_ms: PositiveInt = 20
+    bundle_time_ms: PositiveInt = 50
     """Longest wait before the vectorised function gets a batch: latency against throughput."""
-    bundle_size: PositiveInt = 2000
+    bundle_size: PositiveInt = 5000
     """Most events in one batch of the vectorised function."""
     buffer_timeout_ms: PositiveInt = 5
     """Longest wait of an event in a network buffer."""

@@ -47,7 +47,10 @@ def build_release(settings: Settings, day: date) -> Release:
     ReleaseError if a gate refuses promotion (the old champion stays).
     """
     trained = _read(settings.training_folder / day.isoformat())
-    gates = release_gates(trained.metrics["retrieval"], trained.metrics["ranker"])
+    try:
+        gates = release_gates(trained.metrics["retrieval"], trained.metrics["ranker"])
+    except (KeyError, IndexError) as error:
+        raise BadInputError(f"the training of {day} lacks the measurement {error}", "Train the day again") from None
     bundle = _assemble(settings, trained, gates)
     print(f"release {bundle.release_id} in {bundle.folder}")
     failed = [gate for gate in gates if not gate.passed]

@@ -1,4 +1,4 @@
-"""The batch jobs' command line: `python -m jobs.batch JOB[,JOB…] --day YYYY-MM-DD`, or the file given to spark-submit."""
+"""The batch jobs: `python -m jobs.batch JOB[,JOB…] --day YYYY-MM-DD`, or this file given to spark-submit."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headrace.errors import BadInputError, HeadraceError
 from headrace.settings import Settings, load_settings
 from headrace.tables import end_of
+
+if TYPE_CHECKING:
+    from jobs.batch.lake import Lake
 
 JOBS = ("ingest", "clean", "features", "training_sets", "materialise")
 EXAMPLE = "example: python -m jobs.batch ingest,clean,features --day 2026-10-19 --events var/import/events.parquet"
@@ -51,7 +55,7 @@ def _job(name: str) -> Callable[..., str]:
     }[name]
 
 
-def _ingest(lake: object, settings: Settings, given: argparse.Namespace) -> str:
+def _ingest(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     from jobs.batch.ingest import Inputs, ingest_files, ingest_kafka
 
     received_at = given.received_at or end_of(given.day)
@@ -62,14 +66,14 @@ def _ingest(lake: object, settings: Settings, given: argparse.Namespace) -> str:
     return f"{rows:,} rows new in bronze"
 
 
-def _clean(lake: object, settings: Settings, given: argparse.Namespace) -> str:
+def _clean(lake: Lake, *_: object) -> str:
     from jobs.batch.clean import clean
 
     done = clean(lake)
     return f"{done.events:,} events, {done.items:,} items, {done.users:,} users, {done.rejected:,} rows refused"
 
 
-def _features(lake: object, settings: Settings, given: argparse.Namespace) -> str:
+def _features(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     from jobs.batch.features_job import compute_features, feature_days
 
     counts = [
@@ -78,13 +82,13 @@ def _features(lake: object, settings: Settings, given: argparse.Namespace) -> st
     return f"{sum(counts):,} rows"
 
 
-def _training_sets(lake: object, settings: Settings, given: argparse.Namespace) -> str:
+def _training_sets(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     from jobs.batch.training_sets import write_training_sets
 
     return f"{write_training_sets(lake, settings, given.day):,} rows"
 
 
-def _materialise(lake: object, settings: Settings, given: argparse.Namespace) -> str:
+def _materialise(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     from jobs.batch.materialise import materialise
 
     return f"{materialise(lake, settings, given.day):,} rows"

@@ -1,7 +1,7 @@
 """Job `clean`: bronze → silver, one typed row per `event_id`; what breaks the contract → `bronze.rejected_events`.
 
-Only rows that arrived in bronze since the last run are read; how far the last run came is noted in the silver table's own
-commits. Of several rows with one `event_id` the first to arrive stays, so that running late, often or twice changes nothing.
+Only rows that arrived in bronze since the last run are read; how far the last run came is noted in the silver table's
+own commits. Of several rows with one `event_id` the first to arrive stays: running late or twice changes nothing.
 """
 
 from __future__ import annotations

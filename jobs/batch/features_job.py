@@ -30,7 +30,7 @@ def feature_days(day: date, settings: Settings, holdout: bool) -> list[date]:
 def compute_features(lake: Lake, settings: Settings, day: date, created: datetime | None = None) -> int:
     """Replace the gold feature partitions of `day`; returns the rows written.
 
-    `created` is when the rows count as known (default: the end of the day, so that a run can be repeated to the letter).
+    `created` is when the rows count as known (default: the end of the day, so that runs can be repeated).
     """
     if not lake.exists(SILVER_EVENTS):
         raise HeadraceError("table silver.events is empty", "Run `python -m jobs.batch ingest,clean` first")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import DoubleType, FloatType, IntegerType, LongType, StringType, StructField, StructType
+from pyspark.sql.types import DoubleType, FloatType
 
 from headrace.errors import BadInputError
 
@@ -53,8 +53,8 @@ def find_files(paths: Iterable[Path]) -> list[InputFile]:
 def raw_rows(spark: SparkSession, file: InputFile, names: Mapping[str, str], required: str) -> DataFrame:
     """The file's rows as `raw` (JSON text), `source`, `source_partition` and `source_offset` (row number from 1).
 
-    `names` maps the file's column names to the contract's. Rows that cannot be read keep their text as `raw`, so that the
-    contract refuses them by row number. Raises BadInputError where no column is the `required` one.
+    `names` maps the file's column names to the contract's. Rows that cannot be read keep their text as `raw`, so
+    that the contract refuses them by row number. Raises BadInputError where no column is the `required` one.
     """
     readers = {"csv": _csv_rows, "json": _json_rows, "parquet": _parquet_rows}
     rows = readers[file.kind](spark, file, names, required)
@@ -75,11 +75,9 @@ def _csv_rows(spark: SparkSession, file: InputFile, names: Mapping[str, str], re
     header = next(csv.reader([first["line"]])) if first else []
     _require(file, header, names, required)
     columns = [names.get(name.strip(), name.strip()) for name in header]
-    schema = StructType([*(StructField(name, StringType()) for name in columns), StructField(_CORRUPT, StringType())])
+    schema = ", ".join(f"`{name.replace('`', '``')}` string" for name in [*columns, _CORRUPT])
     options = {"columnNameOfCorruptRecord": _CORRUPT, "mode": "PERMISSIVE"}
-    parsed = lines.where("source_offset > 1").withColumn(
-        "row", F.from_csv("line", schema.simpleString()[7:-1].replace(":", " "), options)
-    )
+    parsed = lines.where("source_offset > 1").withColumn("row", F.from_csv("line", schema, options))
     fields = [_csv_field(name) for name in columns]
     raw = F.when(F.col(f"row.{_CORRUPT}").isNull(), F.to_json(F.struct(*fields))).otherwise(F.col("line"))
     return parsed.select(raw.alias("raw"), "source_offset")
@@ -87,9 +85,8 @@ def _csv_rows(spark: SparkSession, file: InputFile, names: Mapping[str, str], re
 
 def _json_rows(spark: SparkSession, file: InputFile, names: Mapping[str, str], required: str) -> DataFrame:
     lines = _numbered_lines(spark, file)
-    first = lines.head()
     seen = lines.limit(1000).select(F.explode_outer(F.json_object_keys("line")).alias("name")).distinct()
-    _require(file, [row["name"] for row in seen.collect() if row["name"]] if first else [], names, required)
+    _require(file, [row["name"] for row in seen.collect() if row["name"]], names, required)
     if not names:
         return lines.select(F.col("line").alias("raw"), "source_offset")
     return lines.select(_renamed(F.col("line"), names).alias("raw"), "source_offset")
@@ -104,7 +101,7 @@ def _renamed(line: Column, names: Mapping[str, str]) -> Column:
 
 
 def _numbered_lines(spark: SparkSession, file: InputFile) -> DataFrame:
-    """The file's lines that are not blank, with their number in the file from 1, counted without reading it in one piece."""
+    """The lines that are not blank, with their number in the file from 1, counted without reading it in one piece."""
     text = spark.read.text(str(file.path))
     placed = text.select(
         "value", F.col("_metadata.file_block_start").alias("start"), F.monotonically_increasing_id().alias("id")

@@ -1,4 +1,4 @@
-"""Reading and writing the lake's Delta tables: a job replaces the partitions it owns, or appends what is not there yet."""
+"""The lake's Delta tables: a job replaces the partitions it owns, or appends what is not there yet."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Lake:
         return self._write(rows, table, "append", {})
 
     def append_new(self, rows: DataFrame, table: Table, note: dict[str, Any] | None = None) -> int:
-        """Append the rows whose key the table does not hold yet, in one commit that carries `note`; returns their number."""
+        """Append the rows whose key the table does not hold yet, in one commit with `note`; returns their number."""
         key = list(table.key)
         if self.exists(table):
             rows = rows.join(self.read(table).select(*key), key, "left_anti")

@@ -1,7 +1,7 @@
 """Job `materialise`: the gold features of a day → the online store, in the feature store's own row format.
 
-Written from Spark's partitions, so that a table never passes through the driver. A row in the store that speaks of a later
-moment stays; rows of entities that the tables do not hold are left alone.
+Written from Spark's partitions, so that a table never passes through the driver. A row in the store that speaks of a
+later moment stays; rows of entities that the tables do not hold are left alone.
 """
 
 from __future__ import annotations
@@ -11,10 +11,22 @@ from datetime import date
 from typing import Any
 
 import pyarrow as pa
+import redis
 from pyspark.sql import DataFrame
 
 from headrace.errors import ServiceError
-from headrace.feature_rows import ITEM_KEY, ITEM_VIEW, USER_KEY, USER_VIEW
+from headrace.feature_rows import (
+    ITEM_KEY,
+    ITEM_VIEW,
+    USER_KEY,
+    USER_VIEW,
+    decode_time,
+    encode_row,
+    feature_names,
+    row_key,
+    time_field,
+    value_kind,
+)
 from headrace.settings import Settings
 from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_FEATURES, Table
 from jobs.batch.lake import Lake
@@ -49,10 +61,6 @@ def partition_writer(
     """A function for `mapInArrow` that writes a partition and yields one number: the rows written."""
 
     def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        import redis
-
-        from headrace.feature_rows import feature_names, value_kind
-
         kinds = {name: value_kind(table.schema.field(name).type) for name in feature_names(table.schema)}
         written = 0
         with redis.Redis.from_url(url, socket_timeout=60) as store:
@@ -66,8 +74,6 @@ def partition_writer(
 
 
 def _write_rows(store: Any, view: str, key: str, kinds: dict[str, str], rows: list[dict[str, Any]]) -> int:
-    from headrace.feature_rows import decode_time, encode_row, row_key, time_field
-
     keys = [row_key(key, row[key]) for row in rows]
     reads = store.pipeline(transaction=False)
     for each in keys:
@@ -83,8 +89,6 @@ def _write_rows(store: Any, view: str, key: str, kinds: dict[str, str], rows: li
 
 
 def _check_store(url: str) -> None:
-    import redis
-
     try:
         with redis.Redis.from_url(url, socket_timeout=_CONNECT_TIMEOUT_S) as store:
             store.ping()

@@ -1,4 +1,4 @@
-"""Job `training_sets`: examples for the two models, with features as they were known before what they are to predict."""
+"""Job `training_sets`: examples for both models, with features as they were known before what is to be predicted."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def ranking_examples(features: DataFrame, interest: DataFrame, as_of: datetime) 
         )
     )
     joined = targets.join(known_at(features, as_of).drop("day"), "user_id", "left")
-    return joined.select("user_id", "target_items", "target_counts", *_or_empty(features, as_of))
+    return joined.select("user_id", "target_items", "target_counts", *_or_empty(as_of))
 
 
 def known_at(features: DataFrame, as_of: datetime) -> DataFrame:
@@ -99,7 +99,7 @@ def _with_profile(rows: DataFrame, known: DataFrame) -> DataFrame:
     )
 
 
-def _or_empty(features: DataFrame, as_of: datetime) -> list[Column]:
+def _or_empty(as_of: datetime) -> list[Column]:
     columns = []
     for field in spark_schema(GOLD_USER_FEATURES.schema):
         if field.name in ("user_id", "day"):

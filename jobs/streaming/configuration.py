@@ -12,8 +12,9 @@ from headrace.ports import LOOPBACK
 from headrace.settings import Settings
 from jobs.streaming.checkpoints import checkpoint_folder
 
-HEAP = "-Xmx1g"
-"""Heap of the local engine: enough for some million remembered event ids."""
+JAVA_OPTIONS = "-Xmx1g -XX:TieredStopAtLevel=1"
+"""Heap: enough for some million remembered event ids. The quick compiler only: on two busy cores the job then wrote its
+first row after 37 s, not 88, and took 46 s of CPU, not 70, for 100,000 events. `JVM_ARGS` come later and win."""
 LOG_NAME = "stream"
 
 _LOG4J = """\
@@ -93,7 +94,7 @@ def prepare_java(settings: Settings) -> Path:
     properties.write_text(_LOG4J.format(log=log), encoding="utf-8")
     os.environ |= {
         "JAVA_HOME": str(java_home()),
-        "JVM_ARGS": f"{HEAP} {os.environ.get('JVM_ARGS', '')}".strip(),
+        "JVM_ARGS": f"{JAVA_OPTIONS} {os.environ.get('JVM_ARGS', '')}".strip(),
         "FLINK_LOG_DIR": str(logs),
         "LOG4J_PROPERTIES": str(properties),
         "_python_worker_execution_mode": "process",  # the other mode opens a port on every network of the machine

@@ -17,7 +17,18 @@ from jobs.batch.event_rules import checked
 
 CASES: dict[str, Any] = json.loads((Path(__file__).parent / "event_cases.json").read_text(encoding="utf-8"))
 RECEIVED_AT = datetime.fromisoformat(CASES["received_at"])
-FIELDS = ("event_id", "event_type", "user_id", "session_id", "item_id", "subject_id", "timestamp", "value", "price", "query")
+FIELDS = (
+    "event_id",
+    "event_type",
+    "user_id",
+    "session_id",
+    "item_id",
+    "subject_id",
+    "timestamp",
+    "value",
+    "price",
+    "query",
+)
 FIELDS += ("request_id", "position", "context", "extra")
 
 
@@ -35,7 +46,8 @@ def accepted(event: Event) -> dict[str, Any]:
 
 
 def by_spark(spark: SparkSession, raws: list[str]) -> list[dict[str, Any]]:
-    rows = spark.createDataFrame([(place, raw, RECEIVED_AT) for place, raw in enumerate(raws)], "place int, raw string, received_at timestamp")
+    numbered = [(place, raw, RECEIVED_AT) for place, raw in enumerate(raws)]
+    rows = spark.createDataFrame(numbered, "place int, raw string, received_at timestamp")
     judged = checked(rows).withColumn("timestamp", F.date_format("timestamp", "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'"))
     return [spark_result(row.asDict(recursive=True)) for row in sorted(judged.collect(), key=lambda row: row.place)]
 
@@ -73,19 +85,21 @@ def test_spark_judges_each_case_as_written_and_agrees_with_python_in_every_field
 
 GOOD = {
     "event_id": "e1", "event_type": "view", "user_id": "u1", "session_id": "s1", "item_id": "i1", "query": "milk",
-    "timestamp": "2026-11-20T10:00:00Z", "value": 1, "price": 2.5, "position": 3, "context": {"device": "tv"}, "other": 1,
+    "timestamp": "2026-11-20T10:00:00Z", "value": 1, "price": 2.5, "position": 3, "context": {"device": "tv"},
+    "other": 1,
 }  # fmt: skip
 ODD: list[Any] = [
-    None, True, False, "", " ", "\t", "0", "true", "null", "[]", "{}", "{\"a\": 1}", "x" * 257, "é" * 1001, "1.0", "1e3", "-0",
-    "+5", "5.", ".5", "1_0", "0x10", "١٢", "Infinity", "NaN", 0, -1, 1, 7.0, 7.5, -0.0, 1e6, 1000000.01, 1e15, 10**16, 2**63,
-    1795168800000, 1795168800000.5, 1795168800, 946684799999, 946684800000, 99999999999999, 10**15, [], [1], {}, {"a": {"b": 1}},
-    "2026-11-20", "2026-11-20T10", "2026-11-20T10:00:00,5Z", "2026-11-20T10:00:00z", "2026-11-20T24:00:00Z", " 2026-11-20 10:00 ",
-    "2026-11-20T10:00:00+14:59", "2026-11-20T10:00:00-15:00", "2026-W47-5", "20261120", "2026-1-2", "0000-01-01", "1795168800000",
+    None, True, False, "", " ", "\t", "0", "true", "null", "[]", "{}", '{"a": 1}', "x" * 257, "é" * 1001, "1.0", "1e3",
+    "-0", "+5", "5.", ".5", "1_0", "0x10", "١٢", "Infinity", "NaN", 0, -1, 1, 7.0, 7.5, -0.0, 1e6, 1000000.01, 1e15,
+    10**16, 2**63, 1795168800000, 1795168800000.5, 1795168800, 946684799999, 946684800000, 99999999999999, 10**15,
+    [], [1], {}, {"a": {"b": 1}}, "2026-11-20", "2026-11-20T10", "2026-11-20T10:00:00,5Z", "2026-11-20T10:00:00z",
+    "2026-11-20T24:00:00Z", " 2026-11-20 10:00 ", "2026-11-20T10:00:00+14:59", "2026-11-20T10:00:00-15:00",
+    "2026-W47-5", "20261120", "2026-1-2", "0000-01-01", "1795168800000",
 ]  # fmt: skip
 
 
 def mutated_events(count: int) -> list[str]:
-    """Good events of every type, one or two fields of each replaced by something odd or left out; always the same ones."""
+    """Good events of every type, one or two fields of each odd or left out; always the same ones."""
     choose = random.Random(7)
     raws = []
     for _ in range(count):

@@ -71,8 +71,8 @@ def week_shift(last: datetime, end: date) -> timedelta:
 def events(lines: pd.DataFrame, shift: timedelta) -> pd.DataFrame:
     """One purchase event per receipt line, in the order of the package.
 
-    `lines` is the package's `transactions`. Adjustments (quantity ≤ 0) stay in: the contract refuses them as `bad_value`,
-    so that quarantine counts them.
+    `lines` is the package's `transactions`. Adjustments (quantity ≤ 0) stay in: the contract refuses them as
+    `bad_value`, so that quarantine counts them.
     """
     basket, product = lines["basket_id"].astype(str), lines["product_id"].astype(str)
     repeat = lines.groupby(["basket_id", "product_id"]).cumcount()

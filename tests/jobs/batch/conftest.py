@@ -20,5 +20,5 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def lake(spark: SparkSession, settings: Settings) -> Lake:  # noqa: F811
+def lake(spark: SparkSession, settings: Settings) -> Lake:
     return Lake(spark, settings.lake_root)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from headrace.errors import HeadraceError
 from headrace.settings import Settings
@@ -16,12 +17,15 @@ from headrace.tables import (
     GOLD_RETRIEVAL_EXAMPLES,
     GOLD_USER_FEATURES,
     GOLD_USER_ITEM_FEATURES,
+    SILVER_EVENTS,
+    SILVER_USERS,
     end_of,
 )
+from jobs.batch.features import interest_before
 from jobs.batch.features_job import compute_features
 from jobs.batch.lake import Lake
-from jobs.batch.training_sets import write_training_sets
-from tests.jobs.batch.worlds import DAY, collected, days_before, purchase, take_in
+from jobs.batch.training_sets import ranking_examples, retrieval_examples, write_training_sets
+from tests.jobs.batch.worlds import AS_OF, DAY, collected, days_before, purchase, take_in
 
 GOLD = (GOLD_USER_FEATURES, GOLD_ITEM_FEATURES, GOLD_USER_ITEM_FEATURES)
 HOLDOUT_DAY = DAY - timedelta(days=28)
@@ -31,9 +35,14 @@ def of_day(lake: Lake, table: Any, day: date) -> list[dict[str, Any]]:
     return [row for row in collected(lake, table, *table.key) if row["day"] == day]
 
 
-@pytest.fixture
-def world(lake: Lake, tmp_path: Path) -> Lake:
-    """Ann buys milk three times (once as two lines of one receipt) and bread once; Bob only looks; Cat has but a profile."""
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(home=tmp_path_factory.mktemp("features"))
+
+
+@pytest.fixture(scope="module")
+def world(spark: SparkSession, settings: Settings) -> Lake:
+    """Ann buys milk three times (once as two lines of a receipt) and bread once; Bob looks; Cat has but a profile."""
     events = [
         purchase("a1", "ann", "milk", days_before(84), price=1.0),
         purchase("a2", "ann", "milk", days_before(40), price=2.0),
@@ -41,17 +50,26 @@ def world(lake: Lake, tmp_path: Path) -> Lake:
         purchase("a4", "ann", "bread", days_before(1), price=3.0),
         purchase("a5", "ann", "milk", days_before(0), price=9.0),
         {"event_id": "b1", "event_type": "view", "user_id": "bob", "item_id": "milk", "timestamp": days_before(2)},
-        {"event_id": "b2", "event_type": "impression", "user_id": "bob", "item_id": "bread", "timestamp": days_before(2)},
+        {
+            "event_id": "b2",
+            "event_type": "impression",
+            "user_id": "bob",
+            "item_id": "bread",
+            "timestamp": days_before(2),
+        },
         purchase("late", "ann", "tea", days_before(-1)),
     ]
     items = [{"item_id": "milk"}, {"item_id": "bread"}, {"item_id": "soap", "price": 5}]
     users = [{"user_id": "cat", "size": "2", "age": "65+"}]
-    take_in(lake, tmp_path, "w", received=datetime(2026, 11, 23, tzinfo=UTC), events=events, items=items, users=users)
+    lake = Lake(spark, settings.lake_root)
+    received = datetime(2026, 11, 23, tzinfo=UTC)
+    take_in(lake, settings.home / "files", "w", received=received, events=events, items=items, users=users)
+    for day in (HOLDOUT_DAY, DAY):
+        compute_features(lake, settings, day)
     return lake
 
 
-def test_features_of_a_small_world(world: Lake, settings: Settings) -> None:
-    compute_features(world, settings, DAY)
+def test_features_of_a_small_world(world: Lake) -> None:
     ann, bob, cat = of_day(world, GOLD_USER_FEATURES, DAY)
     assert ann["history_items"] == ["milk", "milk", "milk", "bread", "milk"]
     assert ann["history_event_ids"] == ["a1", "a2", "a3", "a4", "a5"]
@@ -68,48 +86,51 @@ def test_features_of_a_small_world(world: Lake, settings: Settings) -> None:
     assert soap["age_days"] != soap["age_days"]  # NaN: never seen
 
 
-def test_purchase_made_after_the_as_of_time_is_not_counted(world: Lake, settings: Settings) -> None:
-    compute_features(world, settings, HOLDOUT_DAY)
+def test_purchase_made_after_the_as_of_time_is_not_counted(world: Lake) -> None:
     (ann, *_) = of_day(world, GOLD_USER_FEATURES, HOLDOUT_DAY)
     assert ann["history_event_ids"] == ["a1", "a2", "a3"]
     assert "bread" not in [row["item_id"] for row in of_day(world, GOLD_USER_ITEM_FEATURES, HOLDOUT_DAY)]
 
 
 def test_two_runs_for_one_day_are_equal_row_for_row_and_leave_other_days_alone(world: Lake, settings: Settings) -> None:
-    compute_features(world, settings, HOLDOUT_DAY)
-    compute_features(world, settings, DAY)
     before = [collected(world, table, *table.key) for table in GOLD]
     compute_features(world, settings, DAY)
     assert repr([collected(world, table, *table.key) for table in GOLD]) == repr(before)  # repr: NaN equals itself
 
 
-def test_training_sets_hold_what_was_known_before_the_holdout_and_what_happened_in_it(world: Lake, settings: Settings) -> None:
-    compute_features(world, settings, HOLDOUT_DAY)
+def test_training_sets_hold_what_was_known_before_the_holdout_and_what_happened_in_it(
+    world: Lake, settings: Settings
+) -> None:
     write_training_sets(world, settings, DAY)
     ann, bob = of_day(world, GOLD_RANKING_EXAMPLES, DAY)
     assert ann["history_event_ids"] == ["a1", "a2", "a3"]
     assert (ann["target_items"], ann["target_counts"]) == (["bread", "milk"], [1.0, 1.0])
-    assert (bob["own_items"], bob["target_items"], bob["event_timestamp"]) == ([], ["milk"], _naive(end_of(HOLDOUT_DAY)))
+    assert (bob["own_items"], bob["target_items"]) == ([], ["milk"])
     sequence = of_day(world, GOLD_RETRIEVAL_EXAMPLES, DAY)[0]
-    assert (sequence["user_id"], sequence["items"], sequence["first_target"]) == ("ann", ann_items(), 0)
+    assert (sequence["user_id"], sequence["first_target"]) == ("ann", 0)
+    assert sequence["items"] == ["milk", "milk", "milk", "bread", "milk"]
 
 
-def test_a_feature_row_written_after_the_fact_does_not_leak_into_training(world: Lake, settings: Settings) -> None:
-    compute_features(world, settings, HOLDOUT_DAY - timedelta(days=21))
-    compute_features(world, settings, HOLDOUT_DAY, created=end_of(HOLDOUT_DAY) + timedelta(hours=1))
-    write_training_sets(world, settings, DAY)
-    ann = of_day(world, GOLD_RANKING_EXAMPLES, DAY)[0]
-    assert ann["history_event_ids"] == ["a1"]  # the row of three weeks before, though a newer one tells more
+def test_events_before_the_training_window_come_along_as_history_but_are_no_targets(world: Lake) -> None:
+    interest = interest_before(world.read(SILVER_EVENTS), AS_OF)
+    short_window = retrieval_examples(interest, world.read(SILVER_USERS), AS_OF, window_days=30, history_length=1)
+    ann = short_window.where("user_id = 'ann'").head()
+    assert (ann["items"], ann["first_target"]) == (["milk", "bread", "milk"], 1)
 
 
-def test_training_without_features_of_the_day_before_the_holdout_says_what_to_run(world: Lake, settings: Settings) -> None:
-    with pytest.raises(HeadraceError, match=f"features --day {HOLDOUT_DAY}"):
-        write_training_sets(world, settings, DAY)
+def test_a_feature_row_written_after_the_fact_does_not_leak_into_training(world: Lake) -> None:
+    as_of = end_of(HOLDOUT_DAY)
+    honest = world.read(GOLD_USER_FEATURES).where(F.col("day") == F.lit(HOLDOUT_DAY))
+    planted = honest.withColumn("events_total", F.lit(99).cast("long"))
+    late = planted.withColumn("created_timestamp", F.lit(as_of + timedelta(seconds=1)))
+    future = planted.withColumn("event_timestamp", F.lit(as_of + timedelta(seconds=1)))
+    interest = interest_before(world.read(SILVER_EVENTS), AS_OF)
+    examples = ranking_examples(honest.unionByName(late).unionByName(future), interest, as_of)
+    assert sorted(row["events_total"] for row in examples.collect()) == [0, 3]
 
 
-def ann_items() -> list[str]:
-    return ["milk", "milk", "milk", "bread", "milk"]
-
-
-def _naive(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=None)
+def test_training_without_features_of_the_day_before_the_holdout_says_what_to_run(
+    world: Lake, settings: Settings
+) -> None:
+    with pytest.raises(HeadraceError, match="features --day 2026-09-23"):
+        write_training_sets(world, settings, DAY - timedelta(days=30))

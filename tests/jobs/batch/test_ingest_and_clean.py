@@ -17,7 +17,11 @@ from tests.jobs.batch.worlds import AS_OF, collected, days_before, json_lines, p
 
 def test_good_rows_get_in_and_garbage_is_kept_with_reasons_that_add_up(lake: Lake, tmp_path: Path) -> None:
     good = [purchase(f"e{n}", "u1", f"i{n}", days_before(1)) for n in range(297)]
-    garbage = ["{broken", {**good[0], "event_id": "x", "item_id": ""}, {**good[0], "event_id": "y", "timestamp": "2999-01-01"}]
+    garbage = [
+        "{broken",
+        {**good[0], "event_id": "x", "item_id": ""},
+        {**good[0], "event_id": "y", "timestamp": "2999-01-01"},
+    ]
     done = take_in(lake, tmp_path, "one", events=[*good[:100], *garbage, *good[100:]])
     assert done == Cleaned(events=297, rejected=3, items=0, users=0)
     rejected = collected(lake, REJECTED_EVENTS, "source_offset")
@@ -41,7 +45,10 @@ def test_of_one_event_id_the_first_to_arrive_stays_also_when_cleaned_late(lake: 
     take_in(lake, tmp_path, "a", events=[first, twice])
     earlier_clock = AS_OF - timedelta(days=1)
     take_in(lake, tmp_path, "b", received=earlier_clock, events=[twice, purchase("e0", "u1", "i0", days_before(5))])
-    assert [(row["event_id"], row["item_id"]) for row in collected(lake, SILVER_EVENTS, "event_id")] == [("e0", "i0"), ("e1", "i1")]
+    assert [(row["event_id"], row["item_id"]) for row in collected(lake, SILVER_EVENTS, "event_id")] == [
+        ("e0", "i0"),
+        ("e1", "i1"),
+    ]
 
 
 def test_csv_with_other_column_names_is_mapped_and_bad_lines_are_named_by_line(lake: Lake, tmp_path: Path) -> None:
@@ -57,7 +64,9 @@ def test_csv_with_other_column_names_is_mapped_and_bad_lines_are_named_by_line(l
     ingest_files(lake, Inputs(events=[file], names=names), AS_OF)
     assert clean(lake) == Cleaned(events=1, rejected=2, items=0, users=0)
     assert '"shop":"Rue, 1"' in collected(lake, SILVER_EVENTS)[0]["extra"]
-    refused = [(row["source_offset"], row["reason"], row["field"]) for row in collected(lake, REJECTED_EVENTS, "source_offset")]
+    refused = [
+        (row["source_offset"], row["reason"], row["field"]) for row in collected(lake, REJECTED_EVENTS, "source_offset")
+    ]
     assert refused == [(4, "bad_value", "value"), (5, "malformed", "")]
 
 
@@ -69,12 +78,26 @@ def test_a_file_without_the_needed_column_or_no_file_at_all_is_said_in_one_sente
     assert not lake.exists(BRONZE_EVENTS)
 
 
-def test_items_keep_their_versions_and_rows_without_id_or_with_a_bad_price_are_refused(lake: Lake, tmp_path: Path) -> None:
-    first = [{"item_id": "i1", "title": "Milk", "price": 1}, {"item_id": "i2"}, {"title": "?"}, {"item_id": "i3", "price": "free"}]
+def test_items_keep_their_versions_and_rows_without_id_or_with_a_bad_price_are_refused(
+    lake: Lake, tmp_path: Path
+) -> None:
+    first = [
+        {"item_id": "i1", "title": "Milk", "price": 1},
+        {"item_id": "i2"},
+        {"title": "?"},
+        {"item_id": "i3", "price": "free"},
+    ]
     assert take_in(lake, tmp_path, "a", items=first) == Cleaned(0, 2, 2, 0)
     later = AS_OF + timedelta(days=2)
-    take_in(lake, tmp_path, "b", received=later, items=[{"item_id": "i1", "title": "Oat milk", "price": 2}, {"item_id": "i2"}])
-    versions = [(row["item_id"], row["title"], row["price"], row["valid_to"] is None) for row in collected(lake, SILVER_ITEMS, "item_id", "valid_from")]
+    take_in(
+        lake,
+        tmp_path,
+        "b",
+        received=later,
+        items=[{"item_id": "i1", "title": "Oat milk", "price": 2}, {"item_id": "i2"}],
+    )
+    rows = collected(lake, SILVER_ITEMS, "item_id", "valid_from")
+    versions = [(row["item_id"], row["title"], row["price"], row["valid_to"] is None) for row in rows]
     assert versions == [("i1", "Milk", 1.0, False), ("i1", "Oat milk", 2.0, True), ("i2", "i2", None, True)]
     reasons = [(row["reason"], row["field"]) for row in collected(lake, REJECTED_EVENTS, "source_offset")]
     assert reasons == [("missing_item", "item_id"), ("bad_value", "price")]

@@ -23,9 +23,8 @@ def days_before(days: float, hour: int = 12) -> str:
 
 
 def purchase(event_id: str, user: str, item: str, when: str, **more: Any) -> dict[str, Any]:
-    return {
-        "event_id": event_id, "event_type": "purchase", "user_id": user, "item_id": item, "timestamp": when, "value": 1, **more,
-    }  # fmt: skip
+    who = {"event_id": event_id, "event_type": "purchase", "user_id": user}
+    return {**who, "item_id": item, "timestamp": when, "value": 1, **more}
 
 
 def json_lines(path: Path, rows: Iterable[dict[str, Any] | str]) -> Path:

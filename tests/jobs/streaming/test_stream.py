@@ -89,7 +89,7 @@ class Stream:
         with self.output.open("a") as output:
             self._child = subprocess.Popen(
                 self._command,
-                env={**os.environ, **self.settings.as_environment(), "JVM_ARGS": "-XX:TieredStopAtLevel=1"},
+                env={**os.environ, **self.settings.as_environment()},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
