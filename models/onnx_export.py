@@ -10,6 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from models.canonical_onnx import make_canonical
 from models.command import native_messages_hidden
 
 OPSET = 17
@@ -46,3 +47,4 @@ def export_function(function: Exported, saved_model: Path, onnx: Path) -> None:
         tf2onnx.convert.from_function(
             module.serve, input_signature=function.signature, opset=OPSET, output_path=str(onnx)
         )
+    make_canonical(onnx)

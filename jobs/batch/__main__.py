@@ -66,9 +66,10 @@ def _ingest(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     return f"{rows:,} rows new in bronze"
 
 
-def _clean(lake: Lake, *_: object) -> str:
+def _clean(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     from jobs.batch.clean import clean
 
+    del settings, given  # what is new in bronze decides
     done = clean(lake)
     return f"{done.events:,} events, {done.items:,} items, {done.users:,} users, {done.rejected:,} rows refused"
 

@@ -79,7 +79,7 @@ def _clean_events(lake: Lake) -> tuple[int, int]:
     # Kept, because it is read twice, and because a filter on `refused` would be pushed down with all the rules inlined.
     judged = checked(lake.appended(BRONZE_EVENTS, done)).persist(StorageLevel.DISK_ONLY)
     try:
-        rejected = lake.append_new(rejected_rows(judged), REJECTED_EVENTS)
+        rejected = _keep_refused(lake, judged)
         events = lake.append_new(typed_events(judged), SILVER_EVENTS, {_CLEANED: until})
     finally:
         judged.unpersist()
@@ -95,9 +95,15 @@ def _clean_versions(lake: Lake, source: Table, table: Table) -> tuple[int, int]:
     judged = judge(lake.appended(source, done))
     judged = judged.persist(StorageLevel.DISK_ONLY)
     try:
-        rejected = lake.append_new(rejected_rows(judged), REJECTED_EVENTS)
+        rejected = _keep_refused(lake, judged)
         good = judged.where(F.col("refused").isNull())
         lake.overwrite(next_versions(lake.read(table), good, table), table, {_CLEANED: until})
         return rejected, good.count()
     finally:
         judged.unpersist()
+
+
+def _keep_refused(lake: Lake, judged: DataFrame) -> int:
+    """Append the refused rows to quarantine; most runs have none, which is cheap to see."""
+    refused = rejected_rows(judged)
+    return 0 if refused.isEmpty() else lake.append_new(refused, REJECTED_EVENTS)

@@ -1,8 +1,8 @@
 """Features of users, items and their meetings as known at a moment: pure functions of the silver tables.
 
 The user × item pass reads every event once; item features and each user's own items are derived from it.
-Only events with `timestamp` < `as_of` count. Decayed counts are added as whole numbers (of 2⁻⁴⁰), because floats added in another order
-differ in the last digit, and two runs of one day must be equal.
+Only events with `timestamp` < `as_of` count. Decayed counts are added as whole numbers (of 2⁻⁴⁰),
+because floats added in another order differ in the last digit, and two runs of one day must be equal.
 """
 
 from __future__ import annotations

@@ -49,6 +49,7 @@ def configuration(settings: Settings) -> dict[str, str]:
         "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "ERROR",
         "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.databricks.delta.stats.collect": "false",  # tables are read by day, never by a column's range
         "spark.sql.inMemoryColumnarStorage.compressed": "false",  # kept rows are read once or twice: packing costs more
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     }

@@ -43,4 +43,4 @@ def take_in(lake: Lake, folder: Path, name: str, received: datetime = AS_OF, **r
 
 def collected(lake: Lake, table: Any, *order: str) -> list[dict[str, Any]]:
     """Every row of a table as a dictionary."""
-    return [row.asDict(recursive=True) for row in lake.read(table).orderBy(*order).collect()]
+    return [row.asDict(recursive=True) for row in lake.read(table).orderBy(*(order or table.key)).collect()]
