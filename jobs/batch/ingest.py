@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
 from pathlib import Path
 
+from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from headrace.errors import ServiceError
 from headrace.settings import Settings
 from headrace.tables import BRONZE_EVENTS, BRONZE_ITEMS, BRONZE_USERS, Table
 from jobs.batch.files import InputFile, find_files, raw_rows
@@ -67,6 +70,7 @@ def ingest_kafka(lake: Lake, settings: Settings) -> int:
         .load()
     )
     checkpoint = settings.home_folder / "checkpoints" / "ingest"
+    _check_broker(settings.kafka.bootstrap_servers)
     query = (
         from_kafka(source)
         .writeStream.format("delta")
@@ -75,7 +79,13 @@ def ingest_kafka(lake: Lake, settings: Settings) -> int:
         .trigger(availableNow=True)
         .start(lake.path(BRONZE_EVENTS))
     )
-    query.awaitTermination()
+    try:
+        query.awaitTermination()
+    except StreamingQueryException as error:
+        raise ServiceError(
+            f"topic '{settings.kafka.events_topic}' could not be read: {str(error).splitlines()[0][:300]}",
+            "Is the topic there? `headrace up` makes it; nothing was lost, run the job again",
+        ) from None
     return lake.appended(BRONZE_EVENTS, before).count()
 
 
@@ -98,3 +108,18 @@ def _not_taken_yet(lake: Lake, table: Table, files: list[InputFile]) -> list[Inp
         return []
     taken = {row["source"] for row in lake.read(table).select("source").distinct().collect()}
     return [file for file in files if file.source not in taken]
+
+
+def _check_broker(servers: str) -> None:
+    """Say at once that no broker answers: Spark would try for a minute.
+
+    Raises ServiceError.
+    """
+    for server in servers.split(","):
+        host, _, port = server.strip().rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+            return
+        except (OSError, ValueError):
+            continue
+    raise ServiceError(f"no Kafka broker answers at {servers}", "Start it with `headrace up`")

@@ -191,7 +191,7 @@ def _week_range(text: str) -> tuple[int, int]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line; prints what was written, as JSON."""
+    """Command line; says in one line what was written."""
     parser = argparse.ArgumentParser(prog="python -m jobs.batch.sources.complete_journey", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--weeks", type=_week_range, default=(1, 53), help="weeks of the package to take, e.g. 1-48")
@@ -208,7 +208,11 @@ def main(arguments: list[str] | None = None) -> int:
     except HeadraceError as error:
         print(error, file=sys.stderr)
         return 1
-    print(json.dumps(meta))
+    print(
+        f"weeks {first} to {last}: {meta['events']:,} lines of {meta['households']:,} households, "
+        f"{meta['adjustments']:,} of them adjustments, up to {meta['as_of_day']}, "
+        f"shifted by {meta['shift_days'] // 7} weeks"
+    )
     return 0
 
 

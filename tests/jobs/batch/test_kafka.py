@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 from pyspark.sql import SparkSession
 
 from headrace.settings import Settings
@@ -30,6 +31,8 @@ def test_each_record_of_the_topic_arrives_once_also_after_a_restart(
     kafka = services.kafka.model_copy(update={"events_topic": "batch-ingest-test"})
     settings = services.model_copy(update={"home": tmp_path, "lake": str(tmp_path / "lake"), "kafka": kafka})
     lake = Lake(spark, settings.lake_root)
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    admin.create_topics([NewTopic(kafka.events_topic, 2, 1)])[kafka.events_topic].result()
     events = [json.dumps(purchase(f"k{n}", "u1", f"i{n}", "2026-11-01T10:00:00Z")).encode() for n in range(20)]
     send(settings, [*events[:10], b"\xff\xfe no text"])
     assert ingest_kafka(lake, settings) == 11
