@@ -44,7 +44,6 @@ def user_item_features(interest: DataFrame, as_of: datetime, settings: FeatureSe
     bought = (F.col("event_type") == EventType.PURCHASE.value) & (F.col("time") >= window_start)
     occasions = (
         interest.select("user_id", "item_id", "time", bought.cast("int").alias("bought"))
-        .repartition("user_id")  # one exchange serves all groupings below, each of which begins with the user
         .groupBy("user_id", "item_id", "time")
         .agg(F.sum("bought").alias("bought"))
     )

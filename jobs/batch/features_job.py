@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 
+from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -35,7 +36,8 @@ def compute_features(lake: Lake, settings: Settings, day: date, created: datetim
     if not lake.exists(SILVER_EVENTS):
         raise HeadraceError("table silver.events is empty", "Run `python -m jobs.batch ingest,clean` first")
     as_of = end_of(day)
-    interest = interest_before(lake.read(SILVER_EVENTS), as_of)
+    # Shuffled once and kept on disk: every grouping of the user's side begins with the user.
+    interest = interest_before(lake.read(SILVER_EVENTS), as_of).repartition("user_id").persist(StorageLevel.DISK_ONLY)
     met = user_item_features(interest, as_of, settings.features).persist()
     try:
         items = item_features(met, interest, lake.read(SILVER_ITEMS), as_of, settings.features)
@@ -50,6 +52,7 @@ def compute_features(lake: Lake, settings: Settings, day: date, created: datetim
         )
     finally:
         met.unpersist()
+        interest.unpersist()
 
 
 def _timed(rows: DataFrame, as_of: datetime, created: datetime) -> DataFrame:

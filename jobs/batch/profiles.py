@@ -70,7 +70,7 @@ def next_versions(known: DataFrame, arrived: DataFrame, table: Table) -> DataFra
         .where("_place = 1")
         .select(key, *content, F.col("received_at").alias("valid_from"))
     )
-    hashed = F.xxhash64(*(F.to_json(F.struct(name)) for name in content))
+    hashed = F.xxhash64(F.to_json(F.struct(*content)))
     current = known.where(F.col("valid_to").isNull())
     before = current.select(key, hashed.alias("_before"), F.col("valid_from").alias("_since"))
     compared = fresh.withColumn("_now", hashed).join(before, key, "left")
