@@ -263,14 +263,19 @@ def show_settings() -> None:
 
 
 @releases.command("list")
-def list_releases() -> None:
+def list_releases(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: one object per release.")] = False,
+) -> None:
     """List the releases kept here, newest first, with their aliases in the registry.
 
     Example: `headrace release list`
     """
     from headrace import release_listing
 
-    release_listing.show_all(load_settings(), Console())
+    if as_json:
+        print(release_listing.as_json(load_settings()))
+    else:
+        release_listing.show_all(load_settings(), Console())
 
 
 @releases.command("show")

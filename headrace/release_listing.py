@@ -48,6 +48,19 @@ def registry_aliases(settings: Settings) -> dict[str, list[str]] | None:
     return dict(aliases)
 
 
+def as_json(settings: Settings) -> str:
+    """What `release list --json` prints; `aliases` is null while the registry is away."""
+    aliases = registry_aliases(settings)
+    listed = [
+        {
+            **manifest.model_dump(mode="json", include={"release_id", "stage", "as_of", "created_at", "code_version"}),
+            "aliases": None if aliases is None else aliases.get(manifest.release_id, []),
+        }
+        for manifest in local_releases(settings)
+    ]
+    return json.dumps(listed, indent=1)
+
+
 def show_all(settings: Settings, console: Console) -> None:
     """Print the table of `release list`."""
     manifests = local_releases(settings)

@@ -159,12 +159,7 @@ def own_items(user_items: DataFrame, settings: FeatureSettings) -> DataFrame:
 
 def totals(interest: DataFrame) -> DataFrame:
     """Events and distinct event times (baskets) of each user."""
-    times = (
-        interest.select("user_id", "time")
-        .repartition("user_id")
-        .groupBy("user_id", "time")
-        .agg(F.count("*").alias("events"))
-    )
+    times = interest.select("user_id", "time").groupBy("user_id", "time").agg(F.count("*").alias("events"))
     return times.groupBy("user_id").agg(F.sum("events").alias("events_total"), F.count("*").alias("baskets_total"))
 
 

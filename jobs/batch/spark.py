@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import pyspark
 from pyspark.sql import SparkSession
 
 from headrace.errors import HeadraceError
+from headrace.jars import MEND
 from headrace.settings import Settings
-
-_VERSION = re.compile(r"-\d[\w.]*\.jar$")
+from headrace.spark_jars import spark_jars
 
 
 def extra_jars(settings: Settings) -> list[Path]:
-    """Jars that Spark needs beside its own: Delta and the Kafka source.
-
-    An artifact that Spark brings itself is left out, so that there are never two versions of one.
-
-    Raises HeadraceError where they were not fetched yet.
-    """
-    folder = settings.jars / "spark"
-    own = {_VERSION.sub("", jar.name) for jar in (Path(pyspark.__file__).parent / "jars").glob("*.jar")}
-    jars = [jar.resolve() for jar in sorted(folder.glob("*.jar")) if _VERSION.sub("", jar.name) not in own]
+    """Jars that Spark needs beside its own: Delta and the Kafka source. Raises HeadraceError if they are missing."""
+    jars = spark_jars(settings)
     if not any(jar.name.startswith("delta-spark") for jar in jars):
-        raise HeadraceError(f"{folder} holds no Delta jars for Spark", "Run `headrace up` once: it fetches them")
+        raise HeadraceError(f"{settings.jars / 'spark'} holds no Delta jars for Spark", MEND)
     return jars
 
 

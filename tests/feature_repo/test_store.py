@@ -1,0 +1,30 @@
+"""The feature store's addresses and definitions come from the settings and the gold tables alone."""
+
+from __future__ import annotations
+
+import pytest
+from feast import FeatureView
+
+from feature_repo.definitions import definitions
+from feature_repo.store import redis_connection
+from headrace.feature_rows import ITEM_VIEW, USER_VIEW, feature_names
+from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_FEATURES
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("redis://127.0.0.1:6379/0", "127.0.0.1:6379,db=0"),
+        ("redis://valkey", "valkey:6379"),
+        ("rediss://:word@store:6380/2", "store:6380,password=word,ssl=true,db=2"),
+    ],
+)
+def test_a_redis_address_becomes_the_form_that_feast_reads(url: str, expected: str) -> None:
+    assert redis_connection(url) == expected
+
+
+def test_each_view_has_exactly_the_features_of_its_gold_table() -> None:
+    views = {each.name: each for each in definitions("/lake") if isinstance(each, FeatureView)}
+    for name, table in ((USER_VIEW, GOLD_USER_FEATURES), (ITEM_VIEW, GOLD_ITEM_FEATURES)):
+        assert [field.name for field in views[name].features] == feature_names(table.schema)
+        assert f"/lake/{table.path}" in views[name].batch_source.query

@@ -1,0 +1,20 @@
+"""`python -m jobs.batch`: mistakes are one line and exit code 1, before any engine starts."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobs.batch.__main__ import main
+
+
+def test_an_unknown_job_is_named_with_the_ones_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["clean,polish", "--day", "2026-11-20"]) == 1
+    line = capsys.readouterr().err.strip()
+    assert line == ("error: there is no job 'polish'. Jobs: ingest, clean, features, training_sets, materialise")
+
+
+@pytest.mark.parametrize("wrong", [["--day", "20-11-2026"], ["--day", "2026-11-20", "--map", "sku"], []])
+def test_arguments_that_cannot_be_read_are_refused(wrong: list[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(["clean", *wrong])
+    assert refused.value.code == 2
