@@ -15,7 +15,11 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
+import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet as pq
 import typer
 from deltalake import DeltaTable
 from rich.console import Console
@@ -94,9 +98,25 @@ def _fit_and_rank(
     run(
         "Ranking the whole catalogue",
         *("serving.offline", "lists", "--release", str(release), "--day", day, "--k", str(k)),
-        *("--users-from", str(test.resolve()), "--output", str(output.resolve())),
+        *("--users-from", str(_users_of(test, names, Path(settings.home))), "--output", str(output.resolve())),
         *(["--exclude-own"] if exclude_own else []),
     )
+
+
+def _users_of(test: Path, names: list[str], folder: Path) -> Path:
+    """A Parquet file with the user ids of the test file. Raises BadInputError if it has none."""
+    theirs = {ours: name for name, _, ours in (pair.partition("=") for pair in names)}.get("user_id", "user_id")
+    suffix = next((suffix for suffix in reversed(test.suffixes) if suffix != ".gz"), "")
+    read = {".csv": pa.csv.read_csv, ".parquet": pq.read_table}.get(suffix, pa.json.read_json)
+    try:
+        users = read(test)[theirs].cast(pa.string()).drop_null().unique()
+    except (OSError, KeyError, pa.ArrowInvalid) as error:
+        raise BadInputError(
+            f"{test} has no column '{theirs}' ({error})", "Name it with `--map THEIRS=user_id`"
+        ) from None
+    file = folder / "users.parquet"
+    pq.write_table(pa.table({"user_id": users}), file)
+    return file
 
 
 def _days_covered(settings: Settings) -> tuple[date, date]:

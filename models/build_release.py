@@ -6,6 +6,7 @@ MLflow, registers it and, if it passes every gate, gives it the alias `champion`
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import sys
@@ -20,9 +21,9 @@ from headrace import release
 from headrace.errors import BadInputError, ReleaseError, ServiceError
 from headrace.release import Release, open_release, seal_release
 from headrace.releases import remember_alias
-from headrace.settings import Settings
+from headrace.settings import Settings, load_settings
 from models import training_files as files
-from models.command import day_command, write_json
+from models.command import reporting_errors, write_json
 from models.gates import Gate, as_json, release_gates
 from models.provenance import code_version
 from models.registry import CHAMPION, Registry, TrainingRecord, bundle_note
@@ -40,8 +41,8 @@ class _Trained:
     parameters: dict[str, Any]
 
 
-def build_release(settings: Settings, day: date) -> Release:
-    """Assemble, log, register and promote the release of `day`.
+def build_release(settings: Settings, day: date, *, register: bool = True) -> Release:
+    """Assemble, log, register and promote the release of `day`; without `register` only the first.
 
     Raises BadInputError if a training is missing, ServiceError if MLflow is away (the bundle stays on disk) and
     ReleaseError if a gate refuses promotion (the old champion stays).
@@ -53,6 +54,8 @@ def build_release(settings: Settings, day: date) -> Release:
         raise BadInputError(f"the training of {day} lacks the measurement {error}", "Train the day again") from None
     bundle = _assemble(settings, trained, gates)
     print(f"release {bundle.release_id} in {bundle.folder}")
+    if not register:
+        return bundle
     failed = [gate for gate in gates if not gate.passed]
     refusal = "; ".join(gate.sentence() for gate in failed)
     try:
@@ -159,5 +162,14 @@ def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in metrics.items() if isinstance(value, int | float)}
 
 
+def main() -> int:
+    """Command line; 0 if the release is live (or, with `--no-register`, on disk)."""
+    parser = argparse.ArgumentParser(prog="python -m models.build_release", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--day", type=date.fromisoformat, required=True, help="day of the gold tables, YYYY-MM-DD")
+    parser.add_argument("--no-register", action="store_true", help="only build the bundle: no MLflow, no gates")
+    given = parser.parse_args()
+    return reporting_errors(lambda: build_release(load_settings(), given.day, register=not given.no_register))
+
+
 if __name__ == "__main__":
-    sys.exit(day_command("models.build_release", (__doc__ or "").split("\n")[0], build_release))
+    sys.exit(main())
