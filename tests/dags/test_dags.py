@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from headrace.settings import AirflowSettings
 from infra.local.airflow_home import DAGS, airflow_home, environment
 from tests.conftest import settings_on_free_ports
 
@@ -22,6 +23,7 @@ DAG_IDS = ("ingest", "daily")
 def described(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What Airflow makes of the project's DAGs, told by a process of its own."""
     settings = settings_on_free_ports(tmp_path_factory.mktemp("airflow"))
+    settings = settings.model_copy(update={"airflow": AirflowSettings()})  # with the retries of every day
     airflow_home(settings).mkdir(parents=True)
     answer = subprocess.run(
         [sys.executable, str(HERE / "describe.py"), str(DAGS), "2026-11-22"],
