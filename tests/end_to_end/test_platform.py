@@ -8,6 +8,7 @@ from collections import Counter
 
 import httpx
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import redis
@@ -41,7 +42,11 @@ def a_household(platform) -> str:
 
 
 def gold_table(platform, table):
+    """The whole table in the order of its key; floats as text, because NaN is not equal to itself."""
     columns = DeltaTable(f"{platform.settings.lake_root}/{table.path}").to_pyarrow_table()
+    for place, field in enumerate(columns.schema):
+        if pa.types.is_floating(field.type):
+            columns = columns.set_column(place, field.name, columns[field.name].cast(pa.string()))
     return columns.sort_by([(name, "ascending") for name in table.key])
 
 
