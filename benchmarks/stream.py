@@ -133,17 +133,27 @@ def _event(number: int, user: str, item: int, moment: datetime) -> bytes:
     return json.dumps(fields, separators=(",", ":")).encode()
 
 
-def _fill(settings: Settings, topic: str, count: int) -> Settings:
+@dataclass(frozen=True)
+class FullTopic:
+    """A topic with events, and what tells that a job has taken the last one of every user."""
+
+    settings: Settings
+    newest: dict[str, int]
+    """Time of each user's newest event, microseconds since 1970."""
+
+
+def _fill(settings: Settings, topic: str, count: int) -> FullTopic:
     """A topic with `count` different events, five a second."""
     settings, generator = _with_topic(settings, topic), random.Random(7)
-    producer, start = _producer(settings), datetime(2026, 11, 1, tzinfo=UTC)
+    producer, start, newest = _producer(settings), datetime(2026, 11, 1, tzinfo=UTC), {}
     for number in range(count):
-        user = f"user-{generator.randrange(USERS)}"
-        event = _event(number, user, generator.randrange(ITEMS), start + timedelta(seconds=number / 5))
+        user, moment = f"user-{generator.randrange(USERS)}", start + timedelta(milliseconds=200 * number)
+        newest[user] = int(moment.timestamp() * 1000) * 1000
+        event = _event(number, user, generator.randrange(ITEMS), moment)
         producer.produce(topic, event, key=user)
         producer.poll(0)
     producer.flush()
-    return settings
+    return FullTopic(settings, newest)
 
 
 @contextmanager
@@ -170,15 +180,16 @@ def _job(settings: Settings, command: list[str]) -> Iterator[psutil.Process]:
                 each.kill()
 
 
-def _drain(settings: Settings, command: list[str], events: int) -> Drain:
+def _drain(topic: FullTopic, command: list[str], events: int) -> Drain:
     """Start the job on an empty store and wait for the last event's row."""
+    settings = topic.settings
     CONSOLE.print(f"{command[0]}: {events:,} events …")
     with redis.Redis.from_url(settings.store.url) as store:
         store.flushall()
         began = time.time()
         with _job(settings, command) as process:
             first = _wait(lambda: store.exists(*map(live_key, _users())) and time.time(), process, 0.05)
-            last = _wait(lambda: _last_write(store, events), process, 1.0)
+            last = _wait(lambda: _last_write(store, topic.newest), process, 1.0)
             cpu = sum(_cpu_seconds(each) for each in (process, *process.children(recursive=True)))
     return Drain(events, last - first, last - began, cpu)
 
@@ -187,14 +198,14 @@ def _users() -> list[str]:
     return [f"user-{number}" for number in range(USERS)]
 
 
-def _last_write(store: redis.Redis, events: int) -> float:
-    """When the last row was written, seconds since 1970; 0 as long as events are missing."""
+def _last_write(store: redis.Redis, newest: dict[str, int]) -> float:
+    """When the last row was written, seconds since 1970; 0 as long as a user's newest event is missing."""
     pipeline = store.pipeline(transaction=False)
-    for user in _users():
-        pipeline.hmget(live_key(user), "count", "updated_at")
-    rows = [row for row in pipeline.execute() if row[0] is not None]
-    counted = sum(int(count) for count, _ in rows)
-    return max(int(updated_at) for _, updated_at in rows) / 1e6 if counted >= events else 0.0
+    for user in newest:
+        pipeline.hmget(live_key(user), "event_timestamp", "updated_at")
+    rows = pipeline.execute()
+    complete = all(int(row[0] or 0) == moment for row, moment in zip(rows, newest.values(), strict=True))
+    return max(int(updated_at) for _, updated_at in rows) / 1e6 if complete else 0.0
 
 
 def _wait(condition, process: psutil.Process, pause_s: float) -> float:  # type: ignore[no-untyped-def]
@@ -270,14 +281,14 @@ def _report(drains: dict[str, list[Drain]], latencies: dict[str, dict[str, float
         table.add_row(name, f"{rates[name]:,.0f}", f"{whole[name]:,.0f}", f"{cpu[name]:,.0f}")
     Console().print(table)
     ratio = rates["ours"] / rates["peer"]
-    p99 = max(each["p99_ms"] for each in latencies.values())
+    p99 = latencies[str(LATENCY_RATES[0])]["p99_ms"]
     report(
         name="stream",
         ours=round(rates["ours"]),
         peer=round(rates["peer"]),
         peer_name="per-event PyFlink KeyedProcessFunction + HSET",
         ratio=ratio,
-        goal=f"≥ {GOAL:g} × events/s; event → row p99 ≤ {LATENCY_GOAL_MS:g} ms",
+        goal=f"≥ {GOAL:g} × events/s; event → row p99 ≤ {LATENCY_GOAL_MS:g} ms at {LATENCY_RATES[0]:,} events/s",
         met=ratio >= GOAL and p99 <= LATENCY_GOAL_MS,
         events={name: runs[0].events for name, runs in drains.items()},
         events_per_second_from_process_start={name: round(value) for name, value in whole.items()},

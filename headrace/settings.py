@@ -112,6 +112,9 @@ class FlinkSettings(Group):
     """Time between checkpoints; after a crash at most this much is replayed."""
     deduplication_hours: PositiveInt = 24
     """How long an `event_id` is remembered."""
+    carried_events: int = Field(default=2, ge=2)
+    """Newest events of a user that Flink keeps and hands over with each new one. The whole history is in the store;
+    more than two heal a store that lost its newest rows, at the price of throughput (50: half of it)."""
 
 
 class AirflowSettings(Group):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -52,18 +53,18 @@ class TowerEncoder:
     def encode(self, histories: Sequence[Sequence[HistoryEvent]], profiles: Sequence[Mapping[str, str]]) -> TowerInputs:
         """Input arrays of users: histories (oldest first; the last `history_length` events are read) and profiles."""
         shape = (len(histories), self.history_length)
-        items, types = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+        rows, types = np.full(shape, -1, np.int32), np.zeros(shape, np.int32)
         ages = np.zeros(shape, np.float32)
         for user, history in enumerate(histories):
             newest_first = history[: -self.history_length - 1 : -1]
             length = len(newest_first)
             if not length:
                 continue
-            items[user, :length] = [self._row_of.get(event.item_id, -1) + 1 for event in newest_first]
-            types[user, :length] = [self._type_code.get(event.event_type, 0) for event in newest_first]
-            times = np.array([event.timestamp for event in newest_first], np.int64)
-            ages[user, :length] = (times[0] - times) / MICROSECONDS_PER_DAY
-        return TowerInputs(items, types, ages, self._profiles(profiles))
+            times, _, item_ids, event_types = zip(*newest_first, strict=True)
+            rows[user, :length] = list(map(self._row_of.get, item_ids, repeat(-1)))
+            types[user, :length] = list(map(self._type_code.get, event_types, repeat(0)))
+            ages[user, :length] = (times[0] - np.array(times, np.int64)) / MICROSECONDS_PER_DAY
+        return TowerInputs(rows + 1, types, ages, self._profiles(profiles))
 
     def _profiles(self, profiles: Sequence[Mapping[str, str]]) -> npt.NDArray[np.int32]:
         codes = np.zeros((len(profiles), len(self.profile_keys)), np.int32)

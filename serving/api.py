@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
+from fastapi_offline import FastAPIOffline
 
 from headrace.errors import ServiceError
 from headrace.settings import Settings, load_settings
@@ -34,7 +35,7 @@ from serving.user_store import UserStore
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application; it loads its release in the background once it has started."""
     service = _Service(settings or load_settings())
-    app = FastAPI(
+    app = FastAPIOffline(
         title="Headrace",
         description="Recommendations from live behaviour, each with the reason for it.",
         lifespan=service.lifespan,

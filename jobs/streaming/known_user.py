@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
+from json.encoder import encode_basestring_ascii as quoted
+from operator import attrgetter
 from typing import NamedTuple
 
 from headrace.online_store import LiveRow
 from headrace.user_row import HistoryEvent, UserRow, merge_history
 
-_JSON = json.JSONEncoder(separators=(",", ":"))
+_EVENT_ID = attrgetter("event_id")
 
 
 class KnownUser(NamedTuple):
@@ -48,7 +49,7 @@ def after_events(user: KnownUser, live: Iterable[HistoryEvent], length: int) -> 
 
     The history is the newest `length` events of everything ever seen, whatever the order or repetition of arrival.
     """
-    known = {event.event_id for event in user.history}
+    known = set(map(_EVENT_ID, user.history))
     fresh = [event for event in live if event.event_id not in known]
     if not fresh:
         return user
@@ -66,7 +67,7 @@ def after_events(user: KnownUser, live: Iterable[HistoryEvent], length: int) -> 
 
 def event_text(event: HistoryEvent) -> str:
     """One event of a history as JSON."""
-    return _JSON.encode(event)
+    return f"[{event.timestamp},{quoted(event.event_id)},{quoted(event.item_id)},{quoted(event.event_type)}]"
 
 
 def needs_write(before: KnownUser, after: KnownUser, release: str) -> bool:

@@ -45,18 +45,20 @@ class LiveUsers:
         store: Store,
         current_tower: Callable[[], ReleaseTower],
         history_length: int,
+        carried_events: int,
         clock: Callable[[], float] = time.time,
         remembered_users: int = REMEMBERED_USERS,
     ) -> None:
         self._store = store
         self._current_tower = current_tower
         self._length = history_length
+        self._carried = carried_events
         self._clock = clock
         self._remembered_users = remembered_users
         self._remembered: OrderedDict[str, tuple[float, KnownUser]] = OrderedDict()
 
     def take(self, subjects: Sequence[str], recents: Sequence[str]) -> int:
-        """Write the users of a batch: row i says that the last events of `subjects[i]` are now `recents[i]` (packed).
+        """Write the users of a batch: `recents[i]` holds the newest `carried_events` (packed) of `subjects[i]`.
 
         Only the newest state of each user is computed and written. Returns how many users were written. Raises
         ServiceError if the store stays away; nothing is remembered then, so that a repetition does the same again.
@@ -70,7 +72,7 @@ class LiveUsers:
         changed: dict[str, KnownUser] = {}
         for subject, rows in rows_of.items():
             user, was_remembered = before[subject]
-            events = unpack_events(_packed_events(rows, recents, self._length, only_new=was_remembered))
+            events = unpack_events(_packed_events(rows, recents, self._carried, only_new=was_remembered))
             after = after_events(user, events, self._length)
             if needs_write(user, after, release_id):
                 changed[subject] = after
@@ -118,11 +120,11 @@ class LiveUsers:
             self._remembered.popitem(last=False)
 
 
-def _packed_events(rows: Sequence[int], recents: Sequence[str], length: int, *, only_new: bool) -> Iterable[str]:
+def _packed_events(rows: Sequence[int], recents: Sequence[str], carried: int, *, only_new: bool) -> Iterable[str]:
     """The packed events of one user's rows: what arrived with them, or also everything that Flink still knew before.
 
-    One row holds the last `length` events; with more rows than that, every `length`-th is read.
+    One row holds the last `carried` events; with more rows than that, every `carried`-th is read.
     """
-    for place in range(len(rows) - 1, -1, -length):
+    for place in range(len(rows) - 1, -1, -carried):
         recent = recents[rows[place]]
-        yield from newest_events(recent, min(place + 1, length)) if only_new else recent.split(EVENT_SEPARATOR)
+        yield from newest_events(recent, min(place + 1, carried)) if only_new else recent.split(EVENT_SEPARATOR)

@@ -35,7 +35,7 @@ class WriteUsers(ScalarFunction):
         self._store = UserStore(settings.store, length)
         self._watch = ReleaseWatch(lambda: resolve_release(settings))
         self._watch.start()
-        self._users = LiveUsers(self._store, self._watch.current, length)
+        self._users = LiveUsers(self._store, self._watch.current, length, settings.flink.carried_events)
 
     def close(self) -> None:
         """Stop watching and disconnect."""

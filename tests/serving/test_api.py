@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -265,3 +266,12 @@ def test_before_a_release_is_loaded_the_service_lives_and_says_why_it_is_not_rea
 def test_the_generated_description_of_the_service_names_every_route(client: TestClient) -> None:
     described = client.get("/openapi.json").json()
     assert set(described["paths"]) == {"/recommendations", "/events", "/healthz", "/readyz", "/metrics"}
+
+
+def test_the_page_that_tries_the_service_needs_nothing_from_elsewhere(client: TestClient) -> None:
+    page = client.get("/docs").text
+    linked = re.findall(r"""(?:src|href)=["']([^"']+)|url: ['"]([^'"]+)""", page)
+    addresses = {source or url for source, url in linked}
+    assert len(addresses) >= 3
+    assert {address: client.get(address).status_code for address in addresses} == dict.fromkeys(addresses, 200)
+    assert not any("//" in address for address in addresses)

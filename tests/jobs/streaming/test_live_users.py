@@ -15,7 +15,7 @@ from jobs.streaming.live_users import REMEMBERED_S, LiveUsers
 from jobs.streaming.recent_events import EVENT_SEPARATOR
 from tests.jobs.streaming.streams import MemoryStore, event, packed
 
-LENGTH = 3
+LENGTH, CARRIED = 3, 2
 arrivals = st.lists(
     st.tuples(st.sampled_from("abc"), st.builds(event, st.integers(0, 40), st.integers(0, 60))),
     max_size=40,
@@ -24,17 +24,17 @@ arrivals = st.lists(
 
 
 def batches(pairs: list[tuple[str, HistoryEvent]], size: int) -> list[tuple[list[str], list[str]]]:
-    """What the query hands over: with each event the last `LENGTH` that Flink has of that user."""
+    """What the query hands over: with each event the last `CARRIED` that Flink has of that user."""
     seen: dict[str, list[str]] = {}
     rows = []
     for subject, each in pairs:
         seen.setdefault(subject, []).append(packed(each))
-        rows.append((subject, EVENT_SEPARATOR.join(seen[subject][-LENGTH:])))
+        rows.append((subject, EVENT_SEPARATOR.join(seen[subject][-CARRIED:])))
     return [tuple(map(list, zip(*rows[i : i + size], strict=True))) for i in range(0, len(rows), size)]  # type: ignore[misc]
 
 
 def live_users(store: MemoryStore, tower, clock=lambda: 0.0) -> LiveUsers:
-    return LiveUsers(store, lambda: tower, LENGTH, clock)
+    return LiveUsers(store, lambda: tower, LENGTH, CARRIED, clock)
 
 
 def histories(store: MemoryStore) -> dict[str, list[list[object]]]:
@@ -85,7 +85,7 @@ def test_a_remembered_user_is_read_again_after_a_while(tower) -> None:
         time[0] = minute * (REMEMBERED_S * 0.6)
         users.take(*batch)
     assert store.reads == 2
-    assert len(histories(store)["a"]) == 3  # this store forgets all; what Flink kept is in the row all the same
+    assert len(histories(store)["a"]) == CARRIED  # this store forgets all; what Flink kept is in the row all the same
 
 
 def test_after_a_failed_write_the_same_batch_is_taken_again_in_full(tower) -> None:
