@@ -12,8 +12,12 @@ from pyspark.sql import SparkSession
 
 from headrace.errors import HeadraceError
 from headrace.jars import MEND
-from headrace.settings import Settings
+from headrace.settings import PROJECT_ROOT, Settings
 from headrace.spark_jars import spark_jars
+
+_GATEWAY = "PYSPARK_GATEWAY_PORT"
+"""Environment variable of programs that spark-submit runs."""
+_LOGGING = PROJECT_ROOT / "infra" / "local" / "spark-log4j2.properties"
 
 
 def extra_jars(settings: Settings) -> list[Path]:
@@ -38,7 +42,6 @@ def configuration(settings: Settings) -> dict[str, str]:
         "spark.sql.variant.allowDuplicateJsonKeys": "true",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.log.level": "ERROR",
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.databricks.delta.stats.collect": "false",  # tables are read by day, never by a column's range
         "spark.sql.inMemoryColumnarStorage.compressed": "false",  # kept rows are read once or twice: packing costs more
@@ -51,9 +54,11 @@ def configuration(settings: Settings) -> dict[str, str]:
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.driver.memory": settings.spark.driver_memory,
-            "spark.driver.extraJavaOptions": "-XX:+UseParallelGC",
+            "spark.driver.extraJavaOptions": f"-XX:+UseParallelGC -Dlog4j2.configurationFile={_LOGGING.as_uri()}",
             "spark.sql.warehouse.dir": str(settings.home_folder / "spark-warehouse"),
         }
+    if _GATEWAY in os.environ:  # Java runs already: too late for its logging file
+        conf["spark.log.level"] = "ERROR"
     return conf
 
 
