@@ -46,13 +46,19 @@ class EventType(StrEnum):
     CLICK = "click"
     ADD_TO_CART = "add_to_cart"
     PURCHASE = "purchase"
+    RETURN = "return"
     RATING = "rating"
     LIKE = "like"
     DISLIKE = "dislike"
     SEARCH = "search"
 
 
-INTEREST_TYPES = frozenset(EventType) - {EventType.IMPRESSION, EventType.SEARCH, EventType.DISLIKE}
+INTEREST_TYPES = frozenset(EventType) - {
+    EventType.IMPRESSION,
+    EventType.SEARCH,
+    EventType.DISLIKE,
+    EventType.RETURN,
+}
 """Events that say a user is interested in an item: these make the history that the user tower reads."""
 
 
@@ -91,7 +97,7 @@ class Event(BaseModel):
     timestamp: datetime
     """When it happened, UTC; ISO 8601 text or milliseconds since 1970."""
     value: float | None = None
-    """Quantity (purchase, add_to_cart; > 0), rating (0 to 10) or dwell time in seconds (view; ≥ 0)."""
+    """Quantity (purchase, add_to_cart, return; > 0), rating (0 to 10) or dwell time in seconds (view; ≥ 0)."""
     price: float | None = None
     """Price paid for one unit, ≥ 0."""
     query: str | None = Field(default=None, max_length=MAX_QUERY_LENGTH)
@@ -248,7 +254,7 @@ def _value_problem(event_type: EventType | None, value: Any) -> str | None:
     number = _number(value)
     if number is None:
         return f"{_shown(value)} is no number"
-    if event_type in (EventType.PURCHASE, EventType.ADD_TO_CART) and number <= 0:
+    if event_type in (EventType.PURCHASE, EventType.ADD_TO_CART, EventType.RETURN) and number <= 0:
         return f"{number:g} is no quantity: expected a number > 0"
     if event_type is EventType.RATING and not 0 <= number <= MAX_RATING:
         return f"{number:g} is outside 0 to {MAX_RATING:g}"

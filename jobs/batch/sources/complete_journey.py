@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import sys
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -22,6 +21,7 @@ import pandas as pd
 
 from headrace.errors import BadInputError, HeadraceError
 from headrace.tables import end_of
+from jobs.batch.sources.contract_files import numbered, write_files
 
 PROFILE_COLUMNS = (
     "age",
@@ -75,12 +75,10 @@ def events(lines: pd.DataFrame, shift: timedelta) -> pd.DataFrame:
     `bad_value`, so that quarantine counts them.
     """
     basket, product = lines["basket_id"].astype(str), lines["product_id"].astype(str)
-    repeat = lines.groupby(["basket_id", "product_id"]).cumcount()
-    number = pd.Series(np.where(repeat == 0, "", "-" + (repeat + 1).astype(str)), index=lines.index)
     quantity = lines["quantity"].where(lines["quantity"] > 0)
     return pd.DataFrame(
         {
-            "event_id": "cj-" + basket + "-" + product + number,
+            "event_id": numbered("cj-" + basket + "-" + product),
             "event_type": "purchase",
             "user_id": lines["household_id"].astype(str),
             "item_id": product,
@@ -139,10 +137,6 @@ def write(part: Slice, output: Path, source: Path | None = None) -> dict[str, An
         raise BadInputError(
             f"no purchases in weeks {part.first_week} to {part.last_week}", "The year has weeks 1 to 53"
         )
-    output.mkdir(parents=True, exist_ok=True)
-    events(lines, shift).to_parquet(output / "events.parquet", index=False)
-    items(pd.read_parquet(source / "products.parquet")).to_parquet(output / "items.parquet", index=False)
-    users(demographics).to_parquet(output / "users.parquet", index=False)
     taken = int(lines["week"].max())
     meta = {
         "weeks": [part.first_week, part.last_week],
@@ -153,7 +147,9 @@ def write(part: Slice, output: Path, source: Path | None = None) -> dict[str, An
         "adjustments": int((lines["quantity"] <= 0).sum()),
         "households": int(lines["household_id"].nunique()),
     }
-    (output / "meta.json").write_text(json.dumps(meta, indent=1))
+    products = pd.read_parquet(source / "products.parquet")
+    tables = {"events": events(lines, shift), "items": items(products), "users": users(demographics)}
+    write_files(output, tables, meta)
     return meta
 
 
