@@ -44,7 +44,8 @@ def find_files(paths: Iterable[Path]) -> list[InputFile]:
         members = sorted(p for p in path.rglob("*") if _kind(p)) if path.is_dir() else [path]
         if not members or _kind(members[0]) is None:
             raise BadInputError(
-                f"{path} holds no CSV, JSON Lines or Parquet", f"Known endings: {', '.join(FORMATS)} (also with .gz)"
+                f"{path} holds no CSV, JSON Lines or Parquet",
+                f"Known endings: {', '.join(FORMATS)} (also with .gz or .bz2)",
             )
         found += [InputFile(p, str(_kind(p)), f"file:{p.name}#{_content_hash(p)}") for p in members]
     return found
@@ -144,7 +145,7 @@ def _require(file: InputFile, columns: Iterable[str], names: Mapping[str, str], 
 
 
 def _kind(path: Path) -> str | None:
-    name = path.name.removesuffix(".gz")
+    name = path.name.removesuffix(".gz").removesuffix(".bz2")
     return FORMATS.get(Path(name).suffix.lower()) if path.is_file() and not name.startswith((".", "_")) else None
 
 

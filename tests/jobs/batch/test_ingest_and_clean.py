@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -101,3 +104,14 @@ def test_items_keep_their_versions_and_rows_without_id_or_with_a_bad_price_are_r
     assert versions == [("i1", "Milk", 1.0, False), ("i1", "Oat milk", 2.0, True), ("i2", "i2", None, True)]
     reasons = [(row["reason"], row["field"]) for row in collected(lake, REJECTED_EVENTS, "source_offset")]
     assert reasons == [("missing_item", "item_id"), ("bad_value", "price")]
+
+
+def test_compressed_files_in_folders_below_are_taken_in_and_a_new_column_is_kept(lake: Lake, tmp_path: Path) -> None:
+    inner = tmp_path / "year" / "month"
+    inner.mkdir(parents=True)
+    old, new = purchase("e1", "u1", "i1", days_before(1)), purchase("e2", "u1", "i1", days_before(1), shop="B")
+    (inner / "a.jsonl.gz").write_bytes(gzip.compress(json.dumps(old).encode()))
+    (inner / "b.jsonl.bz2").write_bytes(bz2.compress(json.dumps(new).encode()))
+    ingest_files(lake, Inputs(events=[tmp_path / "year"]), AS_OF)
+    assert clean(lake) == Cleaned(events=2, rejected=0, items=0, users=0)
+    assert '"shop": "B"' in collected(lake, SILVER_EVENTS, "event_id")[1]["extra"]
