@@ -41,7 +41,9 @@ class Cleaned:
 
 
 def clean(lake: Lake) -> Cleaned:
-    """Bring silver up to date with everything in bronze."""
+    """Bring silver up to date with everything in bronze. Data without metadata gets empty tables of items and users."""
+    for table in (SILVER_ITEMS, SILVER_USERS, SILVER_EVENTS):
+        lake.ensure(table)
     rejected_items, items = _clean_versions(lake, BRONZE_ITEMS, SILVER_ITEMS)
     rejected_users, users = _clean_versions(lake, BRONZE_USERS, SILVER_USERS)
     rejected_events, events = _clean_events(lake)
