@@ -139,6 +139,8 @@ class FeatureSettings(Group):
     """Window of the popular lists: distinct buyers in the last so many days."""
     trend_days: PositiveInt = 56
     """Longer window that popularity is compared with, and that the tower's prior uses."""
+    late_days: NonNegativeInt = 7
+    """Days back that the daily run computes anew where events of theirs came late; `features --late` takes more."""
 
 
 class TrainingSettings(Group):

@@ -75,12 +75,15 @@ def _clean(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
 
 
 def _features(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
-    from jobs.batch.features_job import compute_features, feature_days
+    from jobs.batch.features_job import compute_features, days_with_late_events, feature_days
 
-    counts = [
-        compute_features(lake, settings, day, given.created) for day in feature_days(given.day, settings, given.holdout)
-    ]
-    return f"{sum(counts):,} rows"
+    late = days_with_late_events(lake, given.day, settings.features.late_days if given.late is None else given.late)
+    # A correction counts as known from this run on, not from the day it speaks of.
+    rows = sum(compute_features(lake, settings, day, given.created or end_of(given.day)) for day in late)
+    for day in feature_days(given.day, settings, given.holdout):
+        rows += compute_features(lake, settings, day, given.created)
+    anew = f", {len(late)} earlier days anew for late events" if late else ""
+    return f"{rows:,} rows{anew}"
 
 
 def _training_sets(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
@@ -132,6 +135,14 @@ def _parser() -> argparse.ArgumentParser:
     features = parser.add_argument_group("features")
     features.add_argument(
         "--holdout", action="store_true", help="also compute the day that the training holdout starts after"
+    )
+    features.add_argument(
+        "--late",
+        type=int,
+        default=0,
+        nargs="?",
+        metavar="DAYS",
+        help="also compute anew so many days back where events came late (without a number: features.late_days)",
     )
     features.add_argument("--created", type=_moment, help="created_timestamp of the rows (default: the end of the day)")
     return parser

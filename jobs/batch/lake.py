@@ -14,7 +14,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 from headrace.errors import HeadraceError
-from headrace.tables import Table
+from headrace.tables import SILVER_EVENTS, Table
 
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 
@@ -54,10 +54,12 @@ class Lake:
             )
         return rows
 
-    def overwrite_day(self, rows: DataFrame, table: Table, day: date) -> int:
-        """Replace the partition of `day` in one commit; returns the number of rows written."""
+    def overwrite_day(self, rows: DataFrame, table: Table, day: date, note: dict[str, Any] | None = None) -> int:
+        """Replace the partition of `day` in one commit with `note`; returns the number of rows written."""
         self.ensure(table)
         options = {"replaceWhere": f"day = DATE'{day.isoformat()}'"}
+        if note:
+            options["userMetadata"] = json.dumps(note)
         return self._write(rows.withColumn("day", F.lit(day)), table, "overwrite", options)
 
     def overwrite(self, rows: DataFrame, table: Table, note: dict[str, Any]) -> int:
@@ -95,7 +97,7 @@ class Lake:
             return
         builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table)).comment(table.meaning)
         builder = builder.addColumns(spark_schema(table.schema))
-        if table.layer == "bronze":
+        if table.layer == "bronze" or table is SILVER_EVENTS:
             builder = builder.property("delta.enableChangeDataFeed", "true")  # costs nothing on appends
         if table.partition:
             builder = builder.partitionedBy(table.partition)
@@ -116,7 +118,10 @@ class Lake:
         return default if noted is None else json.loads(noted["userMetadata"])[name]
 
     def appended(self, table: Table, after: int) -> DataFrame:
-        """Rows that commits after version `after` appended to a bronze table; `arrival` is the commit's version."""
+        """Rows that commits after version `after` appended; `arrival` is the commit's version.
+
+        For the bronze tables and `silver.events`, which keep a feed of their changes.
+        """
         if self.version(table) <= after:
             return self.read(table).where(F.lit(False)).withColumn("arrival", F.lit(0).cast("long"))
         changes = self.spark.read.format("delta").option("readChangeFeed", "true")
