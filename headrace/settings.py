@@ -126,6 +126,15 @@ class AirflowSettings(Group):
     """Further attempts of a failed task; the wait before each is twice the last, 30 s at first."""
 
 
+class CleanSettings(Group):
+    """What a person can do. Who does more is flagged in `silver.machines`: events are kept, features leave them out."""
+
+    moments_per_minute: PositiveInt = 120
+    """Most different event times of one subject within a minute; the lines of one receipt share theirs."""
+    events_per_day: PositiveInt = 5000
+    """Most events of one subject on a day."""
+
+
 class FeatureSettings(Group):
     """Windows and half-lives of the batch features."""
 
@@ -244,6 +253,7 @@ class Settings(BaseSettings):
     spark: SparkSettings = Field(default_factory=SparkSettings)
     flink: FlinkSettings = Field(default_factory=FlinkSettings)
     airflow: AirflowSettings = Field(default_factory=AirflowSettings)
+    clean: CleanSettings = Field(default_factory=CleanSettings)
     features: FeatureSettings = Field(default_factory=FeatureSettings)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     serving: ServingSettings = Field(default_factory=ServingSettings)

@@ -69,9 +69,10 @@ def _ingest(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
 def _clean(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     from jobs.batch.clean import clean
 
-    del settings, given  # what is new in bronze decides
-    done = clean(lake)
-    return f"{done.events:,} events, {done.items:,} items, {done.users:,} users, {done.rejected:,} rows refused"
+    del given  # what is new in bronze decides
+    done = clean(lake, settings.clean)
+    counts = f"{done.events:,} events, {done.items:,} items, {done.users:,} users, {done.rejected:,} rows refused"
+    return f"{counts}, {done.machines:,} machines flagged" if done.machines else counts
 
 
 def _features(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:

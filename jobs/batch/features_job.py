@@ -16,11 +16,13 @@ from headrace.tables import (
     GOLD_USER_ITEM_FEATURES,
     SILVER_EVENTS,
     SILVER_ITEMS,
+    SILVER_MACHINES,
     SILVER_USERS,
     end_of,
 )
 from jobs.batch.features import interest_before, item_features, user_features, user_item_features
 from jobs.batch.lake import Lake
+from jobs.batch.machines import without_machines
 
 
 def feature_days(day: date, settings: Settings, holdout: bool) -> list[date]:
@@ -61,7 +63,8 @@ def compute_features(lake: Lake, settings: Settings, day: date, created: datetim
     as_of = end_of(day)
     note = {_made_of(day): lake.version(SILVER_EVENTS)}
     # Shuffled once and kept on disk: every grouping of the user's side begins with the user.
-    interest = interest_before(lake.read(SILVER_EVENTS), as_of).repartition("user_id").persist(StorageLevel.DISK_ONLY)
+    events = without_machines(lake.read(SILVER_EVENTS), lake.read(SILVER_MACHINES))
+    interest = interest_before(events, as_of).repartition("user_id").persist(StorageLevel.DISK_ONLY)
     met = user_item_features(interest, as_of, settings.features).persist()
     try:
         items = item_features(met, interest, lake.read(SILVER_ITEMS), as_of, settings.features)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -56,11 +57,18 @@ class Lake:
 
     def overwrite_day(self, rows: DataFrame, table: Table, day: date, note: dict[str, Any] | None = None) -> int:
         """Replace the partition of `day` in one commit with `note`; returns the number of rows written."""
+        return self.overwrite_days(rows.withColumn("day", F.lit(day)), table, [day], note)
+
+    def overwrite_days(
+        self, rows: DataFrame, table: Table, days: Sequence[date], note: dict[str, Any] | None = None
+    ) -> int:
+        """Replace the partitions of `days` in one commit with `note`; returns the number of rows written."""
         self.ensure(table)
-        options = {"replaceWhere": f"day = DATE'{day.isoformat()}'"}
+        listed = ", ".join(f"DATE'{day.isoformat()}'" for day in days)
+        options = {"replaceWhere": f"day IN ({listed})"}
         if note:
             options["userMetadata"] = json.dumps(note)
-        return self._write(rows.withColumn("day", F.lit(day)), table, "overwrite", options)
+        return self._write(rows, table, "overwrite", options)
 
     def overwrite(self, rows: DataFrame, table: Table, note: dict[str, Any]) -> int:
         """Replace the whole (small) table in one commit that carries `note`."""

@@ -14,11 +14,13 @@ from headrace.tables import (
     GOLD_RETRIEVAL_EXAMPLES,
     GOLD_USER_FEATURES,
     SILVER_EVENTS,
+    SILVER_MACHINES,
     SILVER_USERS,
     end_of,
 )
 from jobs.batch.features import interest_before, profiles, sequences
 from jobs.batch.lake import Lake, spark_schema
+from jobs.batch.machines import without_machines
 
 _DAY_US = 86_400_000_000
 
@@ -30,7 +32,7 @@ def write_training_sets(lake: Lake, settings: Settings, day: date) -> int:
     """
     as_of = end_of(day)
     holdout_start = as_of - timedelta(days=settings.training.holdout_days)
-    interest = interest_before(lake.read(SILVER_EVENTS), as_of)
+    interest = interest_before(without_machines(lake.read(SILVER_EVENTS), lake.read(SILVER_MACHINES)), as_of)
     retrieval = retrieval_examples(
         interest, lake.read(SILVER_USERS), as_of, settings.training.retrieval_days, settings.features.history_length
     )
