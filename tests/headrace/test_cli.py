@@ -24,7 +24,7 @@ from headrace.ports import free_port
 from headrace.settings import Settings, load_settings
 
 COMMANDS = [
-    ["doctor"], ["up"], ["down"], ["status"], ["import"], ["run"], ["stream"], ["serve"], ["recommend"],
+    ["doctor"], ["up"], ["down"], ["status"], ["import"], ["generate"], ["run"], ["stream"], ["serve"], ["recommend"],
     ["evaluate"], ["settings"], ["release", "list"], ["release", "show"],
 ]  # fmt: skip
 ANSWER = {
