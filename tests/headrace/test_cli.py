@@ -143,6 +143,17 @@ def test_evaluate_judges_a_release_or_fits_on_files(started):
     ]
 
 
+def test_generate_hands_the_world_to_its_job(started):
+    sizes = ["--users", "30", "--items", "100", "--events", "500", "--seed", "7", "--end", "2026-11-20"]
+    assert headrace("generate", *sizes, "--output", "world").exit_code == 0
+    assert started == [
+        (
+            *("jobs.batch.generate", "--users=30", "--items=100", "--events=500", "--seed=7", "--days=365"),
+            *("--end=2026-11-20", "--output", "world"),
+        )
+    ]
+
+
 def test_run_starts_the_dag_in_airflow_for_that_day(started):
     headrace("run", "daily", "--day", "2026-11-22")
     assert started == [("infra.local.airflow", "run", "daily", "--day", "2026-11-22")]
