@@ -16,7 +16,7 @@ _DAY_US = 86_400_000_000
 
 
 def write_users(lake: Lake, users: int, days: int = 1, offset: int = 0) -> None:
-    """One row per user and day for the last `days`: 50 events of history and 10 to 109 own items, as a busy shop has."""
+    """One row per user and day for the last `days`: 50 events of history, 10 to 109 own items."""
     last = round(end_of(LAST_DAY).timestamp() * 1_000_000)
     numbered = lake.spark.range(0, users * days, 1, 4)
     rows = numbered.select((F.col("id") % users).alias("user"), F.floor(F.col("id") / users).alias("back"))

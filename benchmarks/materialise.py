@@ -2,9 +2,9 @@
 
     python -m benchmarks.materialise [--users 50000] [--peer-users 5000] [--rounds 2]
 
-Both read Delta through the same Spark session (its start and one small run of each come before the clock) and write to the
-same Valkey, emptied before each run; the runs alternate and rates are compared. The peer may get fewer users: its rate
-hardly depends on them. At the end the stock SDK reads the same users from both and the answers must be equal.
+Both read Delta through the same Spark session (its start and one small run of each come before the clock) and write to
+the same Valkey, emptied before each run; the runs alternate and rates are compared. The peer may get fewer users: its
+rate hardly depends on them. Before, the stock SDK reads the same users from both, and the answers must be equal.
 """
 
 from __future__ import annotations

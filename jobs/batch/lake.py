@@ -64,11 +64,15 @@ class Lake:
         """
         rows = self.read(table).where(F.col("day") == F.lit(day))
         if rows.isEmpty():
-            raise HeadraceError(
-                f"table {table.layer}.{table.name} has no rows for {day}",
-                f"Run `python -m jobs.batch {made_by} --day {day}` first",
-            )
+            raise self.missing_day(table, day, made_by)
         return rows
+
+    def missing_day(self, table: Table, day: date, made_by: str) -> HeadraceError:
+        """The error to raise where a day was not computed."""
+        return HeadraceError(
+            f"table {table.layer}.{table.name} has no rows for {day}",
+            f"Run `python -m jobs.batch {made_by} --day {day}` first",
+        )
 
     def overwrite_day(self, rows: DataFrame, table: Table, day: date, note: dict[str, Any] | None = None) -> int:
         """Replace the partition of `day` in one commit (that carries `note`); returns the number of rows written."""

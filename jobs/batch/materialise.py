@@ -8,11 +8,12 @@ store itself: a store that was emptied gets everything again.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 
 import redis
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from headrace.errors import ServiceError
@@ -48,8 +49,6 @@ def materialise(lake: Lake, settings: Settings, day: date, full: bool = False) -
     """
     with redis.Redis.from_url(settings.store.url, socket_timeout=_CONNECT_TIMEOUT_S) as store:
         _check(store, settings.store.url)
-        for view in VIEWS:
-            lake.read_day(view.table, day, made_by="features")
         return sum(_materialise_view(lake, settings.store, store, view, day, full) for view in VIEWS)
 
 
@@ -59,17 +58,26 @@ def _materialise_view(
     made_of = f"{lake.path(view.table)}: {' '.join(feature_names(view.table.schema))}"
     before = None if full else _progress(store, view, made_of)
     rows = lake.read(view.table).where(F.col("event_timestamp") <= F.lit(end_of(day)))
-    fresh = new_since(rows, before, timedelta(hours=settings.overlap_hours)) if before else rows
-    reached = fresh.agg(
-        *(F.max(F.unix_micros(name)).alias(name) for name in ("event_timestamp", "created_timestamp"))
-    ).head()
-    if reached is None or reached[0] is None:
+    is_new = new_since(before, timedelta(hours=settings.overlap_hours)) if before else F.lit(True)
+    days = _days(rows, is_new)
+    if day not in days:
+        raise lake.missing_day(view.table, day, made_by="features")
+    fresh = [newest for newest in days.values() if newest is not None]
+    if not fresh:
         return 0
-    written = write_view(newest_rows(fresh, view.key), view, settings)
-    known = before or Progress(0, 0, made_of)
-    event, created = max(reached[0], known.event_timestamp), max(reached[1], known.created_timestamp)
+    with_new = [each for each, newest in days.items() if newest is not None]
+    written = write_view(newest_rows(rows.where(is_new), view.key, with_new), view, settings)
+    known = [(before.event_timestamp, before.created_timestamp)] if before else []
+    event, created = (max(times) for times in zip(*fresh, *known, strict=True))
     store.set(_progress_key(view), json.dumps(asdict(Progress(event, created, made_of))))
     return written
+
+
+def _days(rows: DataFrame, is_new: Column) -> dict[date, tuple[int, int] | None]:
+    """The days that there are, each with the newest times (event, created) of its new rows; None where it has none."""
+    times = (F.max(F.when(is_new, F.unix_micros(name))) for name in ("event_timestamp", "created_timestamp"))
+    found = rows.groupBy("day").agg(*times).collect()
+    return {day: None if event is None else (event, created) for day, event, created in found}
 
 
 def write_view(rows: DataFrame, view: OnlineView, settings: StoreSettings) -> int:
@@ -80,30 +88,25 @@ def write_view(rows: DataFrame, view: OnlineView, settings: StoreSettings) -> in
     return int(written.groupBy().sum("written").head()[0] or 0)
 
 
-def new_since(rows: DataFrame, before: Progress, overlap: timedelta) -> DataFrame:
-    """The rows about, or computed at, a moment later than what was written before, less the overlap."""
+def new_since(before: Progress, overlap: timedelta) -> Column:
+    """Whether a row is about, or was computed at, a later moment than what was written before, less the overlap."""
     back = round(overlap.total_seconds() * 1_000_000)
-    return rows.where(
-        (F.col("event_timestamp") > F.timestamp_micros(F.lit(before.event_timestamp - back)))
-        | (F.col("created_timestamp") > F.timestamp_micros(F.lit(before.created_timestamp - back)))
-    )
+    about = F.col("event_timestamp") > F.timestamp_micros(F.lit(before.event_timestamp - back))
+    return about | (F.col("created_timestamp") > F.timestamp_micros(F.lit(before.created_timestamp - back)))
 
 
-def newest_rows(rows: DataFrame, key: str) -> DataFrame:
-    """The newest row of each entity, by event time, then by when it was computed.
+def newest_rows(rows: DataFrame, key: str, days: Sequence[date]) -> DataFrame:
+    """The newest row of each entity, by event time, then by when it was computed, of `rows` that lie in these days.
 
     Which these are is found in the key and the times alone; the features are read of the days that have any of them.
-    A day has one row an entity, so that one day alone (the usual case) needs nothing found.
+    A day has one row an entity, so that in one day alone there is nothing to find.
     """
-    if rows.select("day").distinct().count() == 1:
-        return rows
-    times = F.struct("event_timestamp", "created_timestamp", "day")
-    newest = rows.groupBy(key).agg(F.max(times).alias("newest")).select(key, "newest.*")
-    days = sorted(row["day"] for row in newest.select("day").distinct().collect())
-    taken = rows.where(F.col("day").isin(days))
-    if len(days) == 1:
-        return taken
-    return taken.join(newest, [key, "event_timestamp", "created_timestamp", "day"], "left_semi")
+    if len(days) > 1:
+        marks = ("event_timestamp", "created_timestamp", "day")
+        newest = rows.groupBy(key).agg(F.max(F.struct(*marks)).alias("newest")).select(key, "newest.*")
+        days = sorted(row["day"] for row in newest.select("day").distinct().collect())
+    taken = rows.where(F.col("day").isin(list(days)))
+    return taken if len(days) == 1 else taken.join(newest, [key, *marks], "left_semi")
 
 
 def _progress_key(view: OnlineView) -> str:
