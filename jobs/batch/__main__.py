@@ -88,15 +88,17 @@ def _features(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
 
 
 def _training_sets(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
+    from jobs.batch.training_recipe import recorded_recipe
     from jobs.batch.training_sets import write_training_sets
 
-    return f"{write_training_sets(lake, settings, given.day):,} rows"
+    recipe = recorded_recipe(lake, given.day) if given.rebuild else None
+    return f"{write_training_sets(lake, settings, given.day, recipe):,} rows"
 
 
 def _materialise(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     from jobs.batch.materialise import materialise
 
-    return f"{materialise(lake, settings, given.day):,} rows"
+    return f"{materialise(lake, settings, given.day, given.full):,} rows"
 
 
 def _job_names(text: str) -> list[str]:
@@ -146,6 +148,12 @@ def _parser() -> argparse.ArgumentParser:
         help="also compute anew so many days back where events came late (without a number: features.late_days)",
     )
     features.add_argument("--created", type=_moment, help="created_timestamp of the rows (default: the end of the day)")
+    sets = parser.add_argument_group("training_sets")
+    sets.add_argument(
+        "--rebuild", action="store_true", help="from the versions and settings that the day's sets were made of before"
+    )
+    online = parser.add_argument_group("materialise")
+    online.add_argument("--full", action="store_true", help="write all rows again, not only the new ones")
     return parser
 
 
