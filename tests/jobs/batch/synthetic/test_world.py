@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -135,6 +136,12 @@ def test_every_event_fits_the_contract_and_says_what_the_truth_says() -> None:
     impressions = [row for row in rows if row["event_type"] == "impression"]
     assert [float(dict(row["context"])[PROPENSITY]) for row in impressions] == truth.propensity.ravel().tolist()
     assert [row["item_id"] for row in impressions] == [f"i{item}" for item in truth.item.ravel()]
+
+
+def test_another_seed_gives_another_world() -> None:
+    other = Policy(Tastes(replace(WORLD, seed=8)))
+    one, another = (lists(policy, np.arange(200)) for policy in (POLICY, other))
+    assert (one.item == another.item).mean() < 0.2 and (one.user == another.user).mean() < 0.2
 
 
 def test_rows_do_not_depend_on_what_they_are_made_with() -> None:
