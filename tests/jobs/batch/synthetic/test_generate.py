@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
+from headrace.settings import CleanSettings
 from headrace.tables import SILVER_EVENTS
 from jobs.batch.clean import Cleaned, clean
 from jobs.batch.generate import event_parts, events, main, write_world
@@ -30,7 +31,7 @@ def test_the_files_are_taken_in_without_a_refusal_and_the_truth_lies_beside_them
     write_world(lake.spark, WORLD, world)
     assert json.loads((world / "world.json").read_text())["seed"] == 7
     ingest_files(lake, Inputs(*([world / name] for name in ("events", "items", "users"))), AS_OF)
-    assert clean(lake) == Cleaned(events=2_010, rejected=0, items=100, users=30)
+    assert clean(lake, CleanSettings()) == Cleaned(events=2_010, rejected=0, items=100, users=30)
     impression = lake.read(SILVER_EVENTS).where("event_type = 'impression'").first()
     assert impression is not None and 0 < float(impression["context"]["propensity"]) <= 1
     counts = {name: pq.read_table(world / "truth" / name).num_rows for name in ("items", "users", "positions")}
