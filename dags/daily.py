@@ -28,6 +28,7 @@ with DAG(
         "features_and_training_sets",
         "features,training_sets",
         "--holdout",
+        "--late",
         day=DAY_OF_UPDATE,
         doc_md="Computes the features as of the day and as of the holdout's start, and point-in-time training sets.",
         execution_timeout=timedelta(hours=4),

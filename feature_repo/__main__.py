@@ -1,4 +1,7 @@
-"""`python -m feature_repo apply`: write the feature store's registry from the definitions and the settings."""
+"""`python -m feature_repo apply`: write the feature store's registry from the definitions and the settings.
+
+`python -m feature_repo yaml` prints the `feature_store.yaml` that the stock `feast` command reads.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,18 @@ from headrace.settings import load_settings
 def main(arguments: list[str] | None = None) -> int:
     """0, or 1 with one line on stderr."""
     parser = argparse.ArgumentParser(prog="python -m feature_repo", description=__doc__)
-    parser.add_argument("command", choices=["apply"], help="apply: register entities, views and services")
-    parser.parse_args(arguments)
+    parser.add_argument(
+        "command", choices=["apply", "yaml"], help="apply: register all; yaml: print feature_store.yaml"
+    )
+    given = parser.parse_args(arguments)
     try:
         settings = load_settings()
-        from feature_repo.store import apply  # Feast takes seconds to import
+        from feature_repo.store import apply, yaml_text  # Feast takes seconds to import
 
-        print(f"registered: {', '.join(apply(settings))}")
+        if given.command == "yaml":
+            sys.stdout.write(yaml_text(settings))
+        else:
+            print(f"registered: {', '.join(apply(settings))}")
     except HeadraceError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

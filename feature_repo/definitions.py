@@ -1,17 +1,19 @@
-"""Entities, views and services of the feature store, made from the gold tables' own schemas: one definition each."""
+"""Entities, views, push sources and services of the feature store, made from the gold tables' own schemas."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
-from feast import Entity, FeatureService, FeatureView, Field, ValueType
+from feast import Entity, FeatureService, FeatureView, Field, PushSource, ValueType
 from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
 from feast.types import Array, Bool, Float32, Float64, Int32, Int64, String
 
 from headrace.feature_rows import ITEM_KEY, ITEM_VIEW, USER_KEY, USER_VIEW, feature_names
+from headrace.release import Manifest
 from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_FEATURES, Table
 
 TYPES: dict[pa.DataType, Any] = {
@@ -25,12 +27,22 @@ TYPES: dict[pa.DataType, Any] = {
     pa.list_(pa.int64()): Array(Int64),
     pa.list_(pa.float32()): Array(Float32),
 }
+RETRIEVAL_SERVICE = "retrieval"
+"""Feature service with everything the user tower reads."""
 RANKING_SERVICE = "ranking"
 """Feature service with everything the ranker reads."""
+_TOWER_PREFIXES = ("history_", "profile_")
+
+Definition: TypeAlias = Any
+"""An entity, a push source, a view or a service: Feast has no type that they share."""
 
 
-def definitions(lake_root: str) -> list[Entity | FeatureView | FeatureService]:
-    """Everything to register, for the lake at `lake_root`."""
+def definitions(lake_root: str, releases: Iterable[Manifest] = ()) -> list[Definition]:
+    """Everything to register, for the lake at `lake_root`.
+
+    The services `retrieval` and `ranking` are those of the code as it is; each of the `releases` gets its own two, so
+    that what an older model reads can be asked for by the release's id.
+    """
     user = Entity(
         name="user", join_keys=[USER_KEY], value_type=ValueType.STRING, description="A user, or a visitor's session."
     )
@@ -39,7 +51,31 @@ def definitions(lake_root: str) -> list[Entity | FeatureView | FeatureService]:
     )
     users = _view(USER_VIEW, user, GOLD_USER_FEATURES, lake_root)
     items = _view(ITEM_VIEW, item, GOLD_ITEM_FEATURES, lake_root)
-    return [user, item, users, items, FeatureService(name=RANKING_SERVICE, features=[users, items])]
+    services = _services(users, items, "", {})
+    for release in releases:
+        versions = {table: str(version) for table, version in release.tables.items()}
+        services += _services(users, items, release.release_id, versions)
+    return [user, item, users.stream_source, items.stream_source, users, items, *services]
+
+
+def push_source_name(view: str) -> str:
+    """Name of the source by which a stream pushes rows of a view: `store.push(name, rows)`."""
+    return f"{view}_push"
+
+
+def service_name(service: str, release_id: str = "") -> str:
+    """Name of a service; with a release, of that release's own one."""
+    return f"{service}_{release_id.replace('-', '_')}" if release_id else service
+
+
+def _services(users: FeatureView, items: FeatureView, release_id: str, tables: dict[str, str]) -> list[FeatureService]:
+    tower = [field.name for field in users.features if field.name.startswith(_TOWER_PREFIXES)]
+    tags = {"release_id": release_id, **tables} if release_id else {}
+    reads = {RETRIEVAL_SERVICE: [users[tower]], RANKING_SERVICE: [users, items]}
+    return [
+        FeatureService(name=service_name(name, release_id), features=features, tags=tags)
+        for name, features in reads.items()
+    ]
 
 
 def _view(name: str, entity: Entity, table: Table, lake_root: str) -> FeatureView:
@@ -57,7 +93,7 @@ def _view(name: str, entity: Entity, table: Table, lake_root: str) -> FeatureVie
         name=name,
         entities=[entity],
         schema=[Field(name=each, dtype=TYPES[table.schema.field(each).type]) for each in feature_names(table.schema)],
-        source=source,
+        source=PushSource(name=push_source_name(name), batch_source=source),
         ttl=timedelta(0),  # rows never expire: `event_timestamp` says how old one is
         description=table.meaning,
     )

@@ -148,6 +148,31 @@ def import_files(
 
 
 @app.command()
+def generate(
+    users: Annotated[int, typer.Option(min=10, help="Number of users.")],
+    items: Annotated[int, typer.Option(min=100, help="Number of items.")],
+    events: Annotated[int, typer.Option(min=1, help="Number of events, exactly.")],
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="A new folder.")],
+    seed: Annotated[int, typer.Option(help="Another seed gives another world.")] = 1,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Length of the period.")] = 365,
+    end: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day with events, UTC; yesterday if not given.")
+    ] = None,
+) -> None:
+    """Make a synthetic world: events, items and users as Parquet, with known tastes and propensities.
+
+    The same numbers, seed and end give the same rows. The truth behind them (latent factors, how likely each
+    position is looked at) is in `truth/`, for judging models and estimators. Everything goes through Spark straight
+    to disk, so that more events need no more memory.
+
+    Example: `headrace generate --users 10000 --items 5000 --events 1000000 --seed 7 --output world`
+    """
+    sizes = [f"--{name}={value}" for name, value in (("users", users), ("items", items), ("events", events))]
+    period = [f"--seed={seed}", f"--days={days}", f"--end={end or _yesterday():%Y-%m-%d}"]
+    _run("jobs.batch.generate", *sizes, *period, "--output", str(output))
+
+
+@app.command()
 def run(
     dag: Annotated[str, typer.Argument(metavar="DAG", help="daily or ingest.")],
     day: Annotated[

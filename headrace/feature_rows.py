@@ -72,15 +72,16 @@ def feature_names(schema: pa.Schema) -> list[str]:
 
 
 @lru_cache(maxsize=64)
-def _key_prefix(join_key: str) -> bytes:
+def key_prefix(join_key: str) -> bytes:
+    """What the keys of all entities of one kind begin with; then come the id's length, the id and the project."""
     encoded = join_key.encode()
-    return struct.pack("<III", 1, _STRING_TYPE, len(encoded)) + encoded
+    return struct.pack("<III", 1, _STRING_TYPE, len(encoded)) + encoded + struct.pack("<I", _STRING_TYPE)
 
 
 def row_key(join_key: str, entity_id: str, project: str = PROJECT) -> bytes:
     """Key of one entity's hash."""
     encoded = entity_id.encode()
-    return _key_prefix(join_key) + struct.pack("<II", _STRING_TYPE, len(encoded)) + encoded + project.encode()
+    return key_prefix(join_key) + struct.pack("<I", len(encoded)) + encoded + project.encode()
 
 
 @lru_cache(maxsize=4096)

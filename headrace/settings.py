@@ -73,6 +73,11 @@ class StoreSettings(Group):
     """A read that takes longer is given up and the answer falls back to popular items."""
     live_row_ttl_days: PositiveInt = 30
     """A live user row is dropped this long after its last event; the batch row stays."""
+    feature_row_ttl_days: NonNegativeInt = 90
+    """A batch row (user or item) is dropped this long after it was last materialised; 0 = never. Longer than any pause
+    of the daily run that you want to survive."""
+    overlap_hours: NonNegativeInt = 24
+    """`materialise` takes the rows that are new since its last run, and those of this long before: what came late."""
 
 
 class MlflowSettings(Group):
@@ -84,6 +89,14 @@ class MlflowSettings(Group):
     """Experiment that holds every training run."""
     model_name: str = "headrace"
     """Registered model whose versions are release bundles."""
+
+
+class FeastSettings(Group):
+    """The feature store's registry: what Feast knows of entities, views and services."""
+
+    registry: str = ""
+    """SQLAlchemy address of the registry's database, `postgresql+psycopg://…` on a cluster; empty means the SQLite file
+    `<home>/feast/registry.sqlite`."""
 
 
 class SparkSettings(Group):
@@ -126,6 +139,15 @@ class AirflowSettings(Group):
     """Further attempts of a failed task; the wait before each is twice the last, 30 s at first."""
 
 
+class CleanSettings(Group):
+    """What a person can do. Who does more is flagged in `silver.machines`: events are kept, features leave them out."""
+
+    moments_per_minute: PositiveInt = 120
+    """Most different event times of one subject within a minute; the lines of one receipt share theirs."""
+    events_per_day: PositiveInt = 5000
+    """Most events of one subject on a day."""
+
+
 class FeatureSettings(Group):
     """Windows and half-lives of the batch features."""
 
@@ -139,6 +161,8 @@ class FeatureSettings(Group):
     """Window of the popular lists: distinct buyers in the last so many days."""
     trend_days: PositiveInt = 56
     """Longer window that popularity is compared with, and that the tower's prior uses."""
+    late_days: NonNegativeInt = 7
+    """Days back that the daily run computes anew where events of theirs came late; `features --late` takes more."""
 
 
 class TrainingSettings(Group):
@@ -239,9 +263,11 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     store: StoreSettings = Field(default_factory=StoreSettings)
     mlflow: MlflowSettings = Field(default_factory=MlflowSettings)
+    feast: FeastSettings = Field(default_factory=FeastSettings)
     spark: SparkSettings = Field(default_factory=SparkSettings)
     flink: FlinkSettings = Field(default_factory=FlinkSettings)
     airflow: AirflowSettings = Field(default_factory=AirflowSettings)
+    clean: CleanSettings = Field(default_factory=CleanSettings)
     features: FeatureSettings = Field(default_factory=FeatureSettings)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     serving: ServingSettings = Field(default_factory=ServingSettings)
@@ -260,6 +286,11 @@ class Settings(BaseSettings):
     def lake_root(self) -> str:
         """Root of the Delta tables, without a trailing slash."""
         return (self.lake or str(self.home_folder / "lake")).rstrip("/")
+
+    @property
+    def feast_registry(self) -> str:
+        """SQLAlchemy address of the feature store's registry."""
+        return self.feast.registry or f"sqlite:///{self.home_folder}/feast/registry.sqlite"
 
     @property
     def releases(self) -> Path:

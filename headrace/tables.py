@@ -98,6 +98,23 @@ SILVER_EVENTS = Table(
     "day",
 )
 
+SILVER_MACHINES = Table(
+    "silver",
+    "machines",
+    "Subjects that act as no person can, by day: their events stay in silver.events and are left out of features.",
+    pa.schema(
+        [
+            ("subject_id", pa.string()),
+            ("reason", pa.string()),  # too_fast: moments within a minute; too_many: events on the day
+            ("seen", pa.int64()),
+            ("allowed", pa.int64()),
+            ("day", pa.date32()),
+        ]
+    ),
+    ("subject_id", "day", "reason"),
+    "day",
+)
+
 SILVER_USERS = Table(
     "silver",
     "users",
@@ -263,6 +280,7 @@ TABLES = (
     BRONZE_ITEMS,
     REJECTED_EVENTS,
     SILVER_EVENTS,
+    SILVER_MACHINES,
     SILVER_USERS,
     SILVER_ITEMS,
     GOLD_USER_FEATURES,

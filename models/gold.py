@@ -23,11 +23,14 @@ class Lake:
     """Delta version by table path, pinned at the first read: one training sees one state of the lake."""
 
     def read(self, table: Table, day: date | None = None, columns: Sequence[str] | None = None) -> pa.Table:
-        """Rows of `table`, of one `day` where it is partitioned by day.
+        """Rows of `table`, of one `day` where it is partitioned by day; none where the whole table is empty.
 
         Raises BadInputError if the table, or that day of it, is missing.
         """
         files = self._files(table, day)
+        if not files:
+            empty = _stored(table).empty_table()
+            return empty.select(list(columns)) if columns else empty
         # Pyarrow's own file systems: reading through deltalake's is 40 times slower and can abort the process at exit.
         filesystem, _ = pyarrow.fs.FileSystem.from_uri(_uri(files[0]))
         paths = [pyarrow.fs.FileSystem.from_uri(_uri(file))[1] for file in files]
@@ -48,13 +51,10 @@ class Lake:
         self.versions[table.path] = delta.version()
         wanted = [("day", "=", day.isoformat())] if day else None
         files: list[str] = delta.file_uris(file_pruning_predicate=wanted)
-        if not files:
-            rows_of = f"for {day}" if day else ""
+        if day and not files:
             raise BadInputError(
-                f"table {table.path} has no rows {rows_of}".rstrip(),
-                f"Compute them: python -m jobs.batch features,training_sets --day {day}"
-                if day
-                else "Import data first",
+                f"table {table.path} has no rows for {day}",
+                f"Compute them: python -m jobs.batch features,training_sets --day {day}",
             )
         return files
 

@@ -69,30 +69,36 @@ def _ingest(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
 def _clean(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     from jobs.batch.clean import clean
 
-    del settings, given  # what is new in bronze decides
-    done = clean(lake)
-    return f"{done.events:,} events, {done.items:,} items, {done.users:,} users, {done.rejected:,} rows refused"
+    del given  # what is new in bronze decides
+    done = clean(lake, settings.clean)
+    counts = f"{done.events:,} events, {done.items:,} items, {done.users:,} users, {done.rejected:,} rows refused"
+    return f"{counts}, {done.machines:,} machines flagged" if done.machines else counts
 
 
 def _features(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
-    from jobs.batch.features_job import compute_features, feature_days
+    from jobs.batch.features_job import compute_features, days_with_late_events, feature_days
 
-    counts = [
-        compute_features(lake, settings, day, given.created) for day in feature_days(given.day, settings, given.holdout)
-    ]
-    return f"{sum(counts):,} rows"
+    late = days_with_late_events(lake, given.day, settings.features.late_days if given.late is None else given.late)
+    # A correction counts as known from this run on, not from the day it speaks of.
+    rows = sum(compute_features(lake, settings, day, given.created or end_of(given.day)) for day in late)
+    for day in feature_days(given.day, settings, given.holdout):
+        rows += compute_features(lake, settings, day, given.created)
+    anew = f", {len(late)} earlier days anew for late events" if late else ""
+    return f"{rows:,} rows{anew}"
 
 
 def _training_sets(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
+    from jobs.batch.training_recipe import recorded_recipe
     from jobs.batch.training_sets import write_training_sets
 
-    return f"{write_training_sets(lake, settings, given.day):,} rows"
+    recipe = recorded_recipe(lake, given.day) if given.rebuild else None
+    return f"{write_training_sets(lake, settings, given.day, recipe):,} rows"
 
 
 def _materialise(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     from jobs.batch.materialise import materialise
 
-    return f"{materialise(lake, settings, given.day):,} rows"
+    return f"{materialise(lake, settings, given.day, given.full):,} rows"
 
 
 def _job_names(text: str) -> list[str]:
@@ -133,7 +139,21 @@ def _parser() -> argparse.ArgumentParser:
     features.add_argument(
         "--holdout", action="store_true", help="also compute the day that the training holdout starts after"
     )
+    features.add_argument(
+        "--late",
+        type=int,
+        default=0,
+        nargs="?",
+        metavar="DAYS",
+        help="also compute anew so many days back where events came late (without a number: features.late_days)",
+    )
     features.add_argument("--created", type=_moment, help="created_timestamp of the rows (default: the end of the day)")
+    sets = parser.add_argument_group("training_sets")
+    sets.add_argument(
+        "--rebuild", action="store_true", help="from the versions and settings that the day's sets were made of before"
+    )
+    online = parser.add_argument_group("materialise")
+    online.add_argument("--full", action="store_true", help="write all rows again, not only the new ones")
     return parser
 
 

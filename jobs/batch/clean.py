@@ -12,6 +12,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from headrace.settings import CleanSettings
 from headrace.tables import (
     BRONZE_EVENTS,
     BRONZE_ITEMS,
@@ -24,6 +25,7 @@ from headrace.tables import (
 )
 from jobs.batch.event_rules import checked
 from jobs.batch.lake import Lake
+from jobs.batch.machines import flag_machines
 from jobs.batch.profiles import checked_items, checked_users, next_versions
 
 ARRIVAL_ORDER = ("arrival", "received_at", "source", "source_partition", "source_offset")
@@ -38,14 +40,21 @@ class Cleaned:
     rejected: int
     items: int
     users: int
+    machines: int = 0
+    """Subjects flagged on the days that got events."""
 
 
-def clean(lake: Lake) -> Cleaned:
-    """Bring silver up to date with everything in bronze."""
+def clean(lake: Lake, settings: CleanSettings) -> Cleaned:
+    """Bring silver up to date with everything in bronze. Data without metadata gets empty tables of items and users."""
+    for table in (SILVER_ITEMS, SILVER_USERS, SILVER_EVENTS):
+        lake.ensure(table)
     rejected_items, items = _clean_versions(lake, BRONZE_ITEMS, SILVER_ITEMS)
     rejected_users, users = _clean_versions(lake, BRONZE_USERS, SILVER_USERS)
+    before = lake.version(SILVER_EVENTS)
     rejected_events, events = _clean_events(lake)
-    return Cleaned(events, rejected_events + rejected_items + rejected_users, items, users)
+    touched = [row.day for row in lake.appended(SILVER_EVENTS, before).select("day").distinct().collect()]
+    machines = flag_machines(lake, settings, touched)
+    return Cleaned(events, rejected_events + rejected_items + rejected_users, items, users, machines)
 
 
 def typed_events(judged: DataFrame) -> DataFrame:

@@ -16,16 +16,41 @@ from headrace.tables import (
     GOLD_USER_ITEM_FEATURES,
     SILVER_EVENTS,
     SILVER_ITEMS,
+    SILVER_MACHINES,
     SILVER_USERS,
     end_of,
 )
 from jobs.batch.features import interest_before, item_features, user_features, user_item_features
 from jobs.batch.lake import Lake
+from jobs.batch.machines import without_machines
 
 
 def feature_days(day: date, settings: Settings, holdout: bool) -> list[date]:
     """The days to compute: `day`, and with `holdout` first the one that the training holdout starts after."""
     return [day - timedelta(days=settings.training.holdout_days), day] if holdout else [day]
+
+
+def days_with_late_events(lake: Lake, day: date, back: int) -> list[date]:
+    """The days from `back` days before `day` on whose features were computed before events of that time had arrived.
+
+    Each day's features carry the version of `silver.events` they were made of; only what was appended since is read.
+    """
+    if not back or not lake.exists(GOLD_USER_FEATURES):
+        return []
+    computed = lake.read(GOLD_USER_FEATURES).select("day").distinct()
+    computed = computed.where((F.col("day") >= F.lit(day - timedelta(days=back))) & (F.col("day") < F.lit(day)))
+    earliest: dict[int, date | None] = {}
+    late = []
+    for (each,) in sorted(computed.collect()):
+        version = lake.note(GOLD_USER_FEATURES, _made_of(each), None)
+        if version is None:
+            continue
+        if version not in earliest:
+            earliest[version] = lake.appended(SILVER_EVENTS, version).agg(F.min("day")).head()[0]
+        arrived = earliest[version]
+        if arrived is not None and arrived <= each:
+            late.append(each)
+    return late
 
 
 def compute_features(lake: Lake, settings: Settings, day: date, created: datetime | None = None) -> int:
@@ -36,14 +61,16 @@ def compute_features(lake: Lake, settings: Settings, day: date, created: datetim
     if not lake.exists(SILVER_EVENTS):
         raise HeadraceError("table silver.events is empty", "Run `python -m jobs.batch ingest,clean` first")
     as_of = end_of(day)
+    note = {_made_of(day): lake.version(SILVER_EVENTS)}
     # Shuffled once and kept on disk: every grouping of the user's side begins with the user.
-    interest = interest_before(lake.read(SILVER_EVENTS), as_of).repartition("user_id").persist(StorageLevel.DISK_ONLY)
+    events = without_machines(lake.read(SILVER_EVENTS), lake.read(SILVER_MACHINES))
+    interest = interest_before(events, as_of).repartition("user_id").persist(StorageLevel.DISK_ONLY)
     met = user_item_features(interest, as_of, settings.features).persist()
     try:
         items = item_features(met, interest, lake.read(SILVER_ITEMS), as_of, settings.features)
         users = user_features(met, interest, lake.read(SILVER_USERS), as_of, settings.features)
         return sum(
-            lake.overwrite_day(_timed(rows, as_of, created or as_of), table, day)
+            lake.overwrite_day(_timed(rows, as_of, created or as_of), table, day, note)
             for rows, table in (
                 (met, GOLD_USER_ITEM_FEATURES),
                 (items, GOLD_ITEM_FEATURES),
@@ -53,6 +80,10 @@ def compute_features(lake: Lake, settings: Settings, day: date, created: datetim
     finally:
         met.unpersist()
         interest.unpersist()
+
+
+def _made_of(day: date) -> str:
+    return f"events_of_{day.isoformat()}"
 
 
 def _timed(rows: DataFrame, as_of: datetime, created: datetime) -> DataFrame:

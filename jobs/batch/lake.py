@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
 import pyarrow as pa
 from delta.tables import DeltaTable
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 from headrace.errors import HeadraceError
-from headrace.tables import Table
+from headrace.tables import SILVER_EVENTS, Table
 
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 
@@ -34,12 +36,26 @@ class Lake:
         """Whether anything was ever written to it."""
         return bool(DeltaTable.isDeltaTable(self.spark, self.path(table)))
 
-    def read(self, table: Table) -> DataFrame:
-        """The whole table; one that nobody has written yet is empty."""
-        if not self.exists(table):
+    def read(self, table: Table, version: int | None = None) -> DataFrame:
+        """The whole table, as it is or as of a `version`; one that nobody has written yet (version -1) is empty.
+
+        Raises HeadraceError where the version is not there any more.
+        """
+        if version is not None and version >= 0:
+            return self._read_version(table, version)
+        if version == -1 or not self.exists(table):
             columns = spark_schema(table.schema)
             return self.spark.range(0).select(*(F.lit(None).cast(c.dataType).alias(c.name) for c in columns))
         return self.spark.read.format("delta").load(self.path(table))
+
+    def _read_version(self, table: Table, version: int) -> DataFrame:
+        try:
+            return self.spark.read.format("delta").option("versionAsOf", version).load(self.path(table))
+        except AnalysisException as error:
+            raise HeadraceError(
+                f"table {table.layer}.{table.name} has no version {version} any more ({error.getCondition()})",
+                "Versions are kept as long as the table's retention says; build from the tables as they are instead",
+            ) from None
 
     def read_day(self, table: Table, day: date, made_by: str) -> DataFrame:
         """The partition of one day.
@@ -48,17 +64,30 @@ class Lake:
         """
         rows = self.read(table).where(F.col("day") == F.lit(day))
         if rows.isEmpty():
-            raise HeadraceError(
-                f"table {table.layer}.{table.name} has no rows for {day}",
-                f"Run `python -m jobs.batch {made_by} --day {day}` first",
-            )
+            raise self.missing_day(table, day, made_by)
         return rows
 
-    def overwrite_day(self, rows: DataFrame, table: Table, day: date) -> int:
-        """Replace the partition of `day` in one commit; returns the number of rows written."""
+    def missing_day(self, table: Table, day: date, made_by: str) -> HeadraceError:
+        """The error to raise where a day was not computed."""
+        return HeadraceError(
+            f"table {table.layer}.{table.name} has no rows for {day}",
+            f"Run `python -m jobs.batch {made_by} --day {day}` first",
+        )
+
+    def overwrite_day(self, rows: DataFrame, table: Table, day: date, note: dict[str, Any] | None = None) -> int:
+        """Replace the partition of `day` in one commit with `note`; returns the number of rows written."""
+        return self.overwrite_days(rows.withColumn("day", F.lit(day)), table, [day], note)
+
+    def overwrite_days(
+        self, rows: DataFrame, table: Table, days: Sequence[date], note: dict[str, Any] | None = None
+    ) -> int:
+        """Replace the partitions of `days` in one commit with `note`; returns the number of rows written."""
         self.ensure(table)
-        options = {"replaceWhere": f"day = DATE'{day.isoformat()}'"}
-        return self._write(rows.withColumn("day", F.lit(day)), table, "overwrite", options)
+        listed = ", ".join(f"DATE'{day.isoformat()}'" for day in days)
+        options = {"replaceWhere": f"day IN ({listed})"}
+        if note:
+            options["userMetadata"] = json.dumps(note)
+        return self._write(rows, table, "overwrite", options)
 
     def overwrite(self, rows: DataFrame, table: Table, note: dict[str, Any]) -> int:
         """Replace the whole (small) table in one commit that carries `note`."""
@@ -95,7 +124,7 @@ class Lake:
             return
         builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table)).comment(table.meaning)
         builder = builder.addColumns(spark_schema(table.schema))
-        if table.layer == "bronze":
+        if table.layer == "bronze" or table is SILVER_EVENTS:
             builder = builder.property("delta.enableChangeDataFeed", "true")  # costs nothing on appends
         if table.partition:
             builder = builder.partitionedBy(table.partition)
@@ -109,14 +138,22 @@ class Lake:
 
     def note(self, table: Table, name: str, default: Any) -> Any:
         """What the newest commit with a note says of `name`."""
+        return next(iter(self.notes(table, name)), default)
+
+    def notes(self, table: Table, name: str) -> Iterator[Any]:
+        """What the commits with a note say of `name`, newest first."""
         if not self.exists(table):
-            return default
+            return
         history = DeltaTable.forPath(self.spark, self.path(table)).history()
-        noted = history.where(F.col("userMetadata").contains(f'"{name}"')).orderBy(F.desc("version")).head()
-        return default if noted is None else json.loads(noted["userMetadata"])[name]
+        noted = history.where(F.col("userMetadata").contains(f'"{name}"')).orderBy(F.desc("version"))
+        for commit in noted.select("userMetadata").toLocalIterator():
+            yield json.loads(commit["userMetadata"])[name]
 
     def appended(self, table: Table, after: int) -> DataFrame:
-        """Rows that commits after version `after` appended to a bronze table; `arrival` is the commit's version."""
+        """Rows that commits after version `after` appended; `arrival` is the commit's version.
+
+        For the bronze tables and `silver.events`, which keep a feed of their changes.
+        """
         if self.version(table) <= after:
             return self.read(table).where(F.lit(False)).withColumn("arrival", F.lit(0).cast("long"))
         changes = self.spark.read.format("delta").option("readChangeFeed", "true")

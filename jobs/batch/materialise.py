@@ -1,97 +1,128 @@
-"""Job `materialise`: the gold features of a day → the online store, in the feature store's own row format.
+"""Job `materialise`: what is new in the gold features → the online store, in the feature store's own row format.
 
 Written from Spark's partitions, so that a table never passes through the driver. A row in the store that speaks of a
-later moment stays; rows of entities that the tables do not hold are left alone.
+later moment stays; rows of entities that the tables do not hold are left alone. How far a view came is noted in the
+store itself: a store that was emptied gets everything again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from datetime import date
-from typing import Any
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
 
-import pyarrow as pa
 import redis
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
 
 from headrace.errors import ServiceError
-from headrace.feature_rows import (
-    ITEM_KEY,
-    ITEM_VIEW,
-    USER_KEY,
-    USER_VIEW,
-    decode_time,
-    encode_row,
-    feature_names,
-    row_key,
-    time_field,
-    value_kind,
-)
-from headrace.settings import Settings
-from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_FEATURES, Table
+from headrace.feature_rows import ITEM_KEY, ITEM_VIEW, USER_KEY, USER_VIEW, feature_names
+from headrace.settings import Settings, StoreSettings
+from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_FEATURES, end_of
 from jobs.batch.lake import Lake
+from jobs.batch.online_writer import OnlineView, partition_writer
 
-VIEWS = ((USER_VIEW, USER_KEY, GOLD_USER_FEATURES), (ITEM_VIEW, ITEM_KEY, GOLD_ITEM_FEATURES))
-_BATCH_ROWS = 500
+VIEWS = (
+    OnlineView(USER_VIEW, USER_KEY, GOLD_USER_FEATURES),
+    OnlineView(ITEM_VIEW, ITEM_KEY, GOLD_ITEM_FEATURES),
+)
 _CONNECT_TIMEOUT_S = 10.0
+_SECONDS_PER_DAY = 86_400
 
 
-def materialise(lake: Lake, settings: Settings, day: date) -> int:
+@dataclass(frozen=True)
+class Progress:
+    """How far a view came: the newest times among the rows written, in microseconds since 1970."""
+
+    event_timestamp: int
+    created_timestamp: int
+    made_of: str
+    """The table's address and its features: progress of another table, or with other features, does not count."""
+
+
+def materialise(lake: Lake, settings: Settings, day: date, full: bool = False) -> int:
     """Bring the store up to `day`; returns how many rows were written (newer ones in the store are not counted).
 
-    Raises HeadraceError where the day's features are missing, ServiceError where the store does not answer.
+    Only rows that are new since the last time are read, and with `full` all of them. Raises HeadraceError where the
+    day's features are missing, ServiceError where the store does not answer.
     """
-    _check_store(settings.store.url)
-    return sum(
-        write_view(lake.read_day(table, day, made_by="features"), view, key, table, settings.store.url)
-        for view, key, table in VIEWS
-    )
+    with redis.Redis.from_url(settings.store.url, socket_timeout=_CONNECT_TIMEOUT_S) as store:
+        _check(store, settings.store.url)
+        return sum(_materialise_view(lake, settings.store, store, view, day, full) for view in VIEWS)
 
 
-def write_view(rows: DataFrame, view: str, key: str, table: Table, url: str) -> int:
+def _materialise_view(
+    lake: Lake, settings: StoreSettings, store: redis.Redis, view: OnlineView, day: date, full: bool
+) -> int:
+    made_of = f"{lake.path(view.table)}: {' '.join(feature_names(view.table.schema))}"
+    before = None if full else _progress(store, view, made_of)
+    rows = lake.read(view.table).where(F.col("event_timestamp") <= F.lit(end_of(day)))
+    is_new = new_since(before, timedelta(hours=settings.overlap_hours)) if before else F.lit(True)
+    days = _days(rows, is_new)
+    if day not in days:
+        raise lake.missing_day(view.table, day, made_by="features")
+    fresh = [newest for newest in days.values() if newest is not None]
+    if not fresh:
+        return 0
+    with_new = [each for each, newest in days.items() if newest is not None]
+    written = write_view(newest_rows(rows.where(is_new), view.key, with_new), view, settings)
+    known = [(before.event_timestamp, before.created_timestamp)] if before else []
+    event, created = (max(times) for times in zip(*fresh, *known, strict=True))
+    store.set(_progress_key(view), json.dumps(asdict(Progress(event, created, made_of))))
+    return written
+
+
+def _days(rows: DataFrame, is_new: Column) -> dict[date, tuple[int, int] | None]:
+    """The days that there are, each with the newest times (event, created) of its new rows; None where it has none."""
+    times = (F.max(F.when(is_new, F.unix_micros(name))) for name in ("event_timestamp", "created_timestamp"))
+    found = rows.groupBy("day").agg(*times).collect()
+    return {day: None if event is None else (event, created) for day, event, created in found}
+
+
+def write_view(rows: DataFrame, view: OnlineView, settings: StoreSettings) -> int:
     """Write one table's rows; returns how many were not older than what the store held."""
-    writer = partition_writer(view, key, table, url)
-    written = rows.mapInArrow(writer, "written long")
+    columns = [view.key, "event_timestamp", *feature_names(view.table.schema)]
+    writer = partition_writer(view, settings.url, settings.feature_row_ttl_days * _SECONDS_PER_DAY)
+    written = rows.select(*columns).mapInArrow(writer, "written long")
     return int(written.groupBy().sum("written").head()[0] or 0)
 
 
-def partition_writer(
-    view: str, key: str, table: Table, url: str
-) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """A function for `mapInArrow` that writes a partition and yields one number: the rows written."""
-
-    def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        kinds = {name: value_kind(table.schema.field(name).type) for name in feature_names(table.schema)}
-        written = 0
-        with redis.Redis.from_url(url, socket_timeout=60) as store:
-            for batch in batches:
-                for start in range(0, batch.num_rows, _BATCH_ROWS):
-                    rows = batch.slice(start, _BATCH_ROWS).to_pylist()
-                    written += _write_rows(store, view, key, kinds, rows)
-        yield pa.record_batch([pa.array([written], pa.int64())], names=["written"])
-
-    return write
+def new_since(before: Progress, overlap: timedelta) -> Column:
+    """Whether a row is about, or was computed at, a later moment than what was written before, less the overlap."""
+    back = round(overlap.total_seconds() * 1_000_000)
+    about = F.col("event_timestamp") > F.timestamp_micros(F.lit(before.event_timestamp - back))
+    return about | (F.col("created_timestamp") > F.timestamp_micros(F.lit(before.created_timestamp - back)))
 
 
-def _write_rows(store: Any, view: str, key: str, kinds: dict[str, str], rows: list[dict[str, Any]]) -> int:
-    keys = [row_key(key, row[key]) for row in rows]
-    reads = store.pipeline(transaction=False)
-    for each in keys:
-        reads.hget(each, time_field(view))
-    stored = reads.execute()
-    writes = store.pipeline(transaction=False)
-    for each, row, raw in zip(keys, rows, stored, strict=True):
-        moment = row["event_timestamp"]
-        held = decode_time(raw)
-        if held is None or held <= round(moment.timestamp() * 1_000_000):
-            writes.hset(each, mapping=encode_row(view, kinds, row, moment))
-    return len(writes.execute())
+def newest_rows(rows: DataFrame, key: str, days: Sequence[date]) -> DataFrame:
+    """The newest row of each entity, by event time, then by when it was computed, of `rows` that lie in these days.
+
+    Which these are is found in the key and the times alone; the features are read of the days that have any of them.
+    A day has one row an entity, so that in one day alone there is nothing to find.
+    """
+    if len(days) > 1:
+        marks = ("event_timestamp", "created_timestamp", "day")
+        newest = rows.groupBy(key).agg(F.max(F.struct(*marks)).alias("newest")).select(key, "newest.*")
+        days = sorted(row["day"] for row in newest.select("day").distinct().collect())
+    taken = rows.where(F.col("day").isin(list(days)))
+    return taken if len(days) == 1 else taken.join(newest, [key, *marks], "left_semi")
 
 
-def _check_store(url: str) -> None:
+def _progress_key(view: OnlineView) -> str:
+    return f"headrace:materialised:{view.name}"
+
+
+def _progress(store: redis.Redis, view: OnlineView, made_of: str) -> Progress | None:
+    """What the last run noted, if it wrote the same features of the same table."""
+    raw = store.get(_progress_key(view))
+    noted = Progress(**json.loads(raw)) if raw else None  # type: ignore[arg-type]
+    return noted if noted and noted.made_of == made_of else None
+
+
+def _check(store: redis.Redis, url: str) -> None:
     try:
-        with redis.Redis.from_url(url, socket_timeout=_CONNECT_TIMEOUT_S) as store:
-            store.ping()
+        store.ping()
     except redis.RedisError as error:
         raise ServiceError(
             f"the online store at {url} does not answer ({type(error).__name__})",

@@ -14,36 +14,42 @@ from headrace.tables import (
     GOLD_RETRIEVAL_EXAMPLES,
     GOLD_USER_FEATURES,
     SILVER_EVENTS,
+    SILVER_MACHINES,
     SILVER_USERS,
     end_of,
 )
 from jobs.batch.features import interest_before, profiles, sequences
 from jobs.batch.lake import Lake, spark_schema
+from jobs.batch.machines import without_machines
+from jobs.batch.point_in_time import point_in_time
+from jobs.batch.training_recipe import SOURCES, Recipe, current_recipe
 
 _DAY_US = 86_400_000_000
 
 
-def write_training_sets(lake: Lake, settings: Settings, day: date) -> int:
+def write_training_sets(lake: Lake, settings: Settings, day: date, recipe: Recipe | None = None) -> int:
     """Replace both gold example partitions of `day`; returns the rows written.
 
-    Raises HeadraceError where the user features of the day before the holdout were not computed.
+    With the `recipe` of an earlier build its versions and settings are taken, and the same files come out. Raises
+    HeadraceError where the user features of the day before the holdout were not computed, or a version is gone.
     """
+    recipe = recipe or current_recipe(lake, settings, day)
+    sources = {table: lake.read(table, recipe.versions[table.path]) for table in SOURCES}
     as_of = end_of(day)
-    holdout_start = as_of - timedelta(days=settings.training.holdout_days)
-    interest = interest_before(lake.read(SILVER_EVENTS), as_of)
-    retrieval = retrieval_examples(
-        interest, lake.read(SILVER_USERS), as_of, settings.training.retrieval_days, settings.features.history_length
-    )
+    holdout_start = as_of - timedelta(days=recipe.holdout_days)
+    interest = interest_before(without_machines(sources[SILVER_EVENTS], sources[SILVER_MACHINES]), as_of)
+    retrieval = retrieval_examples(interest, sources[SILVER_USERS], as_of, recipe.retrieval_days, recipe.history_length)
     holdout_day = (holdout_start - timedelta(days=1)).date()
-    features = lake.read(GOLD_USER_FEATURES)
+    features = sources[GOLD_USER_FEATURES]
     if known_at(features, holdout_start).isEmpty():
         raise HeadraceError(
             f"table gold.user_features has no row known at {holdout_start:%Y-%m-%d %H:%M}",
             f"Run `python -m jobs.batch features --day {holdout_day}` first, or `features --holdout --day {day}`",
         )
     ranking = ranking_examples(features, interest, holdout_start)
-    return lake.overwrite_day(retrieval, GOLD_RETRIEVAL_EXAMPLES, day) + lake.overwrite_day(
-        ranking, GOLD_RANKING_EXAMPLES, day
+    return sum(
+        lake.overwrite_day(_in_order(rows, recipe.files), table, day, recipe.note())
+        for rows, table in ((retrieval, GOLD_RETRIEVAL_EXAMPLES), (ranking, GOLD_RANKING_EXAMPLES))
     )
 
 
@@ -77,18 +83,20 @@ def ranking_examples(features: DataFrame, interest: DataFrame, as_of: datetime) 
             "user_id", F.col("taken.item_id").alias("target_items"), F.col("taken.occasions").alias("target_counts")
         )
     )
-    joined = targets.join(known_at(features, as_of).drop("day"), "user_id", "left")
+    columns = [name for name in GOLD_USER_FEATURES.schema.names if name not in ("user_id", "day")]
+    asked = targets.withColumn("_as_of", F.lit(as_of))
+    joined = point_in_time(asked, known_at(features, as_of), "user_id", "_as_of", columns)
     return joined.select("user_id", "target_items", "target_counts", *_or_empty(as_of))
 
 
 def known_at(features: DataFrame, as_of: datetime) -> DataFrame:
-    """The newest row of each user that speaks of a moment up to `as_of` and had been computed by then.
+    """The rows that speak of a moment up to `as_of` and had been computed by then."""
+    return features.where((F.col("event_timestamp") <= F.lit(as_of)) & (F.col("created_timestamp") <= F.lit(as_of)))
 
-    Without the second condition a row computed afterwards, with corrected data, would leak into the past.
-    """
-    known = features.where((F.col("event_timestamp") <= F.lit(as_of)) & (F.col("created_timestamp") <= F.lit(as_of)))
-    newest = Window.partitionBy("user_id").orderBy(F.desc("event_timestamp"), F.desc("created_timestamp"))
-    return known.withColumn("_place", F.row_number().over(newest)).where("_place = 1").drop("_place")
+
+def _in_order(rows: DataFrame, files: int) -> DataFrame:
+    """Each user's rows in the same file and place every time, whatever order they were computed in."""
+    return rows.repartition(files, "user_id").sortWithinPartitions("user_id")
 
 
 def _with_profile(rows: DataFrame, known: DataFrame) -> DataFrame:

@@ -18,8 +18,10 @@ from feature_repo.store import apply, feature_store
 from headrace import feature_rows as online
 from headrace.settings import Settings
 from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_FEATURES
+from infra.local.services import local_services
 from jobs.batch.lake import Lake, spark_schema
 from jobs.batch.materialise import materialise
+from tests.conftest import settings_on_free_ports
 
 DAY = date(2026, 11, 20)
 AS_OF = datetime(2026, 11, 21, tzinfo=UTC)
@@ -40,9 +42,10 @@ MILK: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def settings(services: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    home = tmp_path_factory.mktemp("features")
-    return services.model_copy(update={"home": home, "lake": str(home / "lake")})
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A store of its own, without the other services."""
+    with local_services(settings_on_free_ports(tmp_path_factory.mktemp("features")), ("valkey",)) as settings:
+        yield settings
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +58,8 @@ def lake(spark: SparkSession, settings: Settings) -> Lake:
 
 @pytest.fixture(scope="module")
 def stock_store(lake: Lake, settings: Settings) -> FeatureStore:
-    assert set(apply(settings)) == {"user", "item", "user_features", "item_features", "ranking"}
+    names = {"user", "item", "user_features", "item_features", "user_features_push", "item_features_push"}
+    assert set(apply(settings)) == {*names, "retrieval", "ranking"}
     return feature_store(settings)
 
 

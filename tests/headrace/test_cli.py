@@ -24,7 +24,7 @@ from headrace.ports import free_port
 from headrace.settings import Settings, load_settings
 
 COMMANDS = [
-    ["doctor"], ["up"], ["down"], ["status"], ["import"], ["run"], ["stream"], ["serve"], ["recommend"],
+    ["doctor"], ["up"], ["down"], ["status"], ["import"], ["generate"], ["run"], ["stream"], ["serve"], ["recommend"],
     ["evaluate"], ["settings"], ["release", "list"], ["release", "show"],
 ]  # fmt: skip
 ANSWER = {
@@ -140,6 +140,17 @@ def test_evaluate_judges_a_release_or_fits_on_files(started):
     assert started == [
         ("models.evaluation", "--day", "2026-10-18", "--test", __file__, "--require-floors"),
         ("infra.evaluate_files", "--train", __file__, "--test", __file__, "--output", "lists.parquet", "--k", "50"),
+    ]
+
+
+def test_generate_hands_the_world_to_its_job(started):
+    sizes = ["--users", "30", "--items", "100", "--events", "500", "--seed", "7", "--end", "2026-11-20"]
+    assert headrace("generate", *sizes, "--output", "world").exit_code == 0
+    assert started == [
+        (
+            *("jobs.batch.generate", "--users=30", "--items=100", "--events=500", "--seed=7", "--days=365"),
+            *("--end=2026-11-20", "--output", "world"),
+        )
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from headrace.tables import (
     end_of,
 )
 from jobs.batch.features import interest_before
-from jobs.batch.features_job import compute_features
+from jobs.batch.features_job import compute_features, days_with_late_events
 from jobs.batch.lake import Lake
 from jobs.batch.training_sets import ranking_examples, retrieval_examples, write_training_sets
 from tests.jobs.batch.worlds import AS_OF, DAY, collected, days_before, purchase, take_in
@@ -134,3 +135,38 @@ def test_training_without_features_of_the_day_before_the_holdout_says_what_to_ru
 ) -> None:
     with pytest.raises(HeadraceError, match="features --day 2026-09-23"):
         write_training_sets(world, settings, DAY - timedelta(days=30))
+
+
+def test_a_day_is_computed_anew_only_if_events_of_it_or_earlier_came_after_its_features(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    settings = Settings(home=tmp_path / "home")
+    lake = Lake(spark, settings.lake_root)
+    days = [DAY - timedelta(days=back) for back in (3, 2, 1, 0)]
+    take_in(lake, tmp_path, "first", events=[purchase("e1", "ann", "milk", days_before(3))])
+    for day in days:
+        compute_features(lake, settings, day)
+    assert days_with_late_events(lake, DAY, 7) == []
+    take_in(lake, tmp_path, "late", events=[purchase("e2", "ann", "tea", days_before(2))])
+    assert days_with_late_events(lake, DAY, 7) == days[1:3]
+    assert days_with_late_events(lake, DAY, 1) == days[2:3]
+    compute_features(lake, settings, days[1], created=AS_OF)
+    assert days_with_late_events(lake, DAY, 7) == days[2:3]
+    (corrected,) = of_day(lake, GOLD_USER_FEATURES, days[1])
+    assert corrected["history_items"] == ["milk", "tea"]
+    assert corrected["created_timestamp"].replace(tzinfo=UTC) == AS_OF  # not known on the day itself
+
+
+def test_an_event_of_an_item_not_yet_known_is_kept_and_joined_when_the_item_arrives(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    settings = Settings(home=tmp_path / "home")
+    lake = Lake(spark, settings.lake_root)
+    take_in(lake, tmp_path, "events", events=[purchase("e1", "ann", "kiwi", days_before(1))])
+    compute_features(lake, settings, DAY)
+    (unknown,) = of_day(lake, GOLD_ITEM_FEATURES, DAY)
+    assert (unknown["item_id"], unknown["popularity"], str(unknown["price"])) == ("kiwi", 1.0, "nan")
+    take_in(lake, tmp_path, "items", received=AS_OF - timedelta(hours=1), items=[{"item_id": "kiwi", "price": 0.5}])
+    compute_features(lake, settings, DAY)
+    (known,) = of_day(lake, GOLD_ITEM_FEATURES, DAY)
+    assert (known["item_id"], known["popularity"], known["price"]) == ("kiwi", 1.0, 0.5)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from headrace.errors import BadInputError
+from headrace.settings import CleanSettings
 from headrace.tables import BRONZE_EVENTS, REJECTED_EVENTS, SILVER_EVENTS, SILVER_ITEMS
 from jobs.batch.clean import Cleaned, clean
 from jobs.batch.ingest import Inputs, ingest_files
@@ -65,7 +66,7 @@ def test_csv_with_other_column_names_is_mapped_and_bad_lines_are_named_by_line(l
     )
     names = {"id": "event_id", "kind": "event_type", "customer": "user_id", "sku": "item_id", "when": "timestamp"}
     ingest_files(lake, Inputs(events=[file], names=names), AS_OF)
-    assert clean(lake) == Cleaned(events=1, rejected=2, items=0, users=0)
+    assert clean(lake, CleanSettings()) == Cleaned(events=1, rejected=2, items=0, users=0)
     assert '"shop":"Rue, 1"' in collected(lake, SILVER_EVENTS)[0]["extra"]
     refused = [
         (row["source_offset"], row["reason"], row["field"]) for row in collected(lake, REJECTED_EVENTS, "source_offset")

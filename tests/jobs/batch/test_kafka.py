@@ -10,7 +10,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 from pyspark.sql import SparkSession
 
-from headrace.settings import Settings
+from headrace.settings import CleanSettings, Settings
 from headrace.tables import BRONZE_EVENTS, REJECTED_EVENTS, SILVER_EVENTS
 from jobs.batch.clean import clean
 from jobs.batch.ingest import ingest_kafka
@@ -41,7 +41,7 @@ def test_each_record_of_the_topic_arrives_once_also_after_a_restart(
     restarted = Lake(spark, settings.lake_root)  # nothing is remembered but the checkpoint and the tables
     assert ingest_kafka(restarted, settings) == 11
     assert len(collected(lake, BRONZE_EVENTS)) == 22
-    done = clean(lake)
+    done = clean(lake, CleanSettings())
     assert (done.events, done.rejected) == (20, 1)
     assert len({row["event_id"] for row in collected(lake, SILVER_EVENTS)}) == 20
     assert collected(lake, REJECTED_EVENTS)[0]["reason"] == "malformed"

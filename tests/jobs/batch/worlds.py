@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from headrace.settings import CleanSettings
 from jobs.batch.clean import Cleaned, clean
 from jobs.batch.ingest import Inputs, ingest_files
 from jobs.batch.lake import Lake
@@ -38,7 +39,7 @@ def take_in(lake: Lake, folder: Path, name: str, received: datetime = AS_OF, **r
     folder.mkdir(parents=True, exist_ok=True)
     files = {kind: [json_lines(folder / f"{name}-{kind}.jsonl", given)] for kind, given in rows.items()}
     ingest_files(lake, Inputs(**files), received)
-    return clean(lake)
+    return clean(lake, CleanSettings())
 
 
 def collected(lake: Lake, table: Any, *order: str) -> list[dict[str, Any]]:

@@ -1,0 +1,18 @@
+"""What the stock `feast apply` finds: the definitions, as attributes of this module, for the settings of the project.
+
+Feast changes into this folder before it reads the module; settings (and the lake's folder) count from the project's.
+"""
+
+from __future__ import annotations
+
+from contextlib import chdir
+
+from feature_repo.definitions import definitions
+from headrace.release_listing import local_releases
+from headrace.settings import PROJECT_ROOT, load_settings
+
+with chdir(PROJECT_ROOT):
+    _settings = load_settings()
+    globals().update(
+        {each.name: each for each in definitions(_settings.lake_root, local_releases(_settings))},
+    )

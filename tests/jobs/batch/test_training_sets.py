@@ -1,0 +1,111 @@
+"""Training sets are rebuilt byte for byte from the versions that they were made of, whatever came later."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from headrace.errors import HeadraceError
+from headrace.settings import Settings
+from headrace.tables import (
+    GOLD_RANKING_EXAMPLES,
+    GOLD_RETRIEVAL_EXAMPLES,
+    GOLD_USER_FEATURES,
+    SILVER_EVENTS,
+    Table,
+    end_of,
+)
+from jobs.batch.features import interest_before
+from jobs.batch.lake import Lake, spark_schema
+from jobs.batch.training_recipe import recorded_recipe
+from jobs.batch.training_sets import ranking_examples, write_training_sets
+from tests.jobs.batch.worlds import AS_OF, DAY
+
+HOLDOUT_DAY = DAY - timedelta(days=28)
+EXAMPLES = (GOLD_RETRIEVAL_EXAMPLES, GOLD_RANKING_EXAMPLES)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(home=tmp_path_factory.mktemp("training"), spark={"shuffle_partitions": 2})
+
+
+@pytest.fixture(scope="module")
+def world(spark: SparkSession, settings: Settings) -> Lake:
+    """Three shoppers before and in the holdout; their sets are built."""
+    lake = Lake(spark, settings.lake_root)
+    buy(lake, *((user, days) for user in ("ann", "bob", "cat") for days in (40, 3)))
+    know(lake, {"ann": 1, "bob": 1, "cat": 1})
+    write_training_sets(lake, settings, DAY)
+    return lake
+
+
+def buy(lake: Lake, *purchases: tuple[str, int]) -> None:
+    """Purchases of (user, days ago) arrive in silver."""
+    rows = []
+    for user, days in purchases:
+        moment = AS_OF - timedelta(days=days)
+        names = {"event_id": f"{user}{days}", "event_type": "purchase", "subject_id": user, "item_id": f"item{days}"}
+        rows.append({**names, "timestamp": moment, "day": moment.date()})
+    lake.append(lake.spark.createDataFrame(rows, spark_schema(SILVER_EVENTS.schema)), SILVER_EVENTS)
+
+
+def know(lake: Lake, events: dict[str, int]) -> None:
+    """Before the holdout, so many events of each user are known."""
+    times = {"event_timestamp": end_of(HOLDOUT_DAY), "created_timestamp": end_of(HOLDOUT_DAY), "day": HOLDOUT_DAY}
+    rows = [{"user_id": user, "events_total": total, **times} for user, total in events.items()]
+    features = lake.spark.createDataFrame(rows, spark_schema(GOLD_USER_FEATURES.schema))
+    lake.overwrite_day(features, GOLD_USER_FEATURES, HOLDOUT_DAY)
+
+
+def contents(lake: Lake, table: Table) -> list[str]:
+    """Hashes of the files that a table's newest version is made of."""
+    return sorted(
+        hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in DeltaTable(lake.path(table)).file_uris()
+    )
+
+
+def test_after_newer_data_the_old_sets_are_rebuilt_byte_for_byte(world: Lake, settings: Settings) -> None:
+    built = [contents(world, table) for table in EXAMPLES]
+    buy(world, ("ann", 41), ("dan", 2))
+    know(world, {"ann": 2, "bob": 1, "cat": 1})
+    recipe = recorded_recipe(world, DAY)
+    write_training_sets(world, settings, DAY)
+    renewed = [contents(world, table) for table in EXAMPLES]
+    assert all(now != before for now, before in zip(renewed, built, strict=True))
+    changed = settings.model_copy(
+        update={"training": settings.training.model_copy(update={"holdout_days": 7, "retrieval_days": 7})}
+    )
+    write_training_sets(world, changed, DAY, recipe)
+    assert [contents(world, table) for table in EXAMPLES] == built
+
+
+def test_a_day_never_built_has_no_recipe(world: Lake) -> None:
+    with pytest.raises(HeadraceError, match="training_sets --day 2026-11-19"):
+        recorded_recipe(world, DAY - timedelta(days=1))
+
+
+def test_a_version_that_is_not_there_is_named(world: Lake) -> None:
+    with pytest.raises(HeadraceError, match=r"gold.user_features has no version 99"):
+        world.read(GOLD_USER_FEATURES, 99)
+
+
+def test_a_feature_row_planted_after_the_fact_is_not_seen(world: Lake, settings: Settings) -> None:
+    as_of = end_of(HOLDOUT_DAY)
+    planted = (
+        world.read(GOLD_USER_FEATURES)
+        .where(F.col("day") == F.lit(HOLDOUT_DAY))
+        .withColumn("events_total", F.lit(99).cast("long"))
+        .withColumn("created_timestamp", F.lit(as_of + timedelta(microseconds=1)))
+    )
+    both = world.read(GOLD_USER_FEATURES).unionByName(planted)
+    interest = interest_before(world.read(SILVER_EVENTS), AS_OF)
+    seen = [row["events_total"] for row in ranking_examples(both, interest, as_of).collect()]
+    assert len(seen) >= 3
+    assert 99 not in seen
