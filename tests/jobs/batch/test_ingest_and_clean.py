@@ -114,5 +114,5 @@ def test_compressed_files_in_folders_below_are_taken_in_and_a_new_column_is_kept
     (inner / "a.jsonl.gz").write_bytes(gzip.compress(json.dumps(old).encode()))
     (inner / "b.jsonl.bz2").write_bytes(bz2.compress(json.dumps(new).encode()))
     ingest_files(lake, Inputs(events=[tmp_path / "year"]), AS_OF)
-    assert clean(lake) == Cleaned(events=2, rejected=0, items=0, users=0)
+    assert clean(lake, CleanSettings()) == Cleaned(events=2, rejected=0, items=0, users=0)
     assert '"shop": "B"' in collected(lake, SILVER_EVENTS, "event_id")[1]["extra"]
