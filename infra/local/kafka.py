@@ -143,7 +143,9 @@ def _java_command(settings: Settings) -> list[str]:
 
 
 def _format_storage(settings: Settings, properties: Path) -> None:
-    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    cluster_id = (
+        base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
+    )  # no option's "-" first
     command = [*_java_command(settings), "kafka.tools.StorageTool", "format"]
     answer = subprocess.run(
         [*command, "--cluster-id", cluster_id, "--config", str(properties), "--ignore-formatted"],
