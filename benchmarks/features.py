@@ -24,7 +24,8 @@ from pyspark.sql import functions as F
 
 from benchmarks.features_duckdb import statements
 from benchmarks.report import report
-from headrace.settings import FeatureSettings, Settings
+from headrace.settings import Settings
+from headrace.settings_groups import FeatureSettings
 from headrace.tables import SILVER_EVENTS, SILVER_ITEMS, SILVER_USERS, end_of
 from jobs.batch.features_job import compute_features
 from jobs.batch.lake import Lake

@@ -34,7 +34,8 @@ from benchmarks.report import report
 from benchmarks.serving_data import AS_OF, ITEM_SCHEMA, USER_SCHEMA, item_rows, make_release, user_rows
 from headrace import feature_rows
 from headrace.ports import free_port
-from headrace.settings import ServingSettings, Settings, StoreSettings
+from headrace.settings import Settings
+from headrace.settings_groups import ServingSettings, StoreSettings
 from infra.local.services import local_services
 
 GOAL = 10.0

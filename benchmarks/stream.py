@@ -37,7 +37,8 @@ from rich.table import Table
 from benchmarks.report import report
 from headrace.online_store import live_key
 from headrace.ports import free_port
-from headrace.settings import FlinkSettings, KafkaSettings, Settings, StoreSettings
+from headrace.settings import Settings
+from headrace.settings_groups import FlinkSettings, KafkaSettings, StoreSettings
 from infra.local.services import local_services
 from tests.small_release import item_names, tiny_retrieval_bundle
 

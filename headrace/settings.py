@@ -2,7 +2,7 @@
 
 Order, later wins: the defaults below (profile `local`), `infra/profiles/<profile>.toml`, `headrace.toml` in the working
 folder (or the file that `HEADRACE_CONFIG` names), environment variables such as `HEADRACE_KAFKA__BOOTSTRAP_SERVERS`.
-The commented reference file `docs/settings.toml` is generated from this module.
+The commented reference file `docs/settings.toml` is generated from these classes.
 """
 
 from __future__ import annotations
@@ -13,16 +13,7 @@ from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    ValidationError,
-    field_validator,
-)
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -32,214 +23,23 @@ from pydantic_settings import (
 )
 
 from headrace.errors import BadInputError
+from headrace.settings_groups import (
+    AirflowSettings,
+    CleanSettings,
+    FeastSettings,
+    FeatureSettings,
+    FlinkSettings,
+    KafkaSettings,
+    MlflowSettings,
+    ServingSettings,
+    SparkSettings,
+    StoreSettings,
+    TrainingSettings,
+)
 from headrace.settings_mistakes import REFERENCE, problem, refuse_unknown_variables
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT_PREFIX = "HEADRACE_"
-
-
-class Group(BaseModel):
-    """A table of the settings file; unknown names are refused, so that a misspelt setting is never ignored."""
-
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
-
-class KafkaSettings(Group):
-    """The broker and its topics."""
-
-    bootstrap_servers: str = "127.0.0.1:9092"
-    """host:port of one or more brokers, comma-separated."""
-    events_topic: str = "events"
-    """Validated events, keyed by subject so that one user's events keep their order."""
-    impressions_topic: str = "impressions"
-    """What was shown, with request id, position and propensity."""
-    rejected_topic: str = "rejected_events"
-    """Events that `POST /events` refused, with reason, field and raw text: the dead letters."""
-    partitions: PositiveInt = 4
-    """Partitions of each topic made by `headrace up`."""
-
-    @property
-    def topics(self) -> tuple[str, ...]:
-        """Every topic of the platform."""
-        return self.events_topic, self.impressions_topic, self.rejected_topic
-
-
-class StoreSettings(Group):
-    """The online store: Valkey or Redis."""
-
-    url: str = "redis://127.0.0.1:6379/0"
-    """Address of the store."""
-    timeout_ms: PositiveInt = 50
-    """A read that takes longer is given up and the answer falls back to popular items."""
-    live_row_ttl_days: PositiveInt = 30
-    """A live user row is dropped this long after its last event; the batch row stays."""
-    feature_row_ttl_days: NonNegativeInt = 90
-    """A batch row (user or item) is dropped this long after it was last materialised; 0 = never. Longer than any pause
-    of the daily run that you want to survive."""
-    overlap_hours: NonNegativeInt = 24
-    """`materialise` takes the rows that are new since its last run, and those of this long before: what came late."""
-
-
-class MlflowSettings(Group):
-    """Experiment tracking and the model registry."""
-
-    tracking_uri: str = "http://127.0.0.1:5000"
-    """Address of the tracking server."""
-    experiment: str = "headrace"
-    """Experiment that holds every training run."""
-    model_name: str = "headrace"
-    """Registered model whose versions are release bundles."""
-
-
-class FeastSettings(Group):
-    """The feature store's registry: what Feast knows of entities, views and services."""
-
-    registry: str = ""
-    """SQLAlchemy address of the registry's database, `postgresql+psycopg://…` on a cluster; empty means the SQLite file
-    `<home>/feast/registry.sqlite`."""
-
-
-class SparkSettings(Group):
-    """Batch engine."""
-
-    master: str = "local[2]"
-    """Spark master URL: `local[2]`, `spark://…`, `yarn`, `k8s://…`."""
-    driver_memory: str = "3g"
-    """Heap of the driver; in local mode of everything."""
-    shuffle_partitions: PositiveInt = 4
-    """Partitions of a shuffle; about two per core."""
-
-
-class FlinkSettings(Group):
-    """Streaming engine."""
-
-    parallelism: PositiveInt = 1
-    """Parallel instances of each operator."""
-    bundle_time_ms: PositiveInt = 50
-    """Longest wait before the vectorised function gets a batch: latency against throughput."""
-    bundle_size: PositiveInt = 5000
-    """Most events in one batch of the vectorised function."""
-    buffer_timeout_ms: PositiveInt = 5
-    """Longest wait of an event in a network buffer."""
-    checkpoint_interval_ms: PositiveInt = 10_000
-    """Time between checkpoints; after a crash at most this much is replayed."""
-    deduplication_hours: PositiveInt = 24
-    """How long an `event_id` is remembered."""
-    carried_events: int = Field(default=2, ge=2)
-    """Newest events of a user that Flink keeps and hands over with each new one. The whole history is in the store;
-    more than two heal a store that lost its newest rows, at the price of throughput (50: half of it)."""
-
-
-class AirflowSettings(Group):
-    """Scheduler."""
-
-    port: int = 8081
-    """Port of the web page that `make airflow` starts (loopback)."""
-    retries: NonNegativeInt = 2
-    """Further attempts of a failed task; the wait before each is twice the last, 30 s at first."""
-
-
-class CleanSettings(Group):
-    """What a person can do. Who does more is flagged in `silver.machines`: events are kept, features leave them out."""
-
-    moments_per_minute: PositiveInt = 120
-    """Most different event times of one subject within a minute; the lines of one receipt share theirs."""
-    events_per_day: PositiveInt = 5000
-    """Most events of one subject on a day."""
-
-
-class FeatureSettings(Group):
-    """Windows and half-lives of the batch features."""
-
-    history_length: PositiveInt = 50
-    """Most recent events of a user that the user tower reads."""
-    affinity_items: PositiveInt = 1000
-    """Most items kept in a user's own list, best decayed count first."""
-    affinity_half_life_days: PositiveFloat = 84.0
-    """A purchase counts half after this many days in the user's own list."""
-    popularity_days: PositiveInt = 28
-    """Window of the popular lists: distinct buyers in the last so many days."""
-    trend_days: PositiveInt = 56
-    """Longer window that popularity is compared with, and that the tower's prior uses."""
-    late_days: NonNegativeInt = 7
-    """Days back that the daily run computes anew where events of theirs came late; `features --late` takes more."""
-
-
-class TrainingSettings(Group):
-    """Training of the two-tower model and the ranker."""
-
-    seed: int = 7
-    """Seed of every random choice."""
-    retrieval_days: PositiveInt = 168
-    """Days of events that the two-tower learns from."""
-    holdout_days: PositiveInt = 28
-    """Last days kept from the first training: the ranker learns on them and retrieval is judged on them."""
-    embedding_size: PositiveInt = 64
-    """Length of user and item vectors, the popularity dimension included."""
-    retrieval_batch_size: PositiveInt = 1024
-    """Examples per step of the two-tower; the other items of a batch are its negatives."""
-    retrieval_learning_rate: PositiveFloat = 0.02
-    """Adagrad rate of the two-tower."""
-    retrieval_epochs: PositiveInt = 1
-    """Passes over the retrieval examples."""
-    example_half_life_days: PositiveFloat = 84.0
-    """An example weighs half after this many days."""
-    repeat_weight: float = Field(default=1.0, ge=0)
-    """Weight of an example whose item the user took before, against 1 of a new one."""
-    popularity_correction: bool = False
-    """Subtract log q(item) from the in-batch logits, so that popular items are not punished for being common negatives.
-    Either way the popularity prior is weighted on the holdout; on the demo data it serves better than correction."""
-    id_dropout: float = Field(default=0.1, ge=0, lt=1)
-    """Share of items that learn without their id in a step, so that new items have a useful vector."""
-    word_buckets: PositiveInt = 16_384
-    """Hash buckets of the words of an item's title and text."""
-    price_buckets: PositiveInt = 16
-    """Price classes of the item tower, equally full, on the logarithm of the price."""
-    ranker_loss: Literal["log_loss", "softmax"] = "log_loss"
-    """`log_loss`: every candidate by itself; `softmax`: each user's taken candidates against the others."""
-    ranker_new_weight: float = Field(default=1.5, ge=0)
-    """Weight of a softmax over the candidates that are new to the user, added to either loss: learns discovery."""
-    ranker_users: PositiveInt = 20_000
-    """Most users that the ranker learns from (about 60 kB of memory each)."""
-    ranker_validation_share: float = Field(default=0.2, gt=0, lt=1)
-    """Share of the users that judge the ranker and do not train it."""
-    ranker_epochs: PositiveInt = 1
-    """Passes over the ranking examples; more where that makes fewer than `ranker_least_steps`."""
-    ranker_least_steps: PositiveInt = 150
-    """Steps that the ranker gets however few its users are."""
-    ranker_batch_size: PositiveInt = 4096
-    """Candidates per step of the ranker."""
-    ranker_learning_rate: PositiveFloat = 0.002
-    """Adam rate of the ranker."""
-
-
-class ServingSettings(Group):
-    """The HTTP service."""
-
-    host: str = "127.0.0.1"
-    """Address to listen on; loopback unless you decide otherwise."""
-    port: int = 8080
-    """Port of the service."""
-    workers: PositiveInt = 1
-    """Worker processes."""
-    release: str = "champion"
-    """Alias in the registry, or the folder of a release bundle."""
-    candidates: PositiveInt = 500
-    """Candidates ranked per request."""
-    max_limit: PositiveInt = 100
-    """Largest `limit` of a request."""
-    max_body_bytes: PositiveInt = 1_048_576
-    """Largest body of `POST /events`."""
-    max_events_per_post: PositiveInt = 500
-    """Most events in one body."""
-    log_impressions: bool = True
-    """Send what was shown to the impressions topic."""
-    max_per_category: NonNegativeInt = 0
-    """Most items of one narrowest category before the list goes on with others; 0 = no cap."""
-    watch_seconds: PositiveFloat = 5.0
-    """Time between two looks at which release is champion."""
-    kafka_timeout_ms: PositiveInt = 5000
-    """`POST /events` answers 503 if the broker has not acknowledged within this time."""
 
 
 class Settings(BaseSettings):

@@ -15,7 +15,7 @@ import httpx
 from headrace.errors import ServiceError
 from headrace.release import Release
 from headrace.releases import ARTIFACT_FOLDER, RELEASE_ID_TAG
-from headrace.settings import MlflowSettings
+from headrace.settings_groups import MlflowSettings
 
 CHAMPION = "champion"
 _TIMEOUT_S = 5.0

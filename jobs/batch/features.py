@@ -13,7 +13,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from headrace.events import INTEREST_TYPES, EventType
-from headrace.settings import FeatureSettings
+from headrace.settings_groups import FeatureSettings
 from jobs.batch.profiles import current_at
 
 _UNIT = 2.0**40

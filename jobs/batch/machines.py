@@ -8,7 +8,7 @@ from datetime import date
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from headrace.settings import CleanSettings
+from headrace.settings_groups import CleanSettings
 from headrace.tables import SILVER_EVENTS, SILVER_MACHINES
 from jobs.batch.lake import Lake
 

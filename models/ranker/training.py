@@ -12,7 +12,7 @@ import tensorflow as tf
 from rich.progress import Progress
 
 from headrace.ranking_features import CATEGORICAL, NUMERIC
-from headrace.settings import TrainingSettings
+from headrace.settings_groups import TrainingSettings
 from models.evaluation.resampling import slack
 from models.ranker.examples import RankingExamples
 from models.ranker.judging import area_under_curve, judge, personal_frequency

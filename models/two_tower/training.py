@@ -12,7 +12,7 @@ import tensorflow as tf
 from rich.progress import Progress
 
 from headrace.errors import BadInputError
-from headrace.settings import TrainingSettings
+from headrace.settings_groups import TrainingSettings
 from models.two_tower.model import ItemColumns, ItemTower, TwoTower, UserTower
 from models.two_tower.sequences import Batch, ExampleSource, Occasions
 

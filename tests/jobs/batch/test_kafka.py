@@ -10,7 +10,8 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 from pyspark.sql import SparkSession
 
-from headrace.settings import CleanSettings, Settings
+from headrace.settings import Settings
+from headrace.settings_groups import CleanSettings
 from headrace.tables import BRONZE_EVENTS, REJECTED_EVENTS, SILVER_EVENTS
 from jobs.batch.clean import clean
 from jobs.batch.ingest import ingest_kafka

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from headrace.settings import CleanSettings, Settings
+from headrace.settings import Settings
+from headrace.settings_groups import CleanSettings
 from headrace.tables import GOLD_ITEM_FEATURES, SILVER_EVENTS, SILVER_MACHINES
 from jobs.batch.clean import clean
 from jobs.batch.features_job import compute_features
