@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -15,15 +15,18 @@ HISTORY = 50
 _DAY_US = 86_400_000_000
 
 
-def write_users(lake: Lake, users: int, days: int = 1, offset: int = 0) -> None:
-    """One row per user and day for the last `days`: 50 events of history, 10 to 109 own items."""
+def write_users(lake: Lake, users: int, days: int = 1, created: Column | None = None) -> None:
+    """One row per user and day for the last `days`: 50 events of history, 10 to 109 own items.
+
+    `created` says when a row was computed, from its other columns (default: the moment that it speaks of).
+    """
     last = round(end_of(LAST_DAY).timestamp() * 1_000_000)
     numbered = lake.spark.range(0, users * days, 1, 4)
     rows = numbered.select((F.col("id") % users).alias("user"), F.floor(F.col("id") / users).alias("back"))
     as_of = F.lit(last) - F.col("back") * _DAY_US
     own = F.pmod(F.xxhash64("user"), F.lit(100)) + 10
     listed = rows.select(
-        F.concat(F.lit("u"), F.col("user") + offset).alias("user_id"),
+        F.concat(F.lit("u"), F.col("user")).alias("user_id"),
         F.timestamp_micros(as_of).alias("event_timestamp"),
         F.timestamp_micros(as_of).alias("created_timestamp"),
         _list(HISTORY, "event", lambda n: F.concat(F.lit("event-"), n)).alias("history_event_ids"),
@@ -41,12 +44,9 @@ def write_users(lake: Lake, users: int, days: int = 1, offset: int = 0) -> None:
         F.array((F.col("user") % 7).cast("string"), (F.col("user") % 4).cast("string")).alias("profile_values"),
         F.to_date(F.timestamp_micros(as_of - 1)).alias("day"),
     )
+    if created is not None:
+        listed = listed.withColumn("created_timestamp", created)
     lake.append(fitted(listed, GOLD_USER_FEATURES).repartition(2), GOLD_USER_FEATURES)
-
-
-def first_day(days: int) -> date:
-    """The earliest of the last `days`."""
-    return LAST_DAY - timedelta(days=days - 1)
 
 
 def _list(length: Column | int, stream: str, value: object) -> Column:
