@@ -26,11 +26,11 @@ with DAG(
 ):
     features_and_training_sets = spark_jobs(
         "features_and_training_sets",
-        "features,training_sets",
+        "features,quality,drift,training_sets",
         "--holdout",
         "--late",
         day=DAY_OF_UPDATE,
-        doc_md="Computes the features as of the day and as of the holdout's start, and point-in-time training sets.",
+        doc_md="Computes features as of the day and of the holdout's start, checks them, then makes training sets.",
         execution_timeout=timedelta(hours=4),
     )
     train_retrieval = python_module(

@@ -29,10 +29,10 @@ with DAG(
 ):
     spark_jobs(
         "ingest_and_clean",
-        "ingest,clean",
+        "ingest,clean,quality",
         "--kafka",
         day=DAY_OF_INTERVAL,
-        doc_md="Takes new events from Kafka into bronze and, typed and deduplicated, into silver; bad ones apart.",
+        doc_md="Takes new events from Kafka into bronze and silver, bad ones apart, and checks what is there then.",
         execution_timeout=timedelta(hours=2),
         outlets=[CLEAN_EVENTS],
         post_execute=name_the_day,

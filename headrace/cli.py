@@ -190,6 +190,27 @@ def run(
 
 
 @app.command()
+def quality(
+    day: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day in UTC to check; yesterday if not given.")
+    ] = None,
+    against: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Day whose features to compare with; the live release's if not given."),
+    ] = None,
+) -> None:
+    """Check a day's tables against their expectations, and its features against the training data.
+
+    Exit code 1 if an expectation of severity `error` fails, with a sentence for each. The page
+    `<home>/reports/quality/DAY.html` shows every check.
+
+    Example: `headrace quality --day 2026-11-22`
+    """
+    given = ["--against", f"{against:%Y-%m-%d}"] if against else []
+    _run("jobs.batch", "quality,drift", "--day", f"{day or _yesterday():%Y-%m-%d}", *given)
+
+
+@app.command()
 def stream() -> None:
     """Run the streaming job in the foreground: events to user vectors in the online store.
 

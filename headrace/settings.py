@@ -31,6 +31,7 @@ from headrace.settings_groups import (
     FlinkSettings,
     KafkaSettings,
     MlflowSettings,
+    QualitySettings,
     ServingSettings,
     SparkSettings,
     StoreSettings,
@@ -69,6 +70,7 @@ class Settings(BaseSettings):
     airflow: AirflowSettings = Field(default_factory=AirflowSettings)
     clean: CleanSettings = Field(default_factory=CleanSettings)
     features: FeatureSettings = Field(default_factory=FeatureSettings)
+    quality: QualitySettings = Field(default_factory=QualitySettings)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     serving: ServingSettings = Field(default_factory=ServingSettings)
 
@@ -96,6 +98,11 @@ class Settings(BaseSettings):
     def releases(self) -> Path:
         """Folder of the release bundles kept on this machine, one subfolder a release id."""
         return self.home_folder / "releases"
+
+    @property
+    def reports(self) -> Path:
+        """Folder of report pages and of the metrics that jobs leave for a collector."""
+        return self.home_folder / "reports"
 
     @property
     def training_folder(self) -> Path:

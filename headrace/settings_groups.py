@@ -134,6 +134,37 @@ class FeatureSettings(Group):
     """Days back that the daily run computes anew where events of theirs came late; `features --late` takes more."""
 
 
+class QualitySettings(Group):
+    """Limits of the checks of tables and features. An `error` stops the run, a `warn` is only reported."""
+
+    volume_weeks: PositiveInt = 4
+    """Events of a day are compared with the median of the same weekday in so many weeks before."""
+    volume_least: float = Field(default=0.1, ge=0)
+    """Error below this ratio to the weekday's median: part of the events is missing."""
+    volume_low: float = Field(default=0.5, ge=0)
+    """Warning below this ratio."""
+    volume_high: PositiveFloat = 3.0
+    """Warning above this ratio: events that came twice, or bots."""
+    fresh_days: PositiveFloat = 3.0
+    """Error if the newest event is older than this at the end of the day."""
+    refused_share: float = Field(default=0.2, ge=0, le=1)
+    """Error above this share of refused rows among those received on the day or the next; see the reasons there."""
+    refused_low: float = Field(default=0.01, ge=0, le=1)
+    """Warning above this share of refused rows."""
+    unknown_share: float = Field(default=0.2, ge=0, le=1)
+    """Error above this share of events whose item the catalogue does not know; fewer are a warning."""
+    samples: PositiveInt = 3
+    """Broken rows shown for each failed expectation."""
+    drift_psi: PositiveFloat = 0.2
+    """A feature has drifted above this population stability index; below 0.1 is common, above 0.25 a change."""
+    drift_ks: PositiveFloat = 0.1
+    """The same for the largest distance of the two cumulative distributions (Kolmogorov-Smirnov), 0 to 1."""
+    drift_nulls: PositiveFloat = 0.05
+    """The same for the change of the share of rows without a value, either way."""
+    drift_new: PositiveFloat = 0.01
+    """The same for the share of values in categories that the training data did not have."""
+
+
 class TrainingSettings(Group):
     """Training of the two-tower model and the ranker."""
 

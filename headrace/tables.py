@@ -274,6 +274,32 @@ GOLD_RANKING_EXAMPLES = Table(
     "day",
 )
 
+QUALITY_RESULTS = Table(
+    "quality",
+    "results",
+    "What the quality and drift jobs found: one row per expectation, or per feature and measure of drift, and day.",
+    pa.schema(
+        [
+            ("stage", pa.string()),  # clean, features or drift: what a run replaces
+            ("table", pa.string()),  # layer.name
+            ("column", pa.string()),  # the column or feature; empty where the rule is about whole rows
+            ("rule", pa.string()),
+            ("severity", pa.string()),  # error or warn
+            ("passed", pa.bool_()),
+            ("checked", pa.int64()),  # rows looked at
+            ("broken", pa.int64()),  # rows that break the rule; null where the rule counts no rows
+            ("measured", pa.float64()),  # what is compared with the limit; null where nothing could be compared
+            ("limit", pa.string()),  # as a person reads it: "at most 0.2"
+            ("message", pa.string()),  # one sentence
+            ("samples", STRINGS),  # some broken rows as JSON
+            ("against", pa.date32()),  # drift: the day compared with
+            ("day", pa.date32()),
+        ]
+    ),
+    ("day", "stage", "table", "column", "rule", "severity"),
+    "day",
+)
+
 TABLES = (
     BRONZE_EVENTS,
     BRONZE_USERS,
@@ -288,6 +314,7 @@ TABLES = (
     GOLD_USER_ITEM_FEATURES,
     GOLD_RETRIEVAL_EXAMPLES,
     GOLD_RANKING_EXAMPLES,
+    QUALITY_RESULTS,
 )
 
 

@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.errors import BadInputError, HeadraceError
+from headrace.expectations import Stage
 from headrace.settings import Settings, load_settings
-from headrace.tables import end_of
+from headrace.tables import GOLD_USER_FEATURES, end_of
 
 if TYPE_CHECKING:
     from jobs.batch.lake import Lake
 
-JOBS = ("ingest", "clean", "features", "training_sets", "materialise")
+JOBS = ("ingest", "clean", "features", "quality", "drift", "training_sets", "materialise")
+STAGES: tuple[Stage, ...] = ("clean", "features")
+"""Jobs whose tables the job `quality` checks."""
 EXAMPLE = "example: python -m jobs.batch ingest,clean,features --day 2026-10-19 --events var/import/events.parquet"
 
 
@@ -50,6 +53,8 @@ def _job(name: str) -> Callable[..., str]:
         "ingest": _ingest,
         "clean": _clean,
         "features": _features,
+        "quality": _quality,
+        "drift": _drift,
         "training_sets": _training_sets,
         "materialise": _materialise,
     }[name]
@@ -85,6 +90,37 @@ def _features(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
         rows += compute_features(lake, settings, day, given.created)
     anew = f", {len(late)} earlier days anew for late events" if late else ""
     return f"{rows:,} rows{anew}"
+
+
+def _quality(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
+    """Check what the jobs of this run wrote; by itself, everything."""
+    from jobs.batch.features_job import feature_days
+    from jobs.batch.quality import check_quality
+
+    written = [name for name in _job_names(given.jobs) if name in STAGES] or STAGES
+    findings = []
+    for day in feature_days(given.day, settings, given.holdout and "features" in written):
+        stages = [stage for stage in written if day == given.day or stage == "features"]
+        findings += check_quality(lake, settings, day, stages)
+    warnings = [finding for finding in findings if not finding.passed]
+    said = "".join(f"\n  warning: {finding.sentence}" for finding in warnings)
+    return f"{len(findings):,} expectations checked, {len(warnings):,} warnings{said}\n "
+
+
+def _drift(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
+    from jobs.batch.drift import check_drift, release_day
+
+    against = given.against
+    if against is None:
+        try:
+            against = release_day(settings)
+            lake.read_day(GOLD_USER_FEATURES, against, "features")
+        except HeadraceError as error:  # a first run has nothing to compare with, and that is no reason to stop
+            return f"nothing compared, {error}"
+    findings = check_drift(lake, settings, given.day, against)
+    drifted = [finding for finding in findings if not finding.passed]
+    said = "".join(f"\n  warning: {finding.sentence} (limit: {finding.limit})" for finding in drifted)
+    return f"{len(findings):,} measures against {against}, {len(drifted):,} beyond their limit{said}\n "
 
 
 def _training_sets(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
@@ -154,6 +190,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     online = parser.add_argument_group("materialise")
     online.add_argument("--full", action="store_true", help="write all rows again, not only the new ones")
+    drift = parser.add_argument_group("drift")
+    drift.add_argument("--against", type=date.fromisoformat, help="day to compare with (default: the live release's)")
     return parser
 
 

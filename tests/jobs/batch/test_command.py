@@ -10,7 +10,9 @@ from jobs.batch.__main__ import main
 def test_an_unknown_job_is_named_with_the_ones_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["clean,polish", "--day", "2026-11-20"]) == 1
     line = capsys.readouterr().err.strip()
-    assert line == ("error: there is no job 'polish'. Jobs: ingest, clean, features, training_sets, materialise")
+    assert line == (
+        "error: there is no job 'polish'. Jobs: ingest, clean, features, quality, drift, training_sets, materialise"
+    )
 
 
 @pytest.mark.parametrize("wrong", [["--day", "20-11-2026"], ["--day", "2026-11-20", "--map", "sku"], []])
