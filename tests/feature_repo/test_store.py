@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 from feast import FeatureView
 
 from feature_repo.definitions import definitions
-from feature_repo.store import redis_connection
+from feature_repo.store import redis_connection, yaml_text
 from headrace.feature_rows import ITEM_VIEW, USER_VIEW, feature_names
+from headrace.settings import PROJECT_ROOT, Settings
 from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_FEATURES
 
 
@@ -28,3 +30,12 @@ def test_each_view_has_exactly_the_features_of_its_gold_table() -> None:
     for name, table in ((USER_VIEW, GOLD_USER_FEATURES), (ITEM_VIEW, GOLD_ITEM_FEATURES)):
         assert [field.name for field in views[name].features] == feature_names(table.schema)
         assert f"/lake/{table.path}" in views[name].batch_source.query
+
+
+def test_the_file_for_the_stock_command_is_that_of_the_default_settings() -> None:
+    text = (PROJECT_ROOT / "feature_repo" / "feature_store.yaml").read_text(encoding="utf-8")
+    written = yaml.safe_load(text)
+    expected = yaml.safe_load(yaml_text(Settings(home=PROJECT_ROOT / "var")))
+    for each in (written, expected):  # the jars that this machine has are no part of the file's meaning
+        each["offline_store"]["spark_conf"].pop("spark.jars")
+    assert written == expected
