@@ -1,4 +1,4 @@
-"""The event contract over whole tables: the very function of `headrace.events`, one Arrow batch at a time.
+"""The event contract over whole tables: plainly good events by columns, all others by `headrace.events` one by one.
 
 The rules as Spark columns were slower: the generated code outgrew what the JVM compiles, and telling JSON types apart
 took a second parser (docs/decisions/0008-one-event-contract.md).
@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -19,6 +20,7 @@ from pyspark.sql.types import StructType
 from headrace import events as contract
 from headrace.events import SESSION_PREFIX, Reason, Rejection, judge_event
 from headrace.tables import SILVER_EVENTS
+from jobs.batch.plain_events import plainly_good
 
 _TYPED = (
     *("event_id", "event_type", "subject_id", "user_id", "session_id", "item_id", "timestamp", "value", "price"),
@@ -39,9 +41,20 @@ def checked(rows: DataFrame) -> DataFrame:
 
     def judge(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            columns = _judged(batch.column("raw").to_pylist(), _times(batch.column("received_at")))
-            arrays = [pa.array(columns[field.name], field.type) for field in added]
-            yield pa.RecordBatch.from_arrays([*batch.columns, *arrays], [*batch.schema.names, *added.names])
+            for part, columns in _judged(batch):
+                arrays = [columns[field.name] for field in added]
+                yield pa.RecordBatch.from_arrays([*part.columns, *arrays], [*part.schema.names, *added.names])
+
+    def _judged(batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, dict[str, pa.Array]]]:
+        good, columns = plainly_good(batch.column("raw"), batch.column("received_at"))
+        accepted = batch.filter(good)
+        columns = {name: column.filter(good) for name, column in columns.items()}
+        nobody = pa.nulls(accepted.num_rows, _REFUSED.type)
+        yield accepted, {**columns, "extra": accepted.column("raw"), "refused": nobody}
+        rest = batch.filter(pc.invert(good))
+        if rest.num_rows:
+            judged = _one_by_one(rest.column("raw").to_pylist(), _times(rest.column("received_at")))
+            yield rest, {field.name: pa.array(judged[field.name], field.type) for field in added}
 
     return rows.mapInArrow(judge, schema)
 
@@ -62,7 +75,7 @@ def number_in(text: Column) -> Column:
     return F.when(cut.rlike(f"^({contract.NUMBER_PATTERN})$"), cut.try_cast("double"))
 
 
-def _judged(raws: list[str | None], received: list[datetime]) -> dict[str, list[Any]]:
+def _one_by_one(raws: list[str | None], received: list[datetime]) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {name: [] for name in (*_TYPED, "refused")}
     for raw, received_at in zip(raws, received, strict=True):
         fields = judge_event(raw or "", received_at)

@@ -1,0 +1,139 @@
+"""Events that are plainly good, a whole column at a time: those that leave no question to the contract.
+
+`headrace.events.judge_event` stays the one definition of the rules. Here are sufficient conditions for it to accept an
+event without converting anything: texts that are texts, numbers that are numbers, times written out in UTC. Whatever
+is not plainly good is left to it; a test compares the two on odd values of every kind.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace import events as contract
+from headrace.events import EventType
+from headrace.tables import SILVER_EVENTS, TIME
+
+Fields: TypeAlias = dict[str, Any]
+Flags: TypeAlias = npt.NDArray[np.bool_]
+
+_TRIMMED = ("event_id", "user_id", "session_id", "item_id", "query", "request_id")
+_NO_LONGER = dict.fromkeys(_TRIMMED[:4], contract.MAX_ID_LENGTH) | {"query": contract.MAX_QUERY_LENGTH}
+_WRITTEN_TIME = r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,6})?Z\z"
+_QUANTITIES = (EventType.PURCHASE, EventType.ADD_TO_CART, EventType.RETURN)
+_LARGEST_POSITION = 2**31 - 1
+
+
+def plainly_good(raws: pa.Array, received_at: pa.Array) -> tuple[pa.Array, Fields]:
+    """Which rows are plainly good, and the columns of the contract with `subject_id`: what they say of those rows.
+
+    `raws` are JSON texts, `received_at` the receiver's clock (µs, UTC). The columns' other rows mean nothing.
+    """
+    odd = np.zeros(len(raws), bool)
+    events = [_parsed(raw, place, odd) for place, raw in enumerate(raws.to_pylist())]
+    columns: Fields = {name: _text(_values(events, name, (str,), odd)) for name in _TRIMMED}
+    columns["event_type"] = pa.array(_values(events, "event_type", (str,), odd), pa.string())
+    columns["timestamp"] = _times(pa.array(_values(events, "timestamp", (str,), odd), pa.string()))
+    for name in ("value", "price"):
+        numbers = _values(events, name, (float, int), odd)
+        columns[name] = pa.array([None if each is None else float(each) for each in numbers], pa.float64())
+    columns["position"] = _positions(_values(events, "position", (int,), odd), odd)
+    columns["context"] = _contexts(_values(events, "context", (dict,), odd), odd)
+    columns["subject_id"] = pc.coalesce(
+        columns["user_id"], pc.binary_join_element_wise(contract.SESSION_PREFIX, columns["session_id"], "")
+    )
+    short = pc.less_equal(pc.binary_length(raws), contract.MAX_EVENT_BYTES)
+    good = pc.and_kleene(pc.and_(pa.array(~odd), short), _accepted(columns, received_at.cast(TIME)))
+    return pc.fill_null(good, False), columns
+
+
+def _accepted(columns: Fields, received_at: pa.Array) -> pa.Array:
+    """The rules of the contract, in its order; null counts as no."""
+    kind, time, value = columns["event_type"], columns["timestamp"], columns["value"]
+    is_search, is_rating = pc.equal(kind, EventType.SEARCH.value), pc.equal(kind, EventType.RATING.value)
+    is_quantity = pc.is_in(kind, pa.array([each.value for each in _QUANTITIES]))
+    latest = pc.add(received_at, pa.scalar(contract.CLOCK_SKEW, pa.duration("us")))
+    rules = [
+        pc.is_valid(columns["event_id"]),
+        pc.is_in(kind, pa.array([each.value for each in EventType])),
+        pc.is_valid(columns["subject_id"]),
+        pc.or_(is_search, pc.is_valid(columns["item_id"])),
+        pc.greater_equal(time, pa.scalar(contract.EARLIEST_TIMESTAMP, TIME)),
+        pc.less_equal(time, latest),
+        pc.or_(pc.is_valid(value), pc.invert(is_rating)),
+        pc.fill_null(pc.or_(pc.invert(is_quantity), pc.greater(value, 0)), True),
+        pc.fill_null(pc.or_(pc.invert(is_rating), pc.less_equal(value, contract.MAX_RATING)), True),
+        _in_range(value),
+        _in_range(columns["price"]),
+        pc.or_(pc.invert(is_search), pc.is_valid(columns["query"])),
+        *(pc.fill_null(pc.less_equal(pc.utf8_length(columns[name]), most), True) for name, most in _NO_LONGER.items()),
+    ]
+    accepted = rules[0]
+    for rule in rules[1:]:
+        accepted = pc.and_kleene(accepted, rule)
+    return accepted
+
+
+def _in_range(numbers: pa.Array) -> pa.Array:
+    inside = pc.and_(pc.greater_equal(numbers, 0), pc.less_equal(numbers, contract.MAX_VALUE))
+    return pc.fill_null(inside, True)
+
+
+def _parsed(raw: str | None, place: int, odd: Flags) -> Fields:
+    try:
+        event = orjson.loads(raw or "")
+    except orjson.JSONDecodeError:
+        event = None
+    if type(event) is dict:
+        return event
+    odd[place] = True
+    return {}
+
+
+def _values(events: list[Fields], name: str, kinds: tuple[type, ...], odd: Flags) -> list[Any]:
+    """One field of each event; one of another type than `kinds` is marked as odd and left out."""
+    values = [event.get(name) for event in events]
+    known = {*kinds, type(None)}
+    if not set(map(type, values)) <= known:
+        for place, value in enumerate(values):
+            if type(value) not in known:
+                values[place], odd[place] = None, True
+    return values
+
+
+def _text(values: list[str | None]) -> pa.Array:
+    """Without white space around; null where nothing is left."""
+    trimmed = pc.utf8_trim(pa.array(values, pa.string()), characters=contract.WHITESPACE)
+    return pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)
+
+
+def _times(texts: pa.Array) -> pa.Array:
+    """Times from texts that are written out in UTC; null elsewhere, and everywhere if one is no date (31 June)."""
+    written = pc.if_else(pc.match_substring_regex(texts, _WRITTEN_TIME), texts, pa.scalar(None, pa.string()))
+    try:
+        return written.cast(TIME)
+    except pa.ArrowInvalid:
+        return pa.nulls(len(texts), TIME)
+
+
+def _positions(values: list[int | None], odd: Flags) -> pa.Array:
+    for place, value in enumerate(values):
+        if value is not None and abs(value) > _LARGEST_POSITION:
+            values[place], odd[place] = None, True
+    return pa.array(values, pa.int32())
+
+
+def _contexts(values: list[dict[str, Any] | None], odd: Flags) -> pa.Array:
+    """Pairs of texts; empty where there is none."""
+    pairs: list[list[tuple[str, str]]] = [[]] * len(values)
+    for place, value in enumerate(values):
+        if value:
+            pairs[place] = list(value.items())
+            if not all(type(text) is str for text in value.values()):
+                pairs[place], odd[place] = [], True
+    return pa.array(pairs, SILVER_EVENTS.schema.field("context").type)
