@@ -29,7 +29,6 @@ _TAGS = {
 """Protobuf tag of each field of `feast.types.Value`: field number and wire type."""
 _FIRST_FIELD = b"\x0a"
 """Tag of the only field of a list message: its elements."""
-_LONGEST_VARINT = 10
 
 
 def encode_column(values: pa.Array, kind: str) -> pa.Array:
@@ -65,17 +64,18 @@ def row_keys(join_key: str, ids: pa.Array, project: str = PROJECT) -> pa.Array:
 def varints(values: npt.NDArray[np.int64]) -> pa.Array:
     """Each whole number as a protobuf varint."""
     left = values.astype(np.int64, copy=False).view(np.uint64)
-    shifts = np.arange(0, 7 * _LONGEST_VARINT, 7, dtype=np.uint64)
-    used = _LONGEST_VARINT
-    if len(left):
-        used = max(1, -(-int(left.max()).bit_length() // 7))
-    groups = left[:, None] >> shifts[None, :used]
-    present = groups > 0
-    present[:, 0] = True
-    more = np.zeros_like(present)
-    more[:, :-1] = present[:, 1:]
-    octets = ((groups & np.uint64(0x7F)) | (more.astype(np.uint64) << np.uint64(7))).astype(np.uint8)
-    return _binary(np.cumsum(present.sum(axis=1)), octets[present])
+    width = max(1, -(-int(left.max()).bit_length() // 7)) if len(left) else 1
+    octets = np.empty((len(left), width), np.uint8)
+    for group in range(width):
+        octets[:, group] = (left >> np.uint64(7 * group)) & np.uint64(0x7F)
+    octets[:, :-1] |= 0x80  # more follow
+    if width == 1 or int(left.min()) >> (7 * (width - 1)):  # all of one length, as times and short lengths are
+        return _binary(np.arange(width, width * len(left) + 1, width), octets.reshape(-1))
+    lengths = np.ones(len(left), np.int64)
+    for group in range(1, width):
+        lengths += left >> np.uint64(7 * group) > 0
+    octets[np.arange(len(left)), lengths - 1] &= 0x7F
+    return _binary(np.cumsum(lengths), octets[np.arange(width) < lengths[:, None]])
 
 
 def _list_message(lists: pa.Array) -> pa.Array:

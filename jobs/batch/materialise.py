@@ -1,6 +1,6 @@
 """Job `materialise`: what is new in the gold features → the online store, in the feature store's own row format.
 
-Written from Spark's partitions, so that a table never passes through the driver. A row in the store that speaks of a
+Written from Spark's workers, so that a table never passes through the driver. A row in the store that speaks of a
 later moment stays; rows of entities that the tables do not hold are left alone. How far a view came is noted in the
 store itself: a store that was emptied gets everything again.
 """
@@ -23,6 +23,7 @@ from headrace.settings_groups import StoreSettings
 from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_FEATURES, end_of
 from jobs.batch.lake import Lake
 from jobs.batch.online_writer import OnlineView, partition_writer
+from jobs.batch.places import FILE, IDENTITY, by_place, place
 
 VIEWS = (
     OnlineView(USER_VIEW, USER_KEY, GOLD_USER_FEATURES),
@@ -67,7 +68,7 @@ def _materialise_view(
     if not fresh:
         return 0
     with_new = [each for each, newest in days.items() if newest is not None]
-    written = write_view(newest_rows(rows.where(is_new), view.key, with_new), view, settings)
+    written = write_view(newest_places(rows.where(is_new), view.key, with_new), view, settings)
     known = [(before.event_timestamp, before.created_timestamp)] if before else []
     event, created = (max(times) for times in zip(*fresh, *known, strict=True))
     store.set(_progress_key(view), json.dumps(asdict(Progress(event, created, made_of))))
@@ -81,11 +82,10 @@ def _days(rows: DataFrame, is_new: Column) -> dict[date, tuple[int, int] | None]
     return {day: None if event is None else (event, created) for day, event, created in found}
 
 
-def write_view(rows: DataFrame, view: OnlineView, settings: StoreSettings) -> int:
-    """Write one table's rows; returns how many were not older than what the store held."""
-    columns = [view.key, "event_timestamp", *feature_names(view.table.schema)]
+def write_view(places: DataFrame, view: OnlineView, settings: StoreSettings) -> int:
+    """Write the rows at these places; returns how many were not older than what the store held."""
     writer = partition_writer(view, settings.url, settings.feature_row_ttl_days * _SECONDS_PER_DAY)
-    written = rows.select(*columns).mapInArrow(writer, "written long")
+    written = by_place(places).mapInArrow(writer, "written long")
     return int(written.groupBy().sum("written").head()[0] or 0)
 
 
@@ -96,18 +96,16 @@ def new_since(before: Progress, overlap: timedelta) -> Column:
     return about | (F.col("created_timestamp") > F.timestamp_micros(F.lit(before.created_timestamp - back)))
 
 
-def newest_rows(rows: DataFrame, key: str, days: Sequence[date]) -> DataFrame:
-    """The newest row of each entity, by event time, then by when it was computed, of `rows` that lie in these days.
+def newest_places(rows: DataFrame, key: str, days: Sequence[date]) -> DataFrame:
+    """The place of each entity's newest row, by event time, then by when it was computed, of `rows` of these days.
 
-    Which these are is found in the key and the times alone; the features are read of the days that have any of them.
     A day has one row an entity, so that in one day alone there is nothing to find.
     """
-    if len(days) > 1:
-        marks = ("event_timestamp", "created_timestamp", "day")
-        newest = rows.groupBy(key).agg(F.max(F.struct(*marks)).alias("newest")).select(key, "newest.*")
-        days = sorted(row["day"] for row in newest.select("day").distinct().collect())
-    taken = rows.where(F.col("day").isin(list(days)))
-    return taken if len(days) == 1 else taken.join(newest, [key, *marks], "left_semi")
+    places = rows.where(F.col("day").isin(list(days))).select(*place(key))
+    if len(days) == 1:
+        return places
+    entity, *times = IDENTITY
+    return places.groupBy(entity).agg(F.max(F.struct(*times, FILE)).alias("newest")).select(entity, "newest.*")
 
 
 def _progress_key(view: OnlineView) -> str:

@@ -17,9 +17,8 @@ import redis
 from headrace.feature_columns import encode_column, encode_times, join, row_keys
 from headrace.feature_rows import feature_names, field_key, time_field, value_kind
 from headrace.tables import Table
+from jobs.batch.places import rows_at
 
-BATCH_ROWS = 1000
-"""Commands sent before their answers are read."""
 _TIMEOUT_S = 60.0
 
 WRITE_IF_NOT_OLDER = """
@@ -58,15 +57,18 @@ class OnlineView:
 def partition_writer(
     view: OnlineView, url: str, ttl_seconds: int
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """A function for `mapInArrow` that writes a partition and yields one number: the rows that were not older."""
+    """A function for `mapInArrow` that writes the rows at a partition's places (`jobs.batch.places`).
+
+    It yields one number: the rows that were not older than what the store held.
+    """
+    wanted = pa.schema([view.table.schema.field(name) for name in (view.key, "event_timestamp", *_features(view))])
 
     def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         written = 0
         with redis.Redis.from_url(url, socket_timeout=_TIMEOUT_S, single_connection_client=True) as store:
             script = store.script_load(WRITE_IF_NOT_OLDER)
             for batch in batches:
-                for start in range(0, batch.num_rows, BATCH_ROWS):
-                    rows = batch.slice(start, BATCH_ROWS)
+                for _, rows in rows_at(batch, view.key, wanted):
                     written += _send(store, commands(rows, view, script, ttl_seconds))
         yield pa.record_batch([pa.array([written], pa.int64())], names=["written"])
 
@@ -75,7 +77,7 @@ def partition_writer(
 
 def commands(rows: pa.RecordBatch, view: OnlineView, script: str, ttl_seconds: int) -> pa.Array:
     """One `EVALSHA` per row in the store's wire protocol."""
-    kinds = {name: value_kind(view.table.schema.field(name).type) for name in feature_names(view.table.schema)}
+    kinds = {name: value_kind(view.table.schema.field(name).type) for name in _features(view)}
     fixed = [b"EVALSHA", script.encode(), b"1"]
     arguments: list[bytes | pa.Array] = [*fixed, row_keys(view.key, rows.column(view.key)), b"%d" % ttl_seconds]
     arguments += [time_field(view.name), encode_times(rows.column("event_timestamp"))]
@@ -89,6 +91,10 @@ def commands(rows: pa.RecordBatch, view: OnlineView, script: str, ttl_seconds: i
             length = pc.binary_length(argument).cast(pa.string()).cast(pa.binary())
             pieces += [b"$", length, b"\r\n", argument, b"\r\n"]
     return join(*pieces)
+
+
+def _features(view: OnlineView) -> list[str]:
+    return feature_names(view.table.schema)
 
 
 def _send(store: redis.Redis, stream: pa.Array) -> int:

@@ -48,6 +48,7 @@ def configuration(settings: Settings) -> dict[str, str]:
         # Nearly every (user, item, time) is a group of its own: the small first map only costs.
         "spark.sql.codegen.aggregate.map.twolevel.enabled": "false",
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+        "spark.hadoop.parquet.block.size": str(32 * 2**20),  # what a worker holds when it reads rows by their place
     }
     if settings.spark.master.startswith("local"):
         conf |= {

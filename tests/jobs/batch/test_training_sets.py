@@ -104,7 +104,8 @@ def test_a_feature_row_planted_after_the_fact_is_not_seen(world: Lake, settings:
         .withColumn("events_total", F.lit(99).cast("long"))
         .withColumn("created_timestamp", F.lit(as_of + timedelta(microseconds=1)))
     )
-    both = world.read(GOLD_USER_FEATURES).unionByName(planted)
+    assert world.append(planted, GOLD_USER_FEATURES) >= 3
+    both = world.read(GOLD_USER_FEATURES)
     interest = interest_before(world.read(SILVER_EVENTS), AS_OF)
     seen = [row["events_total"] for row in ranking_examples(both, interest, as_of).collect()]
     assert len(seen) >= 3

@@ -1,0 +1,124 @@
+"""Wide rows by place: which rows are wanted is found in narrow columns, the rows are then read from their files.
+
+Spark decodes every column of every row before it drops those that nobody asked for; with lists of hundreds of values in
+a row that is most of the work. Here its workers read, with Arrow, the row groups that hold a wanted row, and no others.
+A row is known by its file and by (key, event_timestamp, created_timestamp), which is unique in a feature table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.fs
+import pyarrow.parquet as pq
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+TIMES = ("event_timestamp", "created_timestamp")
+FILE = "_file"
+IDENTITY = ("_key", "_event_timestamp", "_created_timestamp")
+"""Columns of a place beside the file's address."""
+_ROWS_AT_ONCE = 1000
+
+
+def place(key: str) -> list[Column]:
+    """The place of each row of a table, for a `select` from the table as it was read (and filtered)."""
+    names = (key, *TIMES)
+    identity = [F.col(name).alias(ours) for name, ours in zip(names, IDENTITY, strict=True)]
+    return [F.col("_metadata.file_path").alias(FILE), *identity]
+
+
+def by_place(chosen: DataFrame) -> DataFrame:
+    """Rows that carry a place, shared out so that each worker reads from few files."""
+    tasks = int(chosen.sparkSession.conf.get("spark.sql.shuffle.partitions") or 1)
+    return chosen.repartitionByRange(tasks, FILE, IDENTITY[0]).sortWithinPartitions(FILE, IDENTITY[0])
+
+
+def rows_at(places: pa.RecordBatch, key: str, wanted: pa.Schema) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    """Pieces of `places`, in their order, each with the `wanted` columns of its rows.
+
+    Where a place is null, and where a file is older than a column, the columns are null. Raises LookupError where a row
+    is not in its file.
+    """
+    runs = pc.run_end_encode(places.column(FILE))
+    start = 0
+    for file, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+        for first in range(start, end, _ROWS_AT_ONCE):
+            piece = places.slice(first, min(_ROWS_AT_ONCE, end - first))
+            yield piece, _nulls(len(piece), wanted) if file is None else _read(file, piece, key, wanted)
+        start = end
+
+
+def _read(file: str, places: pa.RecordBatch, key: str, wanted: pa.Schema) -> pa.RecordBatch:
+    """The rows of one file, in the order of their places."""
+    numbers = _numbers(file, places, key)
+    ends = _group_ends(file)
+    groups = np.searchsorted(ends, numbers, side="right")
+    parts, order = [], []
+    for group in np.unique(groups):
+        here = np.flatnonzero(groups == group)
+        start = ends[group - 1] if group else 0
+        parts.append(_group(file, int(group), tuple(wanted.names)).take(pa.array(numbers[here] - start)))
+        order.append(here)
+    found = pa.concat_tables(parts)
+    if len(parts) > 1:
+        found = found.take(pa.array(np.argsort(np.concatenate(order))))
+    columns = [
+        _whole(found[field.name]).cast(field.type) if field.name in found.column_names
+        else pa.nulls(len(numbers), field.type)
+        for field in wanted
+    ]  # fmt: skip
+    return pa.RecordBatch.from_arrays(columns, schema=wanted)
+
+
+def _numbers(file: str, places: pa.RecordBatch, key: str) -> npt.NDArray[np.int64]:
+    """Number of each row in its file, from 0."""
+    known = _identities(file, key)
+    asked = pa.table([places.column(name) for name in IDENTITY], list(IDENTITY)).cast(known.drop(["_number"]).schema)
+    asked = asked.append_column("_place", pa.array(np.arange(len(places))))
+    found = asked.join(known, list(IDENTITY), join_type="inner").sort_by("_place")
+    if len(found) != len(places):
+        raise LookupError(f"{file}: {len(places)} rows wanted, {len(found)} found")
+    return found["_number"].to_numpy()
+
+
+@lru_cache(maxsize=4)
+def _opened(file: str) -> pq.ParquetFile:
+    address = file.replace("s3a://", "s3://", 1)
+    if address.startswith("file:/") and not address.startswith("file://"):
+        address = address.replace("file:/", "file:///", 1)
+    system, path = pyarrow.fs.FileSystem.from_uri(address)
+    return pq.ParquetFile(system.open_input_file(path))
+
+
+@lru_cache(maxsize=4)
+def _identities(file: str, key: str) -> pa.Table:
+    """Key and times of every row of a file, with its number."""
+    table = _opened(file).read([key, *TIMES]).select([key, *TIMES]).rename_columns(list(IDENTITY))
+    return table.append_column("_number", pa.array(np.arange(len(table))))
+
+
+def _group_ends(file: str) -> npt.NDArray[np.int64]:
+    """The number of rows up to the end of each row group."""
+    metadata = _opened(file).metadata
+    return np.cumsum([metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)], dtype=np.int64)
+
+
+@lru_cache(maxsize=1)
+def _group(file: str, group: int, names: tuple[str, ...]) -> pa.Table:
+    """One row group; the last one is kept, because places come file by file."""
+    reader = _opened(file)
+    return reader.read_row_group(group, [name for name in names if name in reader.schema_arrow.names])
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
+
+
+def _nulls(rows: int, wanted: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.nulls(rows, field.type) for field in wanted], schema=wanted)

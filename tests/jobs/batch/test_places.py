@@ -1,0 +1,58 @@
+"""Rows are read from their files by key and times, in the order asked for, whatever row group they are in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from headrace.tables import TIME
+from jobs.batch.places import FILE, IDENTITY, rows_at
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+WANTED = pa.schema([("items", pa.list_(pa.string())), ("total", pa.float32()), ("added_later", pa.int64())])
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    """Seven users in row groups of two; u3 has two rows of one moment, computed at noon and an hour later."""
+    users = ["u0", "u1", "u2", "u3", "u3", "u4", "u5"]
+    rows = {
+        "user_id": users,
+        "event_timestamp": pa.array([NOON] * 7, TIME),
+        "created_timestamp": pa.array([NOON + timedelta(hours=n == 4) for n in range(7)], TIME),
+        "items": [[f"{user}-{place}"] for place, user in enumerate(users)],
+        "total": pa.array(range(7), pa.float32()),
+    }
+    pq.write_table(pa.table(rows), tmp_path / "a b.parquet", row_group_size=2)
+    return f"file:{tmp_path}/a b.parquet".replace(" ", "%20")
+
+
+def places(*asked: tuple[str | None, str | None, datetime | None]) -> pa.RecordBatch:
+    """(file, user, computed) as columns, with a number to tell them by."""
+    files, users, computed = zip(*asked, strict=True)
+    about = [None if each is None else NOON for each in computed]
+    columns = [pa.array(files, pa.string()), pa.array(users, pa.string()), pa.array(about, TIME)]
+    return pa.record_batch([*columns, pa.array(computed, TIME)], [FILE, *IDENTITY])
+
+
+def read(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    return [row for _, rows in rows_at(batch, "user_id", WANTED) for row in rows.to_pylist()]
+
+
+def test_rows_come_in_the_order_of_their_places_also_twice_and_null_where_there_is_none(file: str) -> None:
+    later = NOON + timedelta(hours=1)
+    asked = [(file, "u5", NOON), (file, "u0", NOON), (file, "u3", later), (file, "u3", NOON), (file, "u0", NOON)]
+    rows = read(places(*asked, (None, None, None), (file, "u1", NOON)))
+    assert [row["total"] for row in rows] == [6, 0, 4, 3, 0, None, 1]
+    assert [row["items"] for row in rows[:3]] == [["u5-6"], ["u0-0"], ["u3-4"]]
+    assert {row["added_later"] for row in rows} == {None}, "a file is older than a column"
+
+
+def test_a_row_that_is_not_in_its_file_is_an_error_and_no_empty_row(file: str) -> None:
+    with pytest.raises(LookupError, match="1 rows wanted, 0 found"):
+        read(places((file, "u9", NOON)))
