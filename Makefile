@@ -17,7 +17,7 @@ demo: bootstrap ## A retailer's purchases to live recommendations; Ctrl-C ends i
 
 .PHONY: test
 test: bootstrap lint ## Lint, types, layers and all tests, end to end included
-	@$(PYTHON) -m pytest $(ARGS)
+	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: check
 check: bootstrap lint ## Lint, types and layers only
