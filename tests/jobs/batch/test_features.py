@@ -119,14 +119,16 @@ def test_events_before_the_training_window_come_along_as_history_but_are_no_targ
     assert (ann["items"], ann["first_target"]) == (["milk", "bread", "milk"], 1)
 
 
-def test_a_feature_row_written_after_the_fact_does_not_leak_into_training(world: Lake) -> None:
+def test_a_feature_row_written_after_the_fact_does_not_leak_into_training(world: Lake, tmp_path: Path) -> None:
     as_of = end_of(HOLDOUT_DAY)
     honest = world.read(GOLD_USER_FEATURES).where(F.col("day") == F.lit(HOLDOUT_DAY))
     planted = honest.withColumn("events_total", F.lit(99).cast("long"))
     late = planted.withColumn("created_timestamp", F.lit(as_of + timedelta(seconds=1)))
     future = planted.withColumn("event_timestamp", F.lit(as_of + timedelta(seconds=1)))
     interest = interest_before(world.read(SILVER_EVENTS), AS_OF)
-    examples = ranking_examples(honest.unionByName(late).unionByName(future), interest, as_of)
+    other = Lake(world.spark, f"{tmp_path}/lake")
+    other.append(honest.unionByName(late).unionByName(future), GOLD_USER_FEATURES)
+    examples = ranking_examples(other.read(GOLD_USER_FEATURES), interest, as_of)
     assert sorted(row["events_total"] for row in examples.collect()) == [0, 3]
 
 
