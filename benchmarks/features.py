@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from benchmarks.features_duckdb import statements
-from benchmarks.report import report
+from benchmarks.report import in_turns, report
 from headrace.settings import Settings
 from headrace.settings_groups import FeatureSettings
 from headrace.tables import SILVER_EVENTS, SILVER_ITEMS, SILVER_USERS, end_of
@@ -139,6 +140,11 @@ def _write(lake: Lake, rows: DataFrame, table: Any) -> None:
     lake.append(full, table)
 
 
+def _spark_seconds(lake: Lake, settings: Settings) -> float:
+    shutil.rmtree(f"{lake.root}/gold", ignore_errors=True)
+    return _timed(partial(spark_run, lake, settings))
+
+
 def _timed(run: Callable[[], None]) -> float:
     started = time.perf_counter()
     run()
@@ -183,12 +189,12 @@ def _measure(spark: SparkSession, home: Path, rows: int, rounds: int) -> tuple[l
         output.mkdir()
         print(f"generating {size:,} events", flush=True)
         generate(lake, size)
-        ours, peer = [], []
-        for _ in range(rounds if name == "measured" else 1):
-            shutil.rmtree(f"{lake.root}/gold", ignore_errors=True)
-            ours.append(_timed(lambda lake=lake: spark_run(lake, settings)))
-            peer.append(_timed(lambda lake=lake, output=output: duckdb_run(lake.root, output)))
-            print(f"Spark {ours[-1]:.1f} s, DuckDB {peer[-1]:.1f} s", flush=True)
+        ours, peer = in_turns(
+            rounds if name == "measured" else 1,
+            partial(_spark_seconds, lake, settings),
+            partial(_timed, partial(duckdb_run, lake.root, output)),
+            "s",
+        )
         print(f"{check_equal(lake.root, output):,} rows compared: the same", flush=True)
     return ours, peer
 

@@ -24,7 +24,7 @@ from typing import Any
 import redis
 
 from benchmarks.gold_users import LAST_DAY, write_users
-from benchmarks.report import report
+from benchmarks.report import in_turns, report
 from feature_repo.store import apply, feature_store
 from headrace.feature_rows import USER_KEY, USER_VIEW, feature_names
 from headrace.ports import free_port
@@ -104,11 +104,7 @@ def _measure(lake: Lake, settings: Settings, given: argparse.Namespace) -> None:
         raise SystemExit("the stock SDK reads other values from our rows than from its own")
     print(f"the stock SDK reads {COMPARED} users from both: equal", flush=True)
     one, other = Contest(lake, settings, given.users), Contest(lake, settings, given.peer_users)
-    ours, peer = [], []
-    for _ in range(given.rounds):
-        ours.append(round(one.ours(), 1))
-        peer.append(round(other.feast(), 1))
-        print(f"ours {ours[-1]:,.0f}, feast materialize {peer[-1]:,.0f} rows/s", flush=True)
+    ours, peer = in_turns(given.rounds, one.ours, other.feast, "rows/s")
     rates = statistics.median(ours), statistics.median(peer)
     report(
         name="materialise",

@@ -23,7 +23,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from benchmarks.gold_users import LAST_DAY, write_users
-from benchmarks.report import report
+from benchmarks.report import in_turns, report
 from feature_repo.store import apply, feature_store
 from headrace.feature_rows import USER_KEY, USER_VIEW, feature_names
 from headrace.settings import Settings
@@ -125,11 +125,7 @@ def _measure(lake: Lake, settings: Settings, given: argparse.Namespace) -> None:
     warm.feast()
     warm.check_equal()
     contest = Contest(lake, settings, given.users, given.days, given.labels)
-    ours, peer = [], []
-    for _ in range(given.rounds):
-        ours.append(round(contest.ours(), 2))
-        peer.append(round(contest.feast(), 2))
-        print(f"ours {ours[-1]:.1f} s, Feast {peer[-1]:.1f} s", flush=True)
+    ours, peer = in_turns(given.rounds, contest.ours, contest.feast, "s")
     print(f"{contest.check_equal():,} rows compared: the same", flush=True)
     seconds = statistics.median(ours), statistics.median(peer)
     report(

@@ -5,11 +5,24 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def in_turns(
+    rounds: int, ours: Callable[[], float], peer: Callable[[], float], unit: str
+) -> tuple[list[float], list[float]]:
+    """Run both, one after the other, so many times; what each returned, in `unit`, and a line for each round."""
+    measured: tuple[list[float], list[float]] = ([], [])
+    for _ in range(rounds):
+        for side, run in zip(measured, (ours, peer), strict=True):
+            side.append(round(run(), 2))
+        print(f"ours {measured[0][-1]:,.1f}, peer {measured[1][-1]:,.1f} {unit}", flush=True)
+    return measured
 
 
 def report(
