@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
@@ -10,18 +12,18 @@ from pyspark.sql import SparkSession
 from headrace.settings import Settings
 from jobs.batch.spark import spark_session
 
+FEW_ROWS = str(Path(__file__).parent / "spark")
+"""Value of SPARK_CONF_DIR for Spark applications that see few rows."""
+
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """A session on two cores; a second folder's fixture gets the same one."""
     home = tmp_path_factory.mktemp("spark")
     settings = Settings(home=home, spark={"driver_memory": "1g", "shuffle_partitions": 1})
-    # Tests run each plan once and on few rows: compiling and re-planning it costs more than it brings.
-    once = {
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
-        "spark.sql.adaptive.enabled": "false",
-        "spark.sql.codegen.wholeStage": "false",
-        "spark.databricks.delta.snapshotPartitions": "1",
-    }
-    with spark_session("tests", settings, once) as session:
+    light = {"spark.driver.extraJavaOptions": "-XX:+UseSerialGC", "spark.databricks.delta.snapshotPartitions": "1"}
+    with ExitStack() as at_the_end:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SPARK_CONF_DIR", FEW_ROWS)  # read when Java starts
+            session = at_the_end.enter_context(spark_session("tests", settings, light))
         yield session

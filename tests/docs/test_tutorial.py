@@ -20,6 +20,7 @@ from headrace.settings import PROJECT_ROOT, Settings
 from infra.demo.live import event
 from tests.conftest import settings_on_free_ports
 from tests.docs.test_commands import BLOCK
+from tests.spark_fixture import FEW_ROWS
 
 HEADRACE = PROJECT_ROOT / ".venv" / "bin" / "headrace"
 PAGE = (PROJECT_ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
@@ -44,7 +45,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 @pytest.fixture(scope="module")
 def environment(settings: Settings) -> dict[str, str]:
     """What the page exports, but folder and ports of this test's own."""
-    return {**os.environ, **EXPORTED, **settings.as_environment(), "HEADRACE_TRAINING__HOLDOUT_DAYS": "7"}
+    own = {"HEADRACE_TRAINING__HOLDOUT_DAYS": "7", "SPARK_CONF_DIR": FEW_ROWS}
+    return {**os.environ, **EXPORTED, **settings.as_environment(), **own}
 
 
 @pytest.fixture(scope="module")
