@@ -50,10 +50,8 @@ def clean(lake: Lake, settings: CleanSettings) -> Cleaned:
         lake.ensure(table)
     rejected_items, items = _clean_versions(lake, BRONZE_ITEMS, SILVER_ITEMS)
     rejected_users, users = _clean_versions(lake, BRONZE_USERS, SILVER_USERS)
-    before = lake.version(SILVER_EVENTS)
     rejected_events, events = _clean_events(lake)
-    touched = [row.day for row in lake.appended(SILVER_EVENTS, before).select("day").distinct().collect()]
-    machines = flag_machines(lake, settings, touched)
+    machines = flag_machines(lake, settings)
     return Cleaned(events, rejected_events + rejected_items + rejected_users, items, users, machines)
 
 

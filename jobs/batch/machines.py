@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
-
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -13,14 +10,20 @@ from headrace.tables import SILVER_EVENTS, SILVER_MACHINES
 from jobs.batch.lake import Lake
 
 TOO_FAST, TOO_MANY = "too_fast", "too_many"
+_JUDGED = "judged_until"
 
 
-def flag_machines(lake: Lake, settings: CleanSettings, days: Sequence[date]) -> int:
-    """Judge the subjects of `days` anew; returns how many (subject, day, reason) were flagged."""
+def flag_machines(lake: Lake, settings: CleanSettings) -> int:
+    """Judge the subjects anew of all days that got events since the last time; returns how many rows were flagged.
+
+    How far the last time came is noted in the table's own commits, so that a run that was cut off is made up for.
+    """
+    done, until = lake.note(SILVER_MACHINES, _JUDGED, -1), lake.version(SILVER_EVENTS)
+    days = [row.day for row in lake.appended(SILVER_EVENTS, done).select("day").distinct().collect()]
     if not days:
         return 0
-    events = lake.read(SILVER_EVENTS).where(F.col("day").isin(list(days)))
-    return lake.overwrite_days(impossible_rates(events, settings), SILVER_MACHINES, days)
+    events = lake.read(SILVER_EVENTS).where(F.col("day").isin(days))
+    return lake.overwrite_days(impossible_rates(events, settings), SILVER_MACHINES, days, {_JUDGED: until})
 
 
 def impossible_rates(events: DataFrame, settings: CleanSettings) -> DataFrame:

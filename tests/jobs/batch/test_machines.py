@@ -65,3 +65,20 @@ def test_more_events_of_a_day_judge_it_anew(world: Lake, tmp_path: Path) -> None
     ingest_files(world, Inputs(events=[last]), AS_OF)
     assert clean(world, LIMITS).machines == 3
     assert [row["subject_id"] for row in collected(world, SILVER_MACHINES)] == ["crawler", "late", "script"]
+
+
+def test_days_that_a_run_cut_off_did_not_judge_are_judged_by_the_next(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any) -> int:
+        raise KeyboardInterrupt
+
+    lake = Lake(spark, f"{tmp_path}/lake")
+    ingest_files(lake, Inputs(events=[json_lines(tmp_path / "events.jsonl", views("crawler", 6, 1))]), AS_OF)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("jobs.batch.clean.flag_machines", killed)
+        clean(lake, LIMITS)
+    assert not lake.exists(SILVER_MACHINES)
+    done = clean(lake, LIMITS)
+    assert (done.events, done.machines) == (0, 1)
+    assert clean(lake, LIMITS).machines == 0, "nothing is new"
