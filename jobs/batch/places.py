@@ -40,7 +40,7 @@ def by_place(chosen: DataFrame) -> DataFrame:
 
 
 def rows_at(places: pa.RecordBatch, key: str, wanted: pa.Schema) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
-    """Pieces of `places`, in their order, each with the `wanted` columns of its rows.
+    """All of `places`, in pieces and in an order that reads each row group once, with the `wanted` columns of its rows.
 
     Where a place is null, and where a file is older than a column, the columns are null. Raises LookupError where a row
     is not in its file.
@@ -48,31 +48,37 @@ def rows_at(places: pa.RecordBatch, key: str, wanted: pa.Schema) -> Iterator[tup
     runs = pc.run_end_encode(places.column(FILE))
     start = 0
     for file, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
-        for first in range(start, end, _ROWS_AT_ONCE):
-            piece = places.slice(first, min(_ROWS_AT_ONCE, end - first))
-            yield piece, _nulls(len(piece), wanted) if file is None else _read(file, piece, key, wanted)
-        start = end
+        run, start = places.slice(start, end - start), end
+        if file is None:
+            yield run, _columns(pa.table({}), len(run), wanted)
+        else:
+            yield from _rows_of(file, run, key, wanted)
 
 
-def _read(file: str, places: pa.RecordBatch, key: str, wanted: pa.Schema) -> pa.RecordBatch:
-    """The rows of one file, in the order of their places."""
+def _rows_of(
+    file: str, places: pa.RecordBatch, key: str, wanted: pa.Schema
+) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    """The rows of one file, row group by row group."""
     numbers = _numbers(file, places, key)
+    order = np.argsort(numbers, kind="stable")
     ends = _group_ends(file)
-    groups = np.searchsorted(ends, numbers, side="right")
-    parts, order = [], []
+    groups = np.searchsorted(ends, numbers[order], side="right")
     for group in np.unique(groups):
-        here = np.flatnonzero(groups == group)
+        here = order[groups == group]
         start = ends[group - 1] if group else 0
-        parts.append(_group(file, int(group), tuple(wanted.names)).take(pa.array(numbers[here] - start)))
-        order.append(here)
-    found = pa.concat_tables(parts)
-    if len(parts) > 1:
-        found = found.take(pa.array(np.argsort(np.concatenate(order))))
+        table = _group(file, int(group), tuple(wanted.names))
+        for first in range(0, len(here), _ROWS_AT_ONCE):
+            piece = here[first : first + _ROWS_AT_ONCE]
+            rows = table.take(pa.array(numbers[piece] - start))
+            yield places.take(pa.array(piece)), _columns(rows, len(piece), wanted)
+
+
+def _columns(found: pa.Table, rows: int, wanted: pa.Schema) -> pa.RecordBatch:
+    """The wanted columns of a table; one that it does not have is null."""
     columns = [
-        _whole(found[field.name]).cast(field.type) if field.name in found.column_names
-        else pa.nulls(len(numbers), field.type)
+        _whole(found[field.name]).cast(field.type) if field.name in found.column_names else pa.nulls(rows, field.type)
         for field in wanted
-    ]  # fmt: skip
+    ]
     return pa.RecordBatch.from_arrays(columns, schema=wanted)
 
 
@@ -111,14 +117,10 @@ def _group_ends(file: str) -> npt.NDArray[np.int64]:
 
 @lru_cache(maxsize=1)
 def _group(file: str, group: int, names: tuple[str, ...]) -> pa.Table:
-    """One row group; the last one is kept, because places come file by file."""
+    """One row group; the last one is kept, for the next batch of places in a file."""
     reader = _opened(file)
     return reader.read_row_group(group, [name for name in names if name in reader.schema_arrow.names])
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
-
-
-def _nulls(rows: int, wanted: pa.Schema) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([pa.nulls(rows, field.type) for field in wanted], schema=wanted)
