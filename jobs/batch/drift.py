@@ -16,7 +16,8 @@ from pyspark.sql import functions as F
 
 from headrace.release import read_manifest
 from headrace.releases import resolve_release
-from headrace.settings import QualitySettings, Settings
+from headrace.settings import Settings
+from headrace.settings_groups import QualitySettings
 from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_FEATURES, Table
 from jobs.batch.drift_measures import category_index, kolmogorov_smirnov, new_categories, numeric_index
 from jobs.batch.drift_metrics import write_metrics

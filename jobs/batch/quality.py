@@ -22,7 +22,8 @@ from headrace.expectations import (
     Unique,
     Volume,
 )
-from headrace.settings import QualitySettings, Settings
+from headrace.settings import Settings
+from headrace.settings_groups import QualitySettings
 from headrace.tables import Table
 from jobs.batch.arrivals import refused_findings, volume_findings
 from jobs.batch.findings import Finding, keep, stop_if_broken
