@@ -27,7 +27,7 @@ from benchmarks.features_duckdb import statements
 from benchmarks.report import in_turns, report
 from headrace.settings import Settings
 from headrace.settings_groups import FeatureSettings
-from headrace.tables import SILVER_EVENTS, SILVER_ITEMS, SILVER_USERS, end_of
+from headrace.tables import SILVER_EVENTS, SILVER_ITEM_STATES, SILVER_ITEMS, SILVER_USERS, end_of
 from jobs.batch.features_job import compute_features
 from jobs.batch.lake import Lake
 from jobs.batch.spark import spark_session
@@ -56,8 +56,9 @@ def generate(lake: Lake, rows: int) -> None:
         F.round(_uniform(5) * 20, 2).alias("price"),
     )
     _write(lake, events.withColumn("day", F.to_date("timestamp")), SILVER_EVENTS)
-    catalogue = lake.spark.range(items).select(F.concat(F.lit("i"), "id").alias("item_id"), F.lit(9.5).alias("price"))
+    catalogue = lake.spark.range(items).select(F.concat(F.lit("i"), "id").alias("item_id"))
     _write(lake, _always(catalogue), SILVER_ITEMS)
+    _write(lake, _always(catalogue.withColumn("price", F.lit(9.5))), SILVER_ITEM_STATES)
     profile = F.create_map(
         F.lit("age"), (F.col("id") % 7).cast("string"), F.lit("size"), (F.col("id") % 3).cast("string")
     )
@@ -76,7 +77,8 @@ def duckdb_run(lake_root: str, output: Path) -> None:
     database.execute("SET threads = 2")
     database.execute("SET preserve_insertion_order = false")
     now = round(end_of(DAY).timestamp() * 1_000_000)
-    for name, table in (("events", SILVER_EVENTS), ("items", SILVER_ITEMS), ("users", SILVER_USERS)):
+    tables = {"events": SILVER_EVENTS, "items": SILVER_ITEMS, "states": SILVER_ITEM_STATES, "users": SILVER_USERS}
+    for name, table in tables.items():
         files = f"{lake_root}/{table.path}/**/*.parquet"
         database.execute(f"CREATE VIEW {name} AS FROM read_parquet('{files}', hive_partitioning = false)")
     database.execute(

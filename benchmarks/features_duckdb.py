@@ -12,7 +12,7 @@ _DAY_US = 86_400_000_000
 
 
 def statements(as_of: datetime, settings: FeatureSettings) -> dict[str, str]:
-    """SQL per table, over `interest` (user_id, item_id, event_type, event_id, price, time), `items` and `users`.
+    """SQL per table, over `interest` (user_id, item_id, event_type, event_id, price, time), `items`, `states`, `users`.
 
     To be run in this order: later tables read `user_items`.
     """
@@ -41,9 +41,10 @@ def statements(as_of: datetime, settings: FeatureSettings) -> dict[str, str]:
             SELECT coalesce(i.item_id, m.item_id) AS item_id, coalesce(popularity, 0)::FLOAT AS popularity,
                    coalesce(trend_popularity, 0)::FLOAT AS trend_popularity, coalesce(purchases, 0)::FLOAT AS purchases,
                    coalesce(users_total, 0)::FLOAT AS users_total, coalesce(repeat_rate, 0)::FLOAT AS repeat_rate,
-                   coalesce(paid, i.price, 'nan')::FLOAT AS price,
+                   coalesce(paid, s.price, 'nan')::FLOAT AS price,
                    coalesce(({now} - first) / {_DAY_US}, 'nan')::FLOAT AS age_days
             FROM items i FULL JOIN met m ON i.item_id = m.item_id
+            LEFT JOIN states s ON s.item_id = i.item_id
             LEFT JOIN prices p ON p.item_id = coalesce(i.item_id, m.item_id)""",
         "user_features": f"""
             WITH recent AS (

@@ -89,6 +89,7 @@ def item_table(random: np.random.Generator, items: int) -> pa.Table:
             "price": random.gamma(2, 3, items).astype(np.float32),
             "age_days": random.integers(1, 400, items).astype(np.float32),
             "available": np.ones(items, bool),
+            "blocked": np.zeros(items, bool),
         }
     )
 

@@ -49,6 +49,7 @@ class Catalogue:
     numbers: dict[str, npt.NDArray[np.float32]]
     """One float32 array per name of `NUMBER_COLUMNS`; price and age_days may be NaN."""
     available: npt.NDArray[np.bool_]
+    """What may be shown: to be had and not blocked."""
     vocabularies: dict[str, list[str]]
     """Values by name; code 0 = unknown, code k = values[k - 1]."""
     embeddings: npt.NDArray[np.float32]
@@ -91,11 +92,19 @@ def load_catalogue(release: Release) -> Catalogue:
         row_of={item: row for row, item in enumerate(item_ids)},
         codes={name: encode(items.column(name).to_pylist(), vocabularies[name]) for name in CODE_COLUMNS},
         numbers={name: items.column(name).to_numpy(zero_copy_only=False).astype(np.float32) for name in NUMBER_COLUMNS},
-        available=items.column("available").to_numpy(zero_copy_only=False).astype(bool),
+        available=offered_items(items),
         vocabularies=vocabularies,
         embeddings=np.load(release.path(ITEM_EMBEDDINGS), allow_pickle=False),
         popular=_popular_lists(read_arrow(release, POPULAR)),
     )
+
+
+def offered_items(items: pa.Table) -> npt.NDArray[np.bool_]:
+    """Of each row of an item table whether the item may be shown; releases from before there were blocks have none."""
+    offered: npt.NDArray[np.bool_] = items.column("available").to_numpy(zero_copy_only=False).astype(bool)
+    if "blocked" in items.column_names:
+        offered &= ~items.column("blocked").to_numpy(zero_copy_only=False).astype(bool)
+    return offered
 
 
 def read_arrow(release: Release, name: str) -> pa.Table:

@@ -126,6 +126,9 @@ def import_files(
     day: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day they are received, UTC; today if not given.")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be taken and refused, and why; nothing is written.")
+    ] = False,
 ) -> None:
     """Take in your own events, items and user profiles.
 
@@ -134,7 +137,12 @@ def import_files(
     break the contract are kept in `bronze.rejected_events` with a reason that names row and field; the good rows
     of the same file get in. Importing a file twice changes nothing.
 
+    With --dry-run nothing is written. A table shows rows, what would be refused by reason with the first such rows,
+    event ids that repeat, and columns that the contract does not know. Exit code 1 if nothing could be taken.
+
     Example: `headrace import --events sales.csv --items products.parquet --map customer=user_id --map sku=item_id`
+
+    Example: `headrace import --dry-run --events sales.csv --map customer=user_id --map sku=item_id`
     """
     if not (events or items or users):
         raise BadInputError("nothing to import", "Name files with --events, --items or --users")
@@ -144,7 +152,8 @@ def import_files(
             raise BadInputError(f"--map {pair}: expected THEIRS=OURS", "For example --map customer=user_id")
     given = [*_repeated("--events", events), *_repeated("--items", items), *_repeated("--users", users)]
     when = f"{day or _today():%Y-%m-%d}"
-    _run("jobs.batch", "ingest,clean", *given, *_repeated("--map", names), "--day", when)
+    job = ("jobs.batch.dry_run",) if dry_run else ("jobs.batch", "ingest,clean")
+    _run(*job, *given, *_repeated("--map", names), "--day", when)
 
 
 @app.command()

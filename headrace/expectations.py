@@ -16,6 +16,7 @@ from headrace.tables import (
     GOLD_USER_ITEM_FEATURES,
     REJECTED_EVENTS,
     SILVER_EVENTS,
+    SILVER_ITEM_STATES,
     SILVER_ITEMS,
     SILVER_USERS,
     Table,
@@ -122,12 +123,11 @@ def before_as_of(column: str, newest: str) -> RowRule:
     return RowRule(column, "before_as_of", broken, "must lie before event_timestamp")
 
 
-def _versions(table: Table, name: str) -> Expectations:
-    """A slowly changing table: versions of one id follow one another, the last one is open."""
+def _versions(table: Table, name: str, *more: Expectation) -> Expectations:
+    """A slowly changing table: versions of one id follow one another, the last one is open; and `more`."""
     order = RowRule("valid_to", "order", "valid_to <= valid_from", "must lie after valid_from")
     rules = (not_null(name), not_null("valid_from"), order, Unique(table.key), Unique((name,), "valid_to IS NULL"))
-    prices = (at_least("price", "0"),) if "price" in table.schema.names else ()
-    return Expectations(table, "clean", (*rules, *prices))
+    return Expectations(table, "clean", (*rules, *more))
 
 
 _FEATURE_ROW = (not_null("event_timestamp"), not_null("created_timestamp"))
@@ -162,6 +162,14 @@ EXPECTATIONS = (
     ),
     _versions(SILVER_USERS, "user_id"),
     _versions(SILVER_ITEMS, "item_id"),
+    _versions(
+        SILVER_ITEM_STATES,
+        "item_id",
+        at_least("price", "0"),
+        not_null("available"),
+        not_null("blocked"),
+        Refers("item_id", SILVER_ITEMS, "item_id"),
+    ),
     Expectations(
         GOLD_USER_FEATURES,
         "features",

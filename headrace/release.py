@@ -22,7 +22,7 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 
 ITEMS = "items.arrow"
-"""Arrow IPC file: one row per item, `silver.items` joined with `gold.item_features`; row number = item row."""
+"""Arrow IPC file: one row per item: description, states, features (`models.item_table`); row number = item row."""
 VOCABULARIES = "vocabularies.json"
 """Values by name, most frequent first: `event_types`, `category_1` … `maker`, and `profile.<key>`; code 0 = unknown."""
 ITEM_EMBEDDINGS = "item_embeddings.npy"

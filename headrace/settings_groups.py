@@ -26,6 +26,10 @@ class KafkaSettings(Group):
     """Events that `POST /events` refused, with reason, field and raw text: the dead letters."""
     partitions: PositiveInt = 4
     """Partitions of each topic made by `headrace up`."""
+    retry_seconds: float = Field(default=300.0, ge=0)
+    """`ingest --kafka` waits so long, in waits that double, for a broker that does not answer before it gives up."""
+    batch_records: PositiveInt = 1_000_000
+    """Most records that `ingest --kafka` takes into bronze in one commit."""
 
     @property
     def topics(self) -> tuple[str, ...]:

@@ -133,7 +133,7 @@ SILVER_USERS = Table(
 SILVER_ITEMS = Table(
     "silver",
     "items",
-    "The catalogue; current row has valid_to = null.",
+    "The catalogue: how each item is described; current row has valid_to = null.",
     pa.schema(
         [
             ("item_id", pa.string()),
@@ -143,10 +143,26 @@ SILVER_ITEMS = Table(
             ("category_3", pa.string()),  # narrowest
             ("brand", pa.string()),
             ("maker", pa.string()),
-            ("price", pa.float64()),  # list price; null where unknown
             ("text", pa.string()),  # description for content-based models
-            ("available", pa.bool_()),
             ("extra", pa.string()),  # JSON object of the fields the contract does not know
+            ("valid_from", TIME),
+            ("valid_to", TIME),
+        ]
+    ),
+    ("item_id", "valid_from"),
+)
+
+SILVER_ITEM_STATES = Table(
+    "silver",
+    "item_states",
+    "What changes of an item without changing what it is, apart from its description; current row has valid_to = null.",
+    pa.schema(
+        [
+            ("item_id", pa.string()),
+            ("price", pa.float64()),  # list price; null where unknown
+            ("available", pa.bool_()),  # can be had now; true where nobody said otherwise
+            ("promotion", pa.string()),  # name of the promotion it is in; null = none
+            ("blocked", pa.bool_()),  # must not be shown, whatever else is true; false where nobody said otherwise
             ("valid_from", TIME),
             ("valid_to", TIME),
         ]
@@ -309,6 +325,7 @@ TABLES = (
     SILVER_MACHINES,
     SILVER_USERS,
     SILVER_ITEMS,
+    SILVER_ITEM_STATES,
     GOLD_USER_FEATURES,
     GOLD_ITEM_FEATURES,
     GOLD_USER_ITEM_FEATURES,

@@ -4,34 +4,38 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.catalogue import CODE_COLUMNS, NUMBER_COLUMNS
+from headrace.catalogue import CODE_COLUMNS, NUMBER_COLUMNS, offered_items
 from headrace.errors import BadInputError
-from headrace.tables import GOLD_ITEM_FEATURES, SILVER_ITEMS
+from headrace.tables import GOLD_ITEM_FEATURES, SILVER_ITEM_STATES, SILVER_ITEMS, TIME, Table, end_of
 from headrace.user_tower import PROFILE_PREFIX
 from models.gold import Lake
 
 POPULAR_LENGTH = 2000
 POPULAR_PER_CATEGORY = 500
 _TEXTS = ("title", *CODE_COLUMNS, "text")
+_STATES = ("price", "available", "promotion", "blocked")
 _MISSING = {"price": float("nan"), "age_days": float("nan")}
 
 
 def item_table(lake: Lake, day: date, features_of: date | None = None) -> pa.Table:
-    """The catalogue of `day`, sorted by id: current `silver.items` with the features of `day` (or of `features_of`).
+    """The catalogue of `day`, sorted by id: descriptions and states at its end, with the features of `day`.
 
-    The rows are those of `day` in both cases, so that a row number means the same item. An item without text or without
-    features keeps its row. Raises BadInputError if there is none at all.
+    With `features_of` the features are those of that day instead; the rows are those of `day` in both cases, so that a
+    row number means the same item. An item without text, states or features keeps its row: it is available and not
+    blocked. Raises BadInputError if there is none at all.
     """
-    items = lake.read(SILVER_ITEMS, columns=["item_id", *_TEXTS, "price", "available", "valid_to"])
-    current = items.filter(pc.is_null(items.column("valid_to"))).drop_columns(["valid_to"])
-    current = current.rename_columns([{"price": "list_price"}.get(name, name) for name in current.column_names])
+    as_of = end_of(day)
+    states = _current_at(lake, SILVER_ITEM_STATES, _STATES, as_of)
+    states = states.rename_columns(["item_id", *("list_price" if name == "price" else name for name in _STATES)])
+    described = _current_at(lake, SILVER_ITEMS, _TEXTS, as_of)
+    current = described.join(states, keys="item_id", join_type="left outer")
     features = lake.read(GOLD_ITEM_FEATURES, day, ["item_id", *NUMBER_COLUMNS])
     if features_of:
         same_items = features.select(["item_id"])
@@ -44,6 +48,8 @@ def item_table(lake: Lake, day: date, features_of: date | None = None) -> pa.Tab
     columns["title"] = pc.coalesce(joined.column("title"), joined.column("item_id"))
     columns |= {name: joined.column(name) for name in _TEXTS[1:]}
     columns["available"] = pc.fill_null(joined.column("available"), True)
+    columns["blocked"] = pc.fill_null(joined.column("blocked"), False)
+    columns["promotion"] = joined.column("promotion")
     for name in NUMBER_COLUMNS:
         columns[name] = pc.fill_null(joined.column(name), pa.scalar(_MISSING.get(name, 0.0), pa.float32()))
     known = pc.is_finite(columns["price"])
@@ -66,11 +72,11 @@ def build_vocabularies(items: pa.Table, examples: pa.Table) -> dict[str, list[st
 
 
 def popular_table(items: pa.Table) -> pa.Table:
-    """Available items by distinct buyers of the last weeks: one list of all ("") and one per category_1."""
-    available = items.column("available").to_numpy(zero_copy_only=False).astype(bool)
+    """Items on offer by distinct buyers of the last weeks: one list of all ("") and one per category_1."""
+    offered = offered_items(items)
     numbers = [items.column(name).to_numpy() for name in ("users_total", "trend_popularity", "popularity")]
     order = np.lexsort([np.arange(items.num_rows), *(-number for number in numbers)])
-    order = order[available[order]]
+    order = order[offered[order]]
     category = np.asarray([value or "" for value in items.column("category_1").to_pylist()], object)
     lists = {"": order[:POPULAR_LENGTH]}
     for name in sorted(set(category) - {""}):
@@ -82,6 +88,15 @@ def popular_table(items: pa.Table) -> pa.Table:
             "item_row": pa.array(np.concatenate(list(lists.values())), pa.int32()),
         }
     )
+
+
+def _current_at(lake: Lake, table: Table, columns: Iterable[str], as_of: datetime) -> pa.Table:
+    """The id and `columns` of the version of each item that held at `as_of`."""
+    versions = lake.read(table, columns=["item_id", *columns, "valid_from", "valid_to"])
+    moment = pa.scalar(as_of, TIME)
+    begun = pc.less_equal(versions.column("valid_from"), moment)
+    lasts = pc.fill_null(pc.greater(versions.column("valid_to"), moment), True)
+    return versions.filter(pc.and_(begun, lasts)).select(["item_id", *columns])
 
 
 def write_arrow(table: pa.Table, path: Path) -> None:

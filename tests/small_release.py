@@ -173,6 +173,8 @@ def _item_table(items: Sequence[str]) -> pa.Table:
             "price": pa.array(1 + numbers % 9, pa.float32()),
             "age_days": pa.array(numbers % 300, pa.float32()),
             "available": pa.array([True] * count),
+            "blocked": pa.array([False] * count),
+            "promotion": pa.array([None] * count, pa.string()),
         }
     )
 

@@ -6,14 +6,14 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, date, datetime
-from pathlib import Path
+from datetime import date
 from typing import TYPE_CHECKING
 
 from headrace.errors import BadInputError, HeadraceError
 from headrace.expectations import Stage
 from headrace.settings import Settings, load_settings
 from headrace.tables import GOLD_USER_FEATURES, end_of
+from jobs.batch.file_arguments import add_file_arguments, inputs_of, moment, received_at
 
 if TYPE_CHECKING:
     from jobs.batch.lake import Lake
@@ -61,11 +61,10 @@ def _job(name: str) -> Callable[..., str]:
 
 
 def _ingest(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
-    from jobs.batch.ingest import Inputs, ingest_files, ingest_kafka
+    from jobs.batch.ingest import ingest_files
+    from jobs.batch.ingest_topic import ingest_kafka
 
-    received_at = given.received_at or end_of(given.day)
-    inputs = Inputs(given.events, given.items, given.users, dict(given.map))
-    rows = ingest_files(lake, inputs, received_at)
+    rows = ingest_files(lake, inputs_of(given), received_at(given))
     if given.kafka:
         rows += ingest_kafka(lake, settings)
     return f"{rows:,} rows new in bronze"
@@ -145,31 +144,10 @@ def _job_names(text: str) -> list[str]:
     return names
 
 
-def _pair(text: str) -> tuple[str, str]:
-    theirs, equals, ours = text.partition("=")
-    if not (theirs and equals and ours):
-        raise argparse.ArgumentTypeError(f"{text!r} is not THEIRS=OURS")
-    return theirs, ours
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m jobs.batch", description=__doc__, epilog=EXAMPLE)
     parser.add_argument("jobs", metavar="JOB[,JOB…]", help=", ".join(JOBS))
-    parser.add_argument("--day", type=date.fromisoformat, required=True, help="last day that counts (UTC)")
-    files = parser.add_argument_group("ingest")
-    for name in ("events", "items", "users"):
-        files.add_argument(
-            f"--{name}", type=Path, nargs="+", default=[], metavar="FILE", help=f"files or folders of {name}"
-        )
-    files.add_argument(
-        "--map", type=_pair, action="append", default=[], metavar="THEIRS=OURS", help="another name of a column"
-    )
-    files.add_argument("--received-at", type=_moment, help="receiver's clock for files (default: the end of --day)")
+    files = add_file_arguments(parser)
     files.add_argument("--kafka", action="store_true", help="also take what is new on the events topic")
     features = parser.add_argument_group("features")
     features.add_argument(
@@ -183,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DAYS",
         help="also compute anew so many days back where events came late (without a number: features.late_days)",
     )
-    features.add_argument("--created", type=_moment, help="created_timestamp of the rows (default: the end of the day)")
+    features.add_argument("--created", type=moment, help="created_timestamp of the rows (default: the end of the day)")
     sets = parser.add_argument_group("training_sets")
     sets.add_argument(
         "--rebuild", action="store_true", help="from the versions and settings that the day's sets were made of before"

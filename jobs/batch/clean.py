@@ -6,7 +6,9 @@ own commits. Of several rows with one `event_id` the first to arrive stays: runn
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
@@ -19,17 +21,27 @@ from headrace.tables import (
     BRONZE_USERS,
     REJECTED_EVENTS,
     SILVER_EVENTS,
+    SILVER_ITEM_STATES,
     SILVER_ITEMS,
     SILVER_USERS,
     Table,
 )
 from jobs.batch.event_rules import checked
+from jobs.batch.item_rules import checked_items
+from jobs.batch.item_states import next_states
 from jobs.batch.lake import Lake
 from jobs.batch.machines import flag_machines
-from jobs.batch.profiles import checked_items, checked_users, next_versions
+from jobs.batch.profiles import checked_users, next_versions
 
 ARRIVAL_ORDER = ("arrival", "received_at", "source", "source_partition", "source_offset")
 _CLEANED = "cleaned_until"
+_Versions = Callable[[DataFrame, DataFrame], DataFrame]
+"""All versions of a table after good rows have arrived, of the versions known and those rows."""
+_OF_ITEMS: Mapping[Table, _Versions] = {
+    SILVER_ITEMS: partial(next_versions, table=SILVER_ITEMS),
+    SILVER_ITEM_STATES: next_states,
+}
+_OF_USERS: Mapping[Table, _Versions] = {SILVER_USERS: partial(next_versions, table=SILVER_USERS)}
 
 
 @dataclass(frozen=True)
@@ -46,10 +58,10 @@ class Cleaned:
 
 def clean(lake: Lake, settings: CleanSettings) -> Cleaned:
     """Bring silver up to date with everything in bronze. Data without metadata gets empty tables of items and users."""
-    for table in (SILVER_ITEMS, SILVER_USERS, SILVER_EVENTS):
+    for table in (*_OF_ITEMS, *_OF_USERS, SILVER_EVENTS):
         lake.ensure(table)
-    rejected_items, items = _clean_versions(lake, BRONZE_ITEMS, SILVER_ITEMS)
-    rejected_users, users = _clean_versions(lake, BRONZE_USERS, SILVER_USERS)
+    rejected_items, items = _clean_versions(lake, BRONZE_ITEMS, checked_items, _OF_ITEMS)
+    rejected_users, users = _clean_versions(lake, BRONZE_USERS, checked_users, _OF_USERS)
     rejected_events, events = _clean_events(lake)
     machines = flag_machines(lake, settings)
     return Cleaned(events, rejected_events + rejected_items + rejected_users, items, users, machines)
@@ -93,18 +105,25 @@ def _clean_events(lake: Lake) -> tuple[int, int]:
     return rejected, events
 
 
-def _clean_versions(lake: Lake, source: Table, table: Table) -> tuple[int, int]:
-    """Take new rows of a users or items file into the versions that silver keeps."""
-    done, until = lake.note(table, _CLEANED, -1), lake.version(source)
-    if until <= done:
+def _clean_versions(
+    lake: Lake, source: Table, judge: Callable[[DataFrame], DataFrame], targets: Mapping[Table, _Versions]
+) -> tuple[int, int]:
+    """Take new rows of users or items files into the versions of each target table; returns rows refused and taken.
+
+    Each target notes for itself how far it came: after a crash between two of them only the one behind goes on.
+    """
+    done = {table: lake.note(table, _CLEANED, -1) for table in targets}
+    until, least = lake.version(source), min(done.values())
+    if until <= least:
         return 0, 0
-    judge = checked_items if table is SILVER_ITEMS else checked_users
-    judged = judge(lake.appended(source, done))
-    judged = judged.persist(StorageLevel.DISK_ONLY)
+    judged = judge(lake.appended(source, least)).persist(StorageLevel.DISK_ONLY)
     try:
         rejected = _keep_refused(lake, judged)
         good = judged.where(F.col("refused").isNull())
-        lake.overwrite(next_versions(lake.read(table), good, table), table, {_CLEANED: until})
+        for table, versions in targets.items():
+            if until > done[table]:
+                new = good.where(F.col("arrival") > done[table])
+                lake.overwrite(versions(lake.read(table), new), table, {_CLEANED: until})
         return rejected, good.count()
     finally:
         judged.unpersist()

@@ -15,12 +15,14 @@ from headrace.tables import (
     GOLD_USER_FEATURES,
     GOLD_USER_ITEM_FEATURES,
     SILVER_EVENTS,
+    SILVER_ITEM_STATES,
     SILVER_ITEMS,
     SILVER_MACHINES,
     SILVER_USERS,
     end_of,
 )
 from jobs.batch.features import interest_before, item_features, user_features, user_item_features
+from jobs.batch.item_states import with_states
 from jobs.batch.lake import Lake
 from jobs.batch.machines import without_machines
 
@@ -67,7 +69,8 @@ def compute_features(lake: Lake, settings: Settings, day: date, created: datetim
     interest = interest_before(events, as_of).repartition("user_id").persist(StorageLevel.DISK_ONLY)
     met = user_item_features(interest, as_of, settings.features).persist()
     try:
-        items = item_features(met, interest, lake.read(SILVER_ITEMS), as_of, settings.features)
+        catalogue = with_states(lake.read(SILVER_ITEMS), lake.read(SILVER_ITEM_STATES), as_of)
+        items = item_features(met, interest, catalogue, as_of, settings.features)
         users = user_features(met, interest, lake.read(SILVER_USERS), as_of, settings.features)
         return sum(
             lake.overwrite_day(_timed(rows, as_of, created or as_of), table, day, note)

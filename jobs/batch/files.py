@@ -13,8 +13,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, FloatType
 
 from headrace.errors import BadInputError
+from jobs.batch.zstd_lines import ENDING, require_zstd, zstd_lines
 
 FORMATS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}
+COMPRESSED = (".gz", ".bz2", ENDING)
 _JSON_OPTIONS = {
     "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'",
     "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS",
@@ -45,7 +47,7 @@ def find_files(paths: Iterable[Path]) -> list[InputFile]:
         if not members or _kind(members[0]) is None:
             raise BadInputError(
                 f"{path} holds no CSV, JSON Lines or Parquet",
-                f"Known endings: {', '.join(FORMATS)} (also with .gz or .bz2)",
+                f"Known endings: {', '.join(FORMATS)} (all but .parquet also with {', '.join(COMPRESSED)})",
             )
         found += [InputFile(p, str(_kind(p)), f"file:{p.name}#{_content_hash(p)}") for p in members]
     return found
@@ -103,6 +105,9 @@ def _renamed(line: Column, names: Mapping[str, str]) -> Column:
 
 def _numbered_lines(spark: SparkSession, file: InputFile) -> DataFrame:
     """The lines that are not blank, with their number in the file from 1, counted without reading it in one piece."""
+    if file.path.name.lower().endswith(ENDING):
+        require_zstd(file.path)
+        return _without_blank(zstd_lines(spark, file.path))
     text = spark.read.text(str(file.path))
     placed = text.select(
         "value", F.col("_metadata.file_block_start").alias("start"), F.monotonically_increasing_id().alias("id")
@@ -117,8 +122,12 @@ def _numbered_lines(spark: SparkSession, file: InputFile) -> DataFrame:
     if not first_number:
         return text.select(F.col("value").alias("line"), F.lit(0).cast("long").alias("source_offset"))
     number = F.col("id") + F.element_at(F.create_map(*first_number), F.col("start"))
-    numbered = placed.select(F.ltrim(F.col("value"), F.lit("\ufeff")).alias("line"), number.alias("source_offset"))
-    return numbered.where(F.trim("line") != "")
+    return _without_blank(placed.select(F.col("value").alias("line"), number.alias("source_offset")))
+
+
+def _without_blank(numbered: DataFrame) -> DataFrame:
+    """Without lines of nothing but spaces, and without the mark that some programs begin a file with."""
+    return numbered.withColumn("line", F.ltrim("line", F.lit("\ufeff"))).where(F.trim("line") != "")
 
 
 def _csv_field(name: str) -> Column:
@@ -145,8 +154,11 @@ def _require(file: InputFile, columns: Iterable[str], names: Mapping[str, str], 
 
 
 def _kind(path: Path) -> str | None:
-    name = path.name.removesuffix(".gz").removesuffix(".bz2")
-    return FORMATS.get(Path(name).suffix.lower()) if path.is_file() and not name.startswith((".", "_")) else None
+    if not path.is_file() or path.name.startswith((".", "_")):
+        return None
+    compressed = path.suffix.lower() in COMPRESSED
+    kind = FORMATS.get(Path(path.stem if compressed else path.name).suffix.lower())
+    return None if compressed and kind == "parquet" else kind
 
 
 def _content_hash(path: Path) -> str:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from deltalake import write_deltalake
 
 from headrace import tables
+from headrace.events import EARLIEST_TIMESTAMP
 from headrace.tables import Table, end_of
 from headrace.user_row import MICROSECONDS_PER_DAY
 
@@ -62,6 +63,7 @@ class World:
     def write(self, lake: Path) -> None:
         """All tables that training and evaluation read."""
         put(lake, tables.SILVER_ITEMS, [self._item(item) for item in self.item_ids()])
+        put(lake, tables.SILVER_ITEM_STATES, [])
         for day in (HOLDOUT_DAY, DAY):
             put(lake, tables.GOLD_ITEM_FEATURES, self._item_features(day))
             put(lake, tables.GOLD_USER_ITEM_FEATURES, self._user_item_features(day))
@@ -83,7 +85,7 @@ class World:
     def _item(self, item: str) -> dict[str, Any]:
         taste = item.split("-")[1] if item != NEVER_BOUGHT else "0"
         known = {"item_id": item, "title": f"{item} of taste {taste}", "category_1": f"taste {taste}"}
-        return {**known, "brand": "own", "text": "a thing", "available": True, "extra": "{}"}
+        return {**known, "brand": "own", "text": "a thing", "extra": "{}", "valid_from": EARLIEST_TIMESTAMP}
 
     def _item_features(self, day: date) -> list[dict[str, Any]]:
         moment = microseconds(day)

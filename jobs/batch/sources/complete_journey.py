@@ -21,6 +21,7 @@ import pandas as pd
 
 from headrace.errors import BadInputError, HeadraceError
 from headrace.tables import end_of
+from jobs.batch.sources.complete_journey_promotions import promotions_of
 from jobs.batch.sources.contract_files import numbered, write_files
 
 PROFILE_COLUMNS = (
@@ -94,8 +95,11 @@ def events(lines: pd.DataFrame, shift: timedelta) -> pd.DataFrame:
     )
 
 
-def items(products: pd.DataFrame) -> pd.DataFrame:
-    """One row per product: category path from wide to narrow, brand, maker, a title a person can read."""
+def items(products: pd.DataFrame, promoted: pd.Series[str]) -> pd.DataFrame:
+    """One row per product: category path from wide to narrow, brand, maker, a title a person can read, its promotion.
+
+    `promoted` has the promotion by product id; of every other product the file says that it is in none.
+    """
     title = _readable(products["product_type"].fillna(products["product_category"]).fillna(products["department"]))
     size = products["package_size"].str.strip()
     brand = products["brand"]
@@ -109,6 +113,7 @@ def items(products: pd.DataFrame) -> pd.DataFrame:
             "brand": brand,
             "maker": products["manufacturer_id"].astype("Int64").astype("string"),
             "text": _joined([products["department"], products["product_category"], products["product_type"], brand]),
+            "promotion": products["product_id"].astype(str).map(promoted).fillna("none"),
             "size": size,
         }
     )
@@ -148,8 +153,9 @@ def write(part: Slice, output: Path, source: Path | None = None) -> dict[str, An
         "households": int(lines["household_id"].nunique()),
     }
     products = pd.read_parquet(source / "products.parquet")
-    tables = {"events": events(lines, shift), "items": items(products), "users": users(demographics)}
-    write_files(output, tables, meta)
+    catalogue = items(products, promotions_of(source, taken))
+    meta["promoted"] = int((catalogue["promotion"] != "none").sum())
+    write_files(output, {"events": events(lines, shift), "items": catalogue, "users": users(demographics)}, meta)
     return meta
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from headrace.events import Event, Rejection, parse_event
 from jobs.batch.sources.complete_journey import Slice, events, items, week_shift, write
+from jobs.batch.sources.complete_journey_promotions import promotions
 
 LINES = pd.DataFrame(
     {
@@ -64,7 +65,8 @@ def test_titles_are_readable_and_the_category_path_goes_from_wide_to_narrow() ->
             "package_size": ["12 OZ", None],
         }
     )
-    bread, other = items(products).to_dict("records")
+    bread, other = items(products, pd.Series({"26081": "mailer"})).to_dict("records")
+    assert (bread["promotion"], other["promotion"]) == ("none", "mailer")
     assert (bread["title"], other["title"]) == ("Bread: Italian/French, 12 OZ", "Miscellaneous")
     assert (bread["category_1"], bread["category_2"], bread["maker"]) == ("PASTRY", "BREAD", "69")
 
@@ -74,4 +76,17 @@ def test_a_slice_of_households_and_weeks_tells_the_day_its_last_week_ends(tmp_pa
     made = pd.read_parquet(tmp_path / "events.parquet")
     assert (meta["households"], made["user_id"].nunique(), made["week"].max()) == (5, 5, 48)
     assert meta["as_of_day"] == made["timestamp"].max().date().isoformat() == meta["last_day_of_week"]["48"]
-    assert len(pd.read_parquet(tmp_path / "items.parquet")) == 92_331
+    catalogue = pd.read_parquet(tmp_path / "items.parquet")
+    assert len(catalogue) == 92_331
+    assert (catalogue["promotion"] != "none").sum() == meta["promoted"] > 1000
+
+
+def test_a_product_promoted_in_one_store_is_in_promotion_and_one_promoted_in_none_is_not() -> None:
+    rows = pd.DataFrame(
+        {
+            "product_id": [1, 1, 2, 3, 3],
+            "display_location": ["0", "7", "0", "0", "5"],
+            "mailer_location": ["0", "0", "0", "A", "0"],
+        }
+    )
+    assert promotions(rows).to_dict() == {"1": "display", "3": "display and mailer"}

@@ -1,0 +1,62 @@
+"""The release's item table: descriptions and states as they were at the end of the day."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from headrace import tables
+from headrace.catalogue import offered_items
+from headrace.events import EARLIEST_TIMESTAMP
+from models.gold import Lake
+from models.item_table import item_table, popular_table
+from tests.models.planted_world import DAY, put
+
+EARLIER = date(2026, 10, 1)
+CHANGED = datetime(2026, 10, 10, tzinfo=UTC)
+STATE = {"price": 2.0, "available": True, "blocked": False, "valid_from": EARLIEST_TIMESTAMP}
+
+
+def shop(folder: Path) -> Lake:
+    """Milk, tea and soap, all taken as often; on 10 October milk became dearer and soap was blocked."""
+    names = ("milk", "soap", "tea")
+    described: list[dict[str, Any]] = [
+        {"item_id": name, "title": name.title(), "category_1": "shop", "valid_from": EARLIEST_TIMESTAMP}
+        for name in names
+    ]
+    put(folder, tables.SILVER_ITEMS, described)
+    before, after = {**STATE, "valid_to": CHANGED}, {**STATE, "valid_from": CHANGED, "valid_to": None}
+    states = [
+        {"item_id": "milk", **before},
+        {"item_id": "milk", **after, "price": 3.0, "promotion": "autumn"},
+        {"item_id": "soap", **before},
+        {"item_id": "soap", **after, "blocked": True},
+        {"item_id": "bread", **STATE},  # nobody has described it
+    ]
+    put(folder, tables.SILVER_ITEM_STATES, states)
+    for day in (EARLIER, DAY):
+        rows = [{"item_id": name, "users_total": 5.0, "price": float("nan"), "day": day} for name in names]
+        put(folder, tables.GOLD_ITEM_FEATURES, rows)
+    return Lake(str(folder))
+
+
+def test_states_are_those_at_the_end_of_the_day_and_a_state_nobody_told_is_available(tmp_path: Path) -> None:
+    lake = shop(tmp_path)
+    now, then = (item_table(lake, day).to_pydict() for day in (DAY, EARLIER))
+    assert now["item_id"] == ["milk", "soap", "tea"]
+    assert (now["price"][:2], then["price"][:2]) == ([3.0, 2.0], [2.0, 2.0])
+    assert (now["promotion"], then["promotion"]) == (["autumn", None, None], [None] * 3)
+    assert (now["blocked"], then["blocked"]) == ([False, True, False], [False] * 3)
+    assert now["available"] == [True] * 3
+
+
+def test_a_blocked_item_is_neither_offered_nor_in_a_popular_list(tmp_path: Path) -> None:
+    lake = shop(tmp_path)
+    now, then = (item_table(lake, day) for day in (DAY, EARLIER))
+    assert offered_items(now).tolist() == [True, False, True]
+    assert (
+        offered_items(now.drop_columns(["blocked"])).tolist() == [True] * 3
+    )  # a release from before there were blocks
+    assert popular_table(now).to_pydict()["item_row"] == [0, 2, 0, 2]
+    assert popular_table(then).to_pydict()["item_row"] == [0, 1, 2, 0, 1, 2]
