@@ -29,7 +29,7 @@ from headrace.tables import (
 from jobs.batch.event_rules import checked
 from jobs.batch.item_rules import checked_items
 from jobs.batch.item_states import next_states
-from jobs.batch.lake import Lake
+from jobs.batch.lake import Lake, computed, if_few
 from jobs.batch.machines import flag_machines
 from jobs.batch.profiles import checked_users, next_versions
 
@@ -70,12 +70,15 @@ def clean(lake: Lake, settings: CleanSettings) -> Cleaned:
 def typed_events(judged: DataFrame) -> DataFrame:
     """The good rows of `event_rules.checked` as `silver.events`, of each `event_id` the first to arrive.
 
-    Only ids and places are shuffled to find repeats: they are few, and the rows are wide.
+    Looks for repeats at once, in the ids alone: the rows are wide, and are joined with what is few, or not at all.
     """
     good = judged.where(F.col("refused").isNull()).withColumn("day", F.to_date("timestamp"))
+    repeated = computed(good.groupBy("event_id").count().where("count > 1").select("event_id"))
+    if repeated.isEmpty():
+        return good
     place = F.struct(*ARRIVAL_ORDER)
-    repeats = good.groupBy("event_id").agg(F.count("*").alias("times"), F.min(place).alias("first")).where("times > 1")
-    joined = good.join(repeats, "event_id", "left")
+    first = good.join(if_few(repeated), "event_id", "left_semi").groupBy("event_id").agg(F.min(place).alias("first"))
+    joined = good.join(if_few(computed(first)), "event_id", "left")
     return joined.where(F.col("first").isNull() | (F.col("first") == place))
 
 

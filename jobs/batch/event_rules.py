@@ -24,7 +24,7 @@ from jobs.batch.plain_events import plainly_good
 
 _TYPED = (
     *("event_id", "event_type", "subject_id", "user_id", "session_id", "item_id", "timestamp", "value", "price"),
-    *("query", "request_id", "position", "context", "extra"),
+    *("query", "request_id", "position", "context"),
 )
 _REFUSED = pa.field("refused", pa.struct([("reason", pa.string()), ("field", pa.string()), ("message", pa.string())]))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -50,13 +50,14 @@ def checked(rows: DataFrame) -> DataFrame:
         accepted = batch.filter(good)
         columns = {name: column.filter(good) for name, column in columns.items()}
         nobody = pa.nulls(accepted.num_rows, _REFUSED.type)
-        yield accepted, {**columns, "extra": accepted.column("raw"), "refused": nobody}
+        yield accepted, {**columns, "refused": nobody}
         rest = batch.filter(pc.invert(good))
         if rest.num_rows:
             judged = _one_by_one(rest.column("raw").to_pylist(), _times(rest.column("received_at")))
             yield rest, {field.name: pa.array(judged[field.name], field.type) for field in added}
 
-    return rows.mapInArrow(judge, schema)
+    # The text is in the row already: a second copy would only pass through Python.
+    return rows.mapInArrow(judge, schema).withColumn("extra", F.when(F.col("refused").isNull(), F.col("raw")))
 
 
 def refusal(reason: Reason, field: str, message: Column) -> Column:
@@ -79,7 +80,7 @@ def _one_by_one(raws: list[str | None], received: list[datetime]) -> dict[str, l
     columns: dict[str, list[Any]] = {name: [] for name in (*_TYPED, "refused")}
     for raw, received_at in zip(raws, received, strict=True):
         fields = judge_event(raw or "", received_at)
-        values = _refused(fields) if isinstance(fields, Rejection) else _accepted(fields, raw)
+        values = _refused(fields) if isinstance(fields, Rejection) else _accepted(fields)
         for name, column in columns.items():
             column.append(values.get(name))
     return columns
@@ -89,11 +90,10 @@ def _refused(rejection: Rejection) -> dict[str, Any]:
     return {"refused": {"reason": rejection.reason.value, "field": rejection.field, "message": rejection.message}}
 
 
-def _accepted(fields: dict[str, Any], raw: str | None) -> dict[str, Any]:
+def _accepted(fields: dict[str, Any]) -> dict[str, Any]:
     fields["subject_id"] = fields["user_id"] or SESSION_PREFIX + fields["session_id"]
     fields["timestamp"] = (fields["timestamp"] - _EPOCH) // _MICROSECOND
     fields["context"] = list(fields["context"].items())
-    fields["extra"] = raw
     return fields
 
 

@@ -18,7 +18,7 @@ from pyspark.sql.types import StructType
 from headrace.errors import HeadraceError
 from headrace.tables import SILVER_EVENTS, Table
 
-_USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+_FEW = 500_000
 
 
 class Lake:
@@ -100,14 +100,23 @@ class Lake:
         return self._write(rows, table, "append", {})
 
     def append_new(self, rows: DataFrame, table: Table, note: dict[str, Any] | None = None) -> int:
-        """Append the rows whose key the table does not hold yet, in one commit with `note`; returns their number."""
-        key = list(table.key)
-        if self.exists(table):
-            rows = rows.join(self.read(table).select(*key), key, "left_anti")
+        """Append the rows whose key the table does not hold yet, in one commit with `note`; returns their number.
+
+        `rows` are read twice, because only their keys are compared: give rows that were kept.
+        """
         self.ensure(table)
+        rows = self._not_held(rows, table)
         if table.partition:  # one task per partition, so that each gets one file
             rows = rows.repartition(table.partition)
         return self._write(rows, table, "append", {"userMetadata": json.dumps(note)} if note else {})
+
+    def _not_held(self, rows: DataFrame, table: Table) -> DataFrame:
+        key = list(table.key)
+        keys = self.read(table).select(*key)
+        if keys.isEmpty():
+            return rows
+        held = computed(rows.select(*key).join(keys, key, "left_semi").distinct())
+        return rows if held.isEmpty() else rows.join(if_few(held), key, "left_anti")
 
     def _write(self, rows: DataFrame, table: Table, mode: str, options: dict[str, str]) -> int:
         seen = Observation()
@@ -159,6 +168,16 @@ class Lake:
         changes = self.spark.read.format("delta").option("readChangeFeed", "true")
         rows = changes.option("startingVersion", after + 1).load(self.path(table))
         return rows.select(*table.schema.names, F.col("_commit_version").alias("arrival"))
+
+
+def computed(rows: DataFrame) -> DataFrame:
+    """The rows, computed now and once; dropped when nothing refers to them any more."""
+    return rows.localCheckpoint()
+
+
+def if_few(rows: DataFrame) -> DataFrame:
+    """The computed rows, to be sent to every worker in a join if they are few: the other side is then not shuffled."""
+    return F.broadcast(rows) if rows.count() <= _FEW else rows
 
 
 def spark_schema(schema: pa.Schema) -> StructType:

@@ -31,29 +31,23 @@ def impossible_rates(events: DataFrame, settings: CleanSettings) -> DataFrame:
 
     Moments, not events, make the rate: the hundred lines of one receipt have one time.
     """
-    minutes = events.groupBy("day", "subject_id", F.date_trunc("minute", "timestamp").alias("minute")).agg(
-        F.count("*").alias("events")
+    moments = events.groupBy("day", "subject_id", "timestamp").agg(F.count("*").alias("events"))
+    minutes = moments.groupBy("day", "subject_id", F.date_trunc("minute", "timestamp").alias("minute")).agg(
+        F.count("*").alias("moments"), F.sum("events").alias("events")
     )
-    crowded = minutes.where(F.col("events") > settings.moments_per_minute)
-    moments = (
-        events.join(F.broadcast(crowded.select("day", "subject_id").distinct()), ["day", "subject_id"], "left_semi")
-        .groupBy("day", "subject_id", F.date_trunc("minute", "timestamp").alias("minute"))
-        .agg(F.countDistinct("timestamp").alias("moments"))
+    rates = minutes.groupBy("day", "subject_id").agg(F.max("moments").alias("fast"), F.sum("events").alias("many"))
+    limits = {TOO_FAST: ("fast", settings.moments_per_minute), TOO_MANY: ("many", settings.events_per_day)}
+    found = (
+        F.when(
+            F.col(name) > most,
+            F.struct(F.lit(reason).alias("reason"), F.col(name).alias("seen"), F.lit(most).alias("allowed")),
+        )
+        for reason, (name, most) in limits.items()
     )
-    fast = moments.groupBy("day", "subject_id").agg(F.max("moments").alias("seen"))
-    many = minutes.groupBy("day", "subject_id").agg(F.sum("events").alias("seen"))
-    return _above(fast, settings.moments_per_minute, TOO_FAST).unionByName(
-        _above(many, settings.events_per_day, TOO_MANY)
-    )
+    return rates.select("subject_id", "day", F.inline(F.array_compact(F.array(*found))))
 
 
 def without_machines(events: DataFrame, machines: DataFrame) -> DataFrame:
     """The events but for those of flagged subjects on the days they were flagged for."""
     flagged = machines.select("subject_id", "day").distinct()
     return events.join(F.broadcast(flagged), ["subject_id", "day"], "left_anti")
-
-
-def _above(rates: DataFrame, limit: int, reason: str) -> DataFrame:
-    return rates.where(F.col("seen") > limit).select(
-        "subject_id", F.lit(reason).alias("reason"), F.col("seen").cast("long"), F.lit(limit).alias("allowed"), "day"
-    )
