@@ -1,4 +1,4 @@
-"""After each day of clean events: features → training sets → two-tower → ranker → release → online store.
+"""After each day of clean events: features → training sets and online store → two-tower → ranker → release.
 
 Any day can be run again: every job takes the day, reads what was known by its midnight and overwrites its own rows.
 """
@@ -24,14 +24,15 @@ with DAG(
     default_args=DEFAULTS,
     tags=["headrace", "batch", "training"],
 ):
-    features_and_training_sets = spark_jobs(
-        "features_and_training_sets",
-        "features,quality,drift,training_sets",
+    features = spark_jobs(
+        "features",
+        "features,quality,drift,training_sets,materialise",
         "--holdout",
         "--late",
         day=DAY_OF_UPDATE,
-        doc_md="Computes features as of the day and of the holdout's start, checks them, then makes training sets.",
-        execution_timeout=timedelta(hours=4),
+        doc_md="Features of the day and of the holdout's start: computed, checked, into training sets and online.",
+        execution_timeout=timedelta(hours=6),
+        outlets=[Asset("online_features")],
     )
     train_retrieval = python_module(
         "train_retrieval",
@@ -63,12 +64,4 @@ with DAG(
         execution_timeout=timedelta(hours=1),
         outlets=[Asset("release")],
     )
-    materialise = spark_jobs(
-        "materialise",
-        "materialise",
-        day=DAY_OF_UPDATE,
-        doc_md="Writes the day's user features to the online store, after the release that reads them.",
-        execution_timeout=timedelta(hours=2),
-        outlets=[Asset("online_features")],
-    )
-    chain(features_and_training_sets, train_retrieval, ranking_candidates, train_ranker, build_release, materialise)
+    chain(features, train_retrieval, ranking_candidates, train_ranker, build_release)

@@ -14,6 +14,8 @@ BRUTE_FORCE_ITEMS = 20_000
 DEPTH = 500
 ENOUGH = 0.95
 _QUERIES = 200
+_SAMPLE_PER_LEAF = 100
+"""Items that the tree is trained on, for each of its parts."""
 _ITEMS_PER_DIMENSION_BLOCK = 2
 
 
@@ -48,7 +50,7 @@ def build_index(embeddings: npt.NDArray[np.float32], users: npt.NDArray[np.float
         searched = max(1, leaves // 5)
         while True:
             builder = scann_ops_pybind.builder(embeddings, depth, "dot_product").set_n_training_threads(1)
-            tree = builder.tree(leaves, searched, training_sample_size=min(len(embeddings), 100_000))
+            tree = builder.tree(leaves, searched, training_sample_size=min(len(embeddings), _SAMPLE_PER_LEAF * leaves))
             quantised = tree.score_ah(_ITEMS_PER_DIMENSION_BLOCK, anisotropic_quantization_threshold=0.2)
             searcher = quantised.reorder(min(4 * depth, len(embeddings))).build()
             report = IndexReport(_recall(searcher, queries, truth, depth), leaves, searched)

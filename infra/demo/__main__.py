@@ -71,31 +71,32 @@ def _build(steps: Steps) -> None:
     learnt, later = _data(settings, "1-48"), _data(settings, "49-53")
     with steps.step("Check this machine"):
         steps.run("headrace", "doctor")
-    with steps.step("Start Kafka, Valkey and MLflow"):
-        steps.run("headrace", "up")
-    with steps.step("Map the retailer's year to the event contract"):
-        for weeks, folder in (("1-48", learnt), ("49-53", later)):
-            steps.run(
-                *("jobs.batch.sources.complete_journey", "--weeks", weeks, "--end", today, "--output", str(folder))
-            )
+    with steps.step("Start Kafka, Valkey and MLflow; map the retailer's year to the event contract"):
+        steps.together(
+            lambda: steps.run("headrace", "up"),
+            lambda: _map(steps, "1-48", learnt, today),
+            lambda: _map(steps, "49-53", later, today),
+        )
     with steps.step("Import weeks 1 to 48 (Spark: bronze, silver, quarantine)"):
         files = [f"--{name}={learnt / name}.parquet" for name in ("events", "items", "users")]
         steps.run("headrace", "import", *files, "--day", today)
     with steps.step("Run the daily DAG in Airflow: features, training, release, online store"):
         steps.run("headrace", "run", "daily", "--day", _day(settings))
-    with steps.step("Measure the release on weeks 49 to 53, full catalogue"):
-        steps.run(
-            *("headrace", "evaluate", "--day", _day(settings), "--test", str(later / "events.parquet")),
-            "--require-floors",
+    with steps.step("Measure the release on weeks 49 to 53, full catalogue; start the stream (Flink) and the service"):
+        evaluate = ("headrace", "evaluate", "--day", _day(settings), "--test", str(later / "events.parquet"))
+        steps.together(
+            lambda: steps.run(*evaluate, "--require-floors"), lambda: services.up(settings, ["stream", "serving"])
         )
+
+
+def _map(steps: Steps, weeks: str, folder: Path, today: str) -> None:
+    steps.run("jobs.batch.sources.complete_journey", "--weeks", weeks, "--end", today, "--output", str(folder))
 
 
 def _serve(steps: Steps) -> None:
     settings, console = steps.settings, steps.console
     service = service_address(settings)
     learnt, later = _data(settings, "1-48"), _data(settings, "49-53")
-    with steps.step("Start the stream (Flink) and the service"):
-        services.up(settings, ["stream", "serving"])
     bought = households.later_purchases(later / "events.parquet")
     titles = households.titles_of(learnt / "items.parquet")
     shown = households.three_households(bought)

@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -44,6 +45,12 @@ class Steps:
         if done.returncode != 0:
             shown = " ".join(arguments)
             raise HeadraceError(f"`python -m {shown}` ended with exit code {done.returncode}", "Its reason is above")
+
+    def together(self, *works: Callable[[], object]) -> None:
+        """Do all of it side by side; raises what the first one that failed raised, when all have ended."""
+        with ThreadPoolExecutor(len(works)) as threads:
+            for started in [threads.submit(work) for work in works]:
+                started.result()
 
     def table_of_times(self) -> Table:
         """Seconds of each step and in all."""
