@@ -84,9 +84,8 @@ def _features(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
 
     late = days_with_late_events(lake, given.day, settings.features.late_days if given.late is None else given.late)
     # A correction counts as known from this run on, not from the day it speaks of.
-    rows = sum(compute_features(lake, settings, day, given.created or end_of(given.day)) for day in late)
-    for day in feature_days(given.day, settings, given.holdout):
-        rows += compute_features(lake, settings, day, given.created)
+    rows = compute_features(lake, settings, *late, created=given.created or end_of(given.day))
+    rows += compute_features(lake, settings, *feature_days(given.day, settings, given.holdout), created=given.created)
     anew = f", {len(late)} earlier days anew for late events" if late else ""
     return f"{rows:,} rows{anew}"
 

@@ -55,25 +55,36 @@ def days_with_late_events(lake: Lake, day: date, back: int) -> list[date]:
     return late
 
 
-def compute_features(lake: Lake, settings: Settings, day: date, created: datetime | None = None) -> int:
-    """Replace the gold feature partitions of `day`; returns the rows written.
+def compute_features(lake: Lake, settings: Settings, *days: date, created: datetime | None = None) -> int:
+    """Replace the gold feature partitions of the days; returns the rows written.
 
-    `created` is when the rows count as known (default: the end of the day, so that runs can be repeated).
+    `created` is when the rows count as known (default: the end of each day, so that runs can be repeated).
     """
     if not lake.exists(SILVER_EVENTS):
         raise HeadraceError("table silver.events is empty", "Run `python -m jobs.batch ingest,clean` first")
-    as_of = end_of(day)
-    note = {_made_of(day): lake.version(SILVER_EVENTS)}
-    # Shuffled once and kept on disk: every grouping of the user's side begins with the user.
+    if not days:
+        return 0
+    version = lake.version(SILVER_EVENTS)
     events = without_machines(lake.read(SILVER_EVENTS), lake.read(SILVER_MACHINES))
-    interest = interest_before(events, as_of).repartition("user_id").persist(StorageLevel.DISK_ONLY)
+    # Read and shuffled once for all days and kept on disk: every grouping of the user's side begins with the user.
+    known = interest_before(events, end_of(max(days))).repartition("user_id").persist(StorageLevel.DISK_ONLY)
+    try:
+        return sum(_compute_day(lake, settings, day, known, version, created or end_of(day)) for day in days)
+    finally:
+        known.unpersist()
+
+
+def _compute_day(lake: Lake, settings: Settings, day: date, known: DataFrame, version: int, created: datetime) -> int:
+    """The features of one day, of the interest `known` until then or later, made of this version of the events."""
+    as_of = end_of(day)
+    interest = known.where(F.col("time") < round(as_of.timestamp() * 1_000_000))
     met = user_item_features(interest, as_of, settings.features).persist()
     try:
         catalogue = with_states(lake.read(SILVER_ITEMS), lake.read(SILVER_ITEM_STATES), as_of)
         items = item_features(met, interest, catalogue, as_of, settings.features)
         users = user_features(met, interest, lake.read(SILVER_USERS), as_of, settings.features)
         return sum(
-            lake.overwrite_day(_timed(rows, as_of, created or as_of), table, day, note)
+            lake.overwrite_day(_timed(rows, as_of, created), table, day, {_made_of(day): version})
             for rows, table in (
                 (met, GOLD_USER_ITEM_FEATURES),
                 (items, GOLD_ITEM_FEATURES),
@@ -82,7 +93,6 @@ def compute_features(lake: Lake, settings: Settings, day: date, created: datetim
         )
     finally:
         met.unpersist()
-        interest.unpersist()
 
 
 def _made_of(day: date) -> str:
