@@ -27,7 +27,7 @@ from benchmarks.features_duckdb import statements
 from benchmarks.report import in_turns, report
 from headrace.settings import Settings
 from headrace.settings_groups import FeatureSettings
-from headrace.tables import SILVER_EVENTS, SILVER_ITEM_STATES, SILVER_ITEMS, SILVER_USERS, end_of
+from headrace.tables import SILVER_EVENTS, SILVER_ITEM_STATES, SILVER_ITEMS, SILVER_USERS, end_of, microseconds
 from jobs.batch.features_job import compute_features
 from jobs.batch.lake import Lake
 from jobs.batch.spark import spark_session
@@ -44,7 +44,7 @@ def generate(lake: Lake, rows: int) -> None:
     Users and items are skewed (a square and a cube of a uniform number); 7 events in 10 are purchases.
     """
     users, items = max(rows // 100, 50), max(rows // 200, 50)
-    end = round(end_of(DAY).timestamp() * 1_000_000)
+    end = microseconds(end_of(DAY))
     moment = end - 1 - (_uniform(3) * DAYS * _DAY_US / 600_000_000).cast("long") * 600_000_000
     kind = F.when(_uniform(4) < 0.7, "purchase").when(_uniform(4) < 0.9, "view").otherwise("impression")
     events = lake.spark.range(0, rows, 1, 8).select(
@@ -76,7 +76,7 @@ def duckdb_run(lake_root: str, output: Path) -> None:
     database = duckdb.connect()
     database.execute("SET threads = 2")
     database.execute("SET preserve_insertion_order = false")
-    now = round(end_of(DAY).timestamp() * 1_000_000)
+    now = microseconds(end_of(DAY))
     tables = {"events": SILVER_EVENTS, "items": SILVER_ITEMS, "states": SILVER_ITEM_STATES, "users": SILVER_USERS}
     for name, table in tables.items():
         files = f"{lake_root}/{table.path}/**/*.parquet"

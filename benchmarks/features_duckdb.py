@@ -7,6 +7,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from headrace.settings_groups import FeatureSettings
+from headrace.tables import microseconds
 
 _DAY_US = 86_400_000_000
 
@@ -16,7 +17,7 @@ def statements(as_of: datetime, settings: FeatureSettings) -> dict[str, str]:
 
     To be run in this order: later tables read `user_items`.
     """
-    now = round(as_of.timestamp() * 1_000_000)
+    now = microseconds(as_of)
     popular, trend = now - settings.popularity_days * _DAY_US, now - settings.trend_days * _DAY_US
     half_life = settings.affinity_half_life_days * _DAY_US
     return {

@@ -7,7 +7,7 @@ from datetime import date
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from headrace.tables import GOLD_USER_FEATURES, end_of
+from headrace.tables import GOLD_USER_FEATURES, end_of, microseconds
 from jobs.batch.lake import Lake, fitted
 
 LAST_DAY = date(2026, 11, 20)
@@ -20,7 +20,7 @@ def write_users(lake: Lake, users: int, days: int = 1, created: Column | None = 
 
     `created` says when a row was computed, from its other columns (default: the moment that it speaks of).
     """
-    last = round(end_of(LAST_DAY).timestamp() * 1_000_000)
+    last = microseconds(end_of(LAST_DAY))
     numbered = lake.spark.range(0, users * days, 1, 4)
     rows = numbered.select((F.col("id") % users).alias("user"), F.floor(F.col("id") / users).alias("back"))
     as_of = F.lit(last) - F.col("back") * _DAY_US

@@ -27,7 +27,7 @@ from benchmarks.report import in_turns, report
 from feature_repo.store import apply, feature_store
 from headrace.feature_rows import USER_KEY, USER_VIEW, feature_names
 from headrace.settings import Settings
-from headrace.tables import GOLD_USER_FEATURES, end_of
+from headrace.tables import GOLD_USER_FEATURES, end_of, microseconds
 from jobs.batch.lake import Lake
 from jobs.batch.point_in_time import point_in_time
 from jobs.batch.spark import spark_session
@@ -88,7 +88,7 @@ class Contest:
 
 def _labels(lake: Lake, users: int, days: int, count: int) -> DataFrame:
     """`count` rows of random users and times in the span; one in fifty is of a user that nobody knows."""
-    start = round(end_of(LAST_DAY - timedelta(days=days)).timestamp() * 1_000_000)
+    start = microseconds(end_of(LAST_DAY - timedelta(days=days)))
     number = F.pmod(F.xxhash64("id"), F.lit(1 << 40))
     user = F.when(F.col("id") % 50 == 0, F.lit("nobody")).otherwise(F.concat(F.lit("u"), number % users))
     time_us = F.lit(start) + F.pmod(F.xxhash64("id", F.lit(1)), F.lit(days * 86_400_000_000))

@@ -338,3 +338,8 @@ TABLES = (
 def end_of(day: date) -> datetime:
     """The midnight (UTC) that ends `day`: the `as_of` of everything computed for it. Events before it count."""
     return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
+
+
+def microseconds(moment: datetime) -> int:
+    """Since 1970, as the lists of times in the tables hold it."""
+    return round(moment.timestamp() * 1_000_000)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict, dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from rich.progress import Progress
 
 from headrace.release import seal_release
 from headrace.settings import Settings
-from headrace.tables import GOLD_RANKING_EXAMPLES, GOLD_RETRIEVAL_EXAMPLES, end_of
+from headrace.tables import GOLD_RANKING_EXAMPLES, GOLD_RETRIEVAL_EXAMPLES, end_of, microseconds
 from headrace.user_tower import TowerEncoder
 from models.command import day_command, progress_bars, replacing, write_json
 from models.gold import Lake
@@ -68,7 +68,7 @@ def train_retrieval(settings: Settings, day: date) -> Path:
         columns = item_columns(inputs.items_before, inputs.vocabularies, training)
         model = build_model(columns, len(inputs.vocabularies["event_types"]), sizes, source, training)
         occasions = find_occasions(inputs.sequences)
-        before, after = _microseconds(end_of(inputs.holdout_day)), _microseconds(end_of(day))
+        before, after = microseconds(end_of(inputs.holdout_day)), microseconds(end_of(day))
         start = before - training.retrieval_days * 86_400_000_000
 
         phase = train_phase(model, source, occasions.between(start, before), before, training, "holdout", progress)
@@ -195,10 +195,6 @@ def _print(metrics: dict[str, Any]) -> None:
         ours, popular = metrics[f"recall_at_500_{task}"], metrics[f"popularity_recall_at_500_{task}"]
         print(f"holdout recall@500, {task}: {ours:.4f} (popular list {popular:.4f})")
     print(f"index recall@500: {metrics['index']['recall']:.4f}")
-
-
-def _microseconds(moment: datetime) -> int:
-    return int(moment.timestamp() * 1_000_000)
 
 
 if __name__ == "__main__":

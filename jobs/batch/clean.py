@@ -73,13 +73,18 @@ def typed_events(judged: DataFrame) -> DataFrame:
     Looks for repeats at once, in the ids alone: the rows are wide, and are joined with what is few, or not at all.
     """
     good = judged.where(F.col("refused").isNull()).withColumn("day", F.to_date("timestamp"))
-    repeated = computed(good.groupBy("event_id").count().where("count > 1").select("event_id"))
+    repeated = computed(repeats(good).select("event_id"))
     if repeated.isEmpty():
         return good
     place = F.struct(*ARRIVAL_ORDER)
     first = good.join(if_few(repeated), "event_id", "left_semi").groupBy("event_id").agg(F.min(place).alias("first"))
     joined = good.join(if_few(computed(first)), "event_id", "left")
     return joined.where(F.col("first").isNull() | (F.col("first") == place))
+
+
+def repeats(good: DataFrame) -> DataFrame:
+    """`event_id` of each event that came in several rows, and how many `times`."""
+    return good.groupBy("event_id").agg(F.count(F.lit(1)).alias("times")).where("times > 1")
 
 
 def rejected_rows(judged: DataFrame) -> DataFrame:

@@ -19,7 +19,7 @@ from headrace.errors import HeadraceError
 from headrace.events import Event
 from headrace.settings import Settings, load_settings
 from headrace.tables import BRONZE_EVENTS, BRONZE_ITEMS, BRONZE_USERS, Table
-from jobs.batch.clean import rejected_rows, typed_events
+from jobs.batch.clean import rejected_rows, repeats, typed_events
 from jobs.batch.dry_run_report import Forecast, Refused, nothing_to_take, report
 from jobs.batch.event_rules import checked
 from jobs.batch.file_arguments import add_file_arguments, inputs_of, received_at
@@ -83,10 +83,8 @@ def _refused(judged: DataFrame) -> dict[str, Refused]:
 
 
 def _repeated(good: DataFrame) -> dict[str, int]:
-    times = good.groupBy("event_id").agg(F.count(F.lit(1)).alias("times")).where("times > 1")
-    return {
-        row["event_id"]: row["times"] for row in times.orderBy(F.desc("times"), "event_id").limit(SAMPLES).collect()
-    }
+    most = repeats(good).orderBy(F.desc("times"), "event_id").limit(SAMPLES)
+    return {row["event_id"]: row["times"] for row in most.collect()}
 
 
 def _unknown(good: DataFrame, known: Sequence[str]) -> dict[str, int]:

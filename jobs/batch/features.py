@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from headrace.events import INTEREST_TYPES, EventType
 from headrace.settings_groups import FeatureSettings
+from headrace.tables import microseconds
 from jobs.batch.profiles import current_at
 
 _UNIT = 2.0**40
@@ -40,7 +41,7 @@ def user_item_features(interest: DataFrame, as_of: datetime, settings: FeatureSe
 
     Several events of one user with one item at the same time (lines of one receipt) are one occasion.
     """
-    window_start = _us(as_of) - settings.trend_days * _DAY_US
+    window_start = microseconds(as_of) - settings.trend_days * _DAY_US
     bought = (F.col("event_type") == EventType.PURCHASE.value) & (F.col("time") >= window_start)
     occasions = (
         interest.select("user_id", "item_id", "time", bought.cast("int").alias("bought"))
@@ -60,7 +61,7 @@ def item_features(
     user_items: DataFrame, interest: DataFrame, items: DataFrame, as_of: datetime, settings: FeatureSettings
 ) -> DataFrame:
     """One row per item of the catalogue or of any event; zeros where nothing happened."""
-    now = _us(as_of)
+    now = microseconds(as_of)
     popular_since, trend_since = now - settings.popularity_days * _DAY_US, now - settings.trend_days * _DAY_US
     last = F.col("last_timestamp")
     met = user_items.groupBy("item_id").agg(
@@ -172,9 +173,5 @@ def profiles(users: DataFrame, as_of: datetime) -> DataFrame:
 
 
 def _decay(time: str, as_of: datetime, settings: FeatureSettings) -> Column:
-    half_lives = (F.lit(_us(as_of)) - F.col(time)) / (settings.affinity_half_life_days * _DAY_US)
+    half_lives = (F.lit(microseconds(as_of)) - F.col(time)) / (settings.affinity_half_life_days * _DAY_US)
     return F.round(F.pow(F.lit(0.5), half_lives) * _UNIT).cast("long")
-
-
-def _us(moment: datetime) -> int:
-    return round(moment.timestamp() * 1_000_000)

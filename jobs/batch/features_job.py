@@ -20,6 +20,7 @@ from headrace.tables import (
     SILVER_MACHINES,
     SILVER_USERS,
     end_of,
+    microseconds,
 )
 from jobs.batch.features import interest_before, item_features, user_features, user_item_features
 from jobs.batch.item_states import with_states
@@ -77,7 +78,7 @@ def compute_features(lake: Lake, settings: Settings, *days: date, created: datet
 def _compute_day(lake: Lake, settings: Settings, day: date, known: DataFrame, version: int, created: datetime) -> int:
     """The features of one day, of the interest `known` until then or later, made of this version of the events."""
     as_of = end_of(day)
-    interest = known.where(F.col("time") < round(as_of.timestamp() * 1_000_000))
+    interest = known.where(F.col("time") < microseconds(as_of))
     met = user_item_features(interest, as_of, settings.features).persist()
     try:
         catalogue = with_states(lake.read(SILVER_ITEMS), lake.read(SILVER_ITEM_STATES), as_of)

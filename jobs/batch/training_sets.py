@@ -17,6 +17,7 @@ from headrace.tables import (
     SILVER_MACHINES,
     SILVER_USERS,
     end_of,
+    microseconds,
 )
 from jobs.batch.features import interest_before, profiles, sequences
 from jobs.batch.lake import Lake, spark_schema
@@ -57,7 +58,7 @@ def retrieval_examples(
     interest: DataFrame, users: DataFrame, as_of: datetime, window_days: int, history_length: int
 ) -> DataFrame:
     """One row per user with events in the window: its sequence there and the `history_length` events before it."""
-    start = _us(as_of) - window_days * _DAY_US
+    start = microseconds(as_of) - window_days * _DAY_US
     newest_before = Window.partitionBy("user_id", "_inside").orderBy(F.desc("time"), F.desc("event_id"))
     placed = interest.withColumn("_inside", F.col("time") >= start).withColumn(
         "_place", F.row_number().over(newest_before)
@@ -74,7 +75,7 @@ def ranking_examples(features: DataFrame, interest: DataFrame, as_of: datetime) 
     Who was not known yet gets a row of empty features, as serving would have had.
     """
     targets = (
-        interest.where(F.col("time") >= _us(as_of))
+        interest.where(F.col("time") >= microseconds(as_of))
         .groupBy("user_id", "item_id")
         .agg(F.countDistinct("time").cast("float").alias("occasions"))
         .groupBy("user_id")
@@ -118,7 +119,3 @@ def _or_empty(as_of: datetime) -> list[Column]:
             empty = (F.array() if field.dataType.typeName() == "array" else F.lit(0)).cast(field.dataType)
         columns.append(F.coalesce(F.col(field.name), empty).alias(field.name))
     return columns
-
-
-def _us(moment: datetime) -> int:
-    return round(moment.timestamp() * 1_000_000)
