@@ -339,8 +339,11 @@ def show_release(
 ) -> None:
     """Show what one release was made of, how good it is, and whether all its files are complete and unchanged.
 
+    Exit code 1 if they are not: serving refuses such a release.
+
     Example: `headrace release show 20261122-0123456789ab`
     """
     from headrace import release_listing
 
-    release_listing.show_one(load_settings(), release_id, Console())
+    if not release_listing.show_one(load_settings(), release_id, Console()):
+        raise typer.Exit(1)

@@ -89,7 +89,9 @@ def check_java() -> Check:
         problems += others
     if java is None:
         return Check("Java", False, "; ".join(problems) or "none", JAVA_MEND)
-    return Check("Java", True, f"{java.version} in {java.home}, with jdk.incubator.vector")
+    asked = os.environ.get("JAVA_HOME")
+    ignored = f"; JAVA_HOME={asked} is not used" if asked and Path(asked).resolve() != java.home.resolve() else ""
+    return Check("Java", True, f"{java.version} in {java.home}, with jdk.incubator.vector{ignored}")
 
 
 def check_jars(folder: Path) -> Check:

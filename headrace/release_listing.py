@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from headrace.errors import BadInputError, ReleaseError
 from headrace.release import EVALUATION, MANIFEST, Manifest, open_release, read_manifest
@@ -65,7 +65,7 @@ def show_all(settings: Settings, console: Console) -> None:
     """Print the table of `release list`."""
     manifests = local_releases(settings)
     aliases = registry_aliases(settings)
-    table = Table("release", "alias", "as of (UTC)", "made (UTC)", "MiB", "code")
+    table = Table(Column("release", no_wrap=True), "alias", "as of (UTC)", "made (UTC)", "MiB", "code")
     for manifest in manifests:
         size = sum(entry.bytes for entry in manifest.files.values()) / 2**20
         table.add_row(
@@ -88,12 +88,13 @@ def show_all(settings: Settings, console: Console) -> None:
         console.print(f"The registry at {settings.mlflow.tracking_uri} does not answer: aliases are unknown.")
 
 
-def show_one(settings: Settings, release_id: str | None, console: Console) -> None:
-    """Print one release; the newest if no id is given. Raises BadInputError if it is not here."""
+def show_one(settings: Settings, release_id: str | None, console: Console) -> bool:
+    """Print one release, the newest if no id is given; whether it may be served. Raises BadInputError if not here."""
     folder = _folder(settings, release_id)
     manifest = read_manifest(folder)
     aliases = registry_aliases(settings)
     named = "unknown (no registry)" if aliases is None else ", ".join(aliases.get(manifest.release_id, [])) or "none"
+    refused = _refusal(folder)
     table = Table(title=manifest.release_id, title_justify="left", show_header=False)
     rows: dict[str, Any] = {
         "folder": folder,
@@ -106,11 +107,12 @@ def show_one(settings: Settings, release_id: str | None, console: Console) -> No
         **{f"version of {name}": version for name, version in manifest.tables.items()},
         **{name: value for name, value in manifest.settings.items() if not isinstance(value, dict)},
         **_evaluation(folder),
-        "files": f"{len(manifest.files)}, {_verdict(folder)}",
+        "files": f"{len(manifest.files)}, {refused or 'complete and unchanged'}",
     }
     for name, value in rows.items():
         table.add_row(name, escape(str(value)))
     console.print(table)
+    return not refused
 
 
 def _folder(settings: Settings, release_id: str | None) -> Path:
@@ -124,12 +126,13 @@ def _folder(settings: Settings, release_id: str | None) -> Path:
     return settings.releases / release_id
 
 
-def _verdict(folder: Path) -> str:
+def _refusal(folder: Path) -> str:
+    """Why serving would refuse the bundle; empty if it would not."""
     try:
         open_release(folder)
     except ReleaseError as error:
         return f"refused: {error.problem}"
-    return "complete and unchanged"
+    return ""
 
 
 def _evaluation(folder: Path) -> dict[str, Any]:

@@ -75,6 +75,14 @@ def test_a_java_that_fits_is_taken_before_the_one_on_the_path(no_java, tmp_path,
     assert java.java_home() == tmp_path / "jdk21"
 
 
+def test_a_java_home_that_is_passed_over_is_named(no_java, tmp_path, monkeypatch):
+    fitting = make_java(tmp_path / "jdk21", 21, list(java.NEEDED_MODULES))
+    monkeypatch.setenv("PATH", f"{fitting.parent}:/bin")
+    monkeypatch.setenv("JAVA_HOME", "/nowhere/jdk")
+    check = doctor.check_java()
+    assert check.ok and check.found.endswith("; JAVA_HOME=/nowhere/jdk is not used")
+
+
 def test_a_processor_without_avx2_is_wrong(tmp_path):
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("flags : fpu sse4_2 fma\n")

@@ -57,8 +57,8 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path, mlflow={"tracking_uri": "http://127.0.0.1:9"})
 
 
-def shown(show, *arguments) -> str:
-    console = Console(width=200)
+def shown(show, *arguments, width: int = 200) -> str:
+    console = Console(width=width)
     with console.capture() as capture:
         show(*arguments, console)
     return capture.get()
@@ -69,6 +69,11 @@ def test_list_shows_every_release_and_says_that_the_registry_is_away(settings):
     text = shown(show_all, settings)
     assert first.release_id in text and second.release_id in text
     assert "The registry at http://127.0.0.1:9 does not answer" in text
+
+
+def test_ids_are_whole_in_a_narrow_terminal(settings):
+    release = make_release(settings, "one")
+    assert release.release_id in shown(show_all, settings, width=60)
 
 
 def test_list_without_releases_says_how_to_build_one(settings):
@@ -89,9 +94,11 @@ def test_show_names_data_versions_and_quality_of_the_newest_release(settings):
         assert expected in text
 
 
-def test_show_tells_which_file_was_changed(settings):
+def test_show_tells_which_file_was_changed_and_fails(settings):
     release = make_release(settings, "one")
+    assert show_one(settings, release.release_id, Console(quiet=True))
     release.path("items.arrow").write_text("other")
+    assert not show_one(settings, release.release_id, Console(quiet=True))
     assert "refused: release" in shown(show_one, settings, release.release_id)
     assert "'items.arrow' was changed" in shown(show_one, settings, release.release_id)
 
