@@ -152,7 +152,12 @@ def _records(trained: _Trained) -> list[TrainingRecord]:
         TrainingRecord(
             "ranker",
             trained.parameters["ranker"],
-            {**_numbers(ranker), "ndcg_at_20_all": ranker["ndcg_all"][-1], "ndcg_at_20_new": ranker["ndcg_new"][-1]},
+            {
+                **_numbers(ranker),
+                **_numbers(ranker["probabilities"]),
+                "ndcg_at_20_all": ranker["ndcg_all"][-1],
+                "ndcg_at_20_new": ranker["ndcg_new"][-1],
+            },
             {"loss": ranker["losses"], "ndcg_all": ranker["ndcg_all"], "ndcg_new": ranker["ndcg_new"]},
         ),
     ]

@@ -60,6 +60,9 @@ def _print(report: RankerReport) -> None:
         zip(report.losses, report.ndcg_all, report.ndcg_new, strict=True), start=1
     ):
         print(f"epoch {epoch}: loss {loss:.4f}, nDCG@20 all {of_all:.4f}, new {of_new:.4f}")
+    if report.probabilities:
+        found = report.probabilities
+        print(f"AUC {found.auc:.4f}, inside users {found.auc_per_user:.4f}, calibration {found.calibration_error:.4f}")
     print(f"personal frequency on the same users: nDCG@20 all {report.personal_frequency_ndcg_all:.4f}")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,17 +15,13 @@ DRAWS = 1000
 
 def interval(values: Floats, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
     """95 % percentile-bootstrap interval of the mean over users."""
-    low, high = np.percentile(_resampled_means(values, draws, seed), [2.5, 97.5])
-    return float(low), float(high)
+    return bounds(resampled_means([values], draws, seed)[0])
 
 
 def paired_ratio(candidate: Floats, reference: Floats, draws: int = DRAWS, seed: int = 0) -> tuple[float, float, float]:
     """Mean of `candidate` over mean of `reference` (same users) and its 95 % interval."""
-    if len(candidate) != len(reference):
-        raise BadInputError("two models of different users cannot be compared", "Score both on the same users")
-    ratios = _resampled_means(candidate, draws, seed) / _resampled_means(reference, draws, seed)
-    low, high = np.percentile(ratios, [2.5, 97.5])
-    return float(candidate.mean() / reference.mean()), float(low), float(high)
+    drawn = resampled_means([candidate, reference], draws, seed)
+    return (float(candidate.mean() / reference.mean()), *bounds(drawn[0] / drawn[1]))
 
 
 def slack(candidate: Floats, reference: Floats) -> float:
@@ -32,8 +30,25 @@ def slack(candidate: Floats, reference: Floats) -> float:
     return interval(difference)[1] - float(difference.mean()) if len(difference) else 0.0
 
 
-def _resampled_means(values: Floats, draws: int, seed: int) -> Floats:
-    """Mean of each bootstrap sample of users; the same seed draws the same users."""
+def bounds(drawn: Floats) -> tuple[float, float]:
+    """The middle 95 % of what was drawn."""
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def resampled_means(columns: Sequence[Floats], draws: int = DRAWS, seed: int = 0) -> Floats:
+    """[columns, draws]: mean of each column over each bootstrap sample of users; the same seed draws the same users.
+
+    All columns are of the same users, and share the drawing, which costs more than the means. Raises BadInputError if
+    they are not.
+    """
+    users = len(columns[0])
+    if any(len(values) != users for values in columns):
+        raise BadInputError("two models of different users cannot be compared", "Score both on the same users")
     random = np.random.default_rng(seed)
-    samples = (random.integers(0, len(values), size=len(values)) for _ in range(draws))
-    return np.array([values[users].mean() for users in samples])
+    means = np.empty((len(columns), draws))
+    for draw in range(draws):
+        sample = random.integers(0, users, size=users)
+        for number, values in enumerate(columns):
+            means[number, draw] = values[sample].mean()
+    return means

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -18,10 +18,12 @@ from headrace.errors import BadInputError
 from headrace.events import INTEREST_TYPES
 from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_ITEM_FEATURES
 from models.evaluation.metrics import Targets
+from models.evaluation.splits import require_after
 from models.gold import Lake
 
 Task = Literal["all", "new"]
 Rows = npt.NDArray[np.int64]
+_EVENT_COLUMNS = ("event_type", "user_id", "item_id", "value")
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,12 @@ class Truth:
 
 
 def read_truth(lake: Lake, day: date, test: Path) -> Truth:
-    """The truth of the events in `test`, which happened after `day`. Raises BadInputError if nothing can be judged."""
+    """The truth of the events in `test`, which happened after `day`.
+
+    Raises BadInputError if nothing can be judged, or an event of `test` is not after all that the features know.
+    """
     catalogue = _catalogue(lake, day)
-    pairs = _test_pairs(test)
+    pairs = _test_pairs(test, newest_known_event(lake, day))
     user_ids = sorted(set(pairs.column("user_id").to_pylist()))
     users = _places(pairs.column("user_id"), user_ids)
     items = _places(pairs.column("item_id"), catalogue.item_ids)
@@ -103,12 +108,22 @@ def _catalogue(lake: Lake, day: date) -> Catalogue:
     return Catalogue(bought.column("item_id").to_pylist(), recent, order)
 
 
-def _test_pairs(test: Path) -> pa.Table:
+def newest_known_event(lake: Lake, day: date) -> datetime | None:
+    """The time of the newest event that the features of `day` were made of; None where there is none."""
+    times = lake.read(GOLD_USER_ITEM_FEATURES, day, ["last_timestamp"]).column("last_timestamp")
+    newest = pc.max(times).as_py()
+    return None if newest is None else datetime.fromtimestamp(newest / 1_000_000, UTC)
+
+
+def _test_pairs(test: Path, known_until: datetime | None) -> pa.Table:
     """Distinct (user_id, item_id) of the events of interest; purchases need a quantity above 0."""
     try:
-        events = pq.read_table(test, columns=["event_type", "user_id", "item_id", "value"])
+        columns = [*_EVENT_COLUMNS, *({"timestamp"} & set(pq.read_schema(test).names))]
+        events = pq.read_table(test, columns=columns)
     except (OSError, KeyError, pa.ArrowInvalid) as error:
         raise BadInputError(f"{test}: no events in Parquet ({error})", "See docs/event.schema.json") from None
+    if known_until and "timestamp" in events.column_names:
+        require_after(str(test), events, known_until)
     wanted = pc.is_in(events.column("event_type"), pa.array(sorted(INTEREST_TYPES), pa.string()))
     value = pc.fill_null(events.column("value").cast(pa.float64()), 1.0)
     wanted = pc.and_(wanted, pc.or_(pc.not_equal(events.column("event_type"), "purchase"), pc.greater(value, 0)))

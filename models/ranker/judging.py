@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from headrace.ranking_features import NUMERIC
 from models.evaluation.metrics import NO_ITEM, Targets, score_lists
+from models.evaluation.probabilities import NO_PAIR, area_per_user, area_under_curve, calibration, log_loss
 from models.ranker.examples import RankingExamples
 
 PLACES = 20
@@ -37,6 +38,40 @@ class Judgement:
         return float(self.of_new.mean()) if len(self.of_new) else 0.0
 
 
+@dataclass(frozen=True)
+class ProbabilityReport:
+    """How good scores are as probabilities (their logistic function) of each candidate being taken."""
+
+    auc: float
+    """Of all users' candidates together."""
+    auc_per_user: float
+    """Mean over users of the AUC inside their own candidates."""
+    probability_log_loss: float
+    calibration_error: float
+    """Mean |predicted − happened| over the bins of the curve."""
+    predicted: list[float]
+    """Calibration curve: mean probability of each of 15 bins of equal numbers of candidates."""
+    happened: list[float]
+    """Share of each bin's candidates that was taken."""
+
+
+def judge_probabilities(scores: Floats, examples: RankingExamples) -> ProbabilityReport:
+    """Of `scores` [users, candidates]."""
+    users = np.nonzero(examples.present)[0]
+    score, taken = scores[examples.present].astype(np.float64), examples.taken[examples.present] > 0
+    probability = 1.0 / (1.0 + np.exp(-np.clip(score, -60, 60)))
+    of_users = area_per_user(users, score, taken)
+    curve = calibration(probability, taken)
+    return ProbabilityReport(
+        auc=area_under_curve(score, taken),
+        auc_per_user=float(np.nanmean(of_users)) if not np.isnan(of_users).all() else NO_PAIR,
+        probability_log_loss=log_loss(probability, taken),
+        calibration_error=curve.error,
+        predicted=curve.predicted.tolist(),
+        happened=curve.happened.tolist(),
+    )
+
+
 def judge(scores: Floats, examples: RankingExamples, counts: npt.NDArray[np.int64]) -> Judgement:
     """nDCG@20 of `scores` [users, candidates] on both tasks.
 
@@ -54,17 +89,6 @@ def personal_frequency(examples: RankingExamples) -> Floats:
     """[users, candidates]: own items by decayed count, then the rest by popularity."""
     numeric = examples.numeric
     return np.where(numeric[:, :, _OWN] > 0, 1e3 + numeric[:, :, _DECAYED], numeric[:, :, _POPULARITY])
-
-
-def area_under_curve(scores: Floats, taken: npt.NDArray[np.bool_]) -> float:
-    """Chance that a taken candidate scores above one that was not (all users together); 0.5 if there is no pair."""
-    order = np.argsort(scores, kind="stable")
-    positives = taken[order]
-    number = int(positives.sum())
-    if not number or number == len(scores):
-        return 0.5
-    ranks = np.flatnonzero(positives) + 1
-    return float((ranks.sum() - number * (number + 1) / 2) / number / (len(scores) - number))
 
 
 def _ndcg(

@@ -15,7 +15,7 @@ from headrace.ranking_features import CATEGORICAL, NUMERIC
 from headrace.settings_groups import TrainingSettings
 from models.evaluation.resampling import slack
 from models.ranker.examples import RankingExamples
-from models.ranker.judging import area_under_curve, judge, personal_frequency
+from models.ranker.judging import ProbabilityReport, judge, judge_probabilities, personal_frequency
 from models.ranker.losses import RankingLoss
 from models.ranker.model import Scaling, WideAndDeep
 
@@ -37,7 +37,7 @@ class RankerReport:
     personal_frequency_ndcg_all: float = 0.0
     ndcg_all_slack: float = 0.0
     """How much nDCG@20 less personal frequency's may be too low by chance."""
-    auc: float = 0.0
+    probabilities: ProbabilityReport | None = None
     log_loss: float = 0.0
     """Of the softmax over a user's candidates, per taken candidate."""
 
@@ -69,7 +69,7 @@ def train_ranker_model(
     started = time.perf_counter()
     model = _trained(learning, cardinalities, training, progress, after_epoch)
     scores, taken = score_examples(model, judges), judges.taken > 0
-    report.auc = area_under_curve(scores[judges.present], taken[judges.present])
+    report.probabilities = judge_probabilities(scores, judges)
     report.log_loss = _log_loss(scores, taken & judges.present, judges.present)
     report.seconds = time.perf_counter() - started
     return model, report

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ from headrace.errors import BadInputError
 from models.evaluation.__main__ import main
 from models.evaluation.baselines import personal_frequency, popularity
 from models.evaluation.comparison import broken_floors, compare, read_lists
-from models.evaluation.truth import read_truth
+from models.evaluation.truth import newest_known_event, read_truth
 from models.gold import Lake
 from tests.models.conftest import Trained
 from tests.models.planted_world import DAY, NEVER_BOUGHT
@@ -106,3 +107,18 @@ def test_events_of_unknown_items_only_cannot_be_judged(retrieval: Trained, tmp_p
     pq.write_table(pa.Table.from_pylist([row]), path)
     with pytest.raises(BadInputError, match="no event is about an item known before"):
         read_truth(Lake(retrieval.settings.lake_root), DAY, path)
+
+
+def test_test_events_that_the_features_already_know_are_refused_as_a_leak(retrieval: Trained, tmp_path: Path):
+    lake = Lake(retrieval.settings.lake_root)
+    newest = newest_known_event(lake, DAY)
+    path = tmp_path / "events.parquet"
+    rows = [
+        {"event_type": "purchase", "user_id": "user-0", "item_id": "item-0-1", "value": 1.0, "timestamp": time}
+        for time in (newest + timedelta(days=1), newest)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    with pytest.raises(BadInputError, match=r"leak: .*events.parquet, row 1: timestamp .* is not after"):
+        read_truth(lake, DAY, path)
+    pq.write_table(pa.Table.from_pylist(rows[:1]), path)
+    assert read_truth(lake, DAY, path).user_ids == ["user-0"]

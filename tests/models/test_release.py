@@ -16,7 +16,6 @@ from headrace.release import open_release
 from models.build_release import build_release
 from models.command import day_command
 from models.gates import release_gates
-from models.ranker.judging import area_under_curve
 from models.train_ranker import train_ranker
 from tests.models.conftest import Trained, settings_in
 from tests.models.planted_world import DAY
@@ -38,7 +37,8 @@ def monkeypatch_session():
 def test_the_ranker_beats_personal_frequency_on_users_it_did_not_see(ranker: Trained):
     metrics = json.loads((ranker.folder / "ranker_metrics.json").read_text())
     assert metrics["ndcg_all"][-1] > metrics["personal_frequency_ndcg_all"]
-    assert metrics["auc"] > 0.6
+    assert metrics["probabilities"]["auc_per_user"] > 0.6
+    assert metrics["probabilities"]["calibration_error"] < 0.1
 
 
 def test_onnx_and_saved_model_score_and_order_candidates_alike(ranker: Trained):
@@ -61,10 +61,6 @@ def test_onnx_and_saved_model_score_and_order_candidates_alike(ranker: Trained):
 def test_the_ranker_names_the_features_it_was_trained_on(ranker: Trained):
     schema = json.loads((ranker.folder / "ranker" / "ranker_schema.json").read_text())
     assert schema == {"numeric": list(NUMERIC), "categorical": list(CATEGORICAL)}
-
-
-def test_area_under_curve_counts_pairs():
-    assert area_under_curve(np.array([0.1, 0.2, 0.3, 0.4]), np.array([False, True, False, True])) == 0.75
 
 
 def test_the_release_is_whole_registered_and_champion(release, ranker: Trained):
