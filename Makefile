@@ -60,7 +60,7 @@ format: bootstrap ## Format the code and mend what can be mended by itself
 	@.venv/bin/ruff format .
 
 .PHONY: settings
-settings: bootstrap ## Write docs/settings.toml and docs/event.schema.json from the code
+settings: bootstrap ## Write docs/settings.toml, event.schema.json and features.md from the code
 	@$(PYTHON) -m headrace.settings_reference --write
 
 .PHONY: requirements

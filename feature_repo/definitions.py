@@ -15,6 +15,7 @@ from feast.types import Array, Bool, Float32, Float64, Int32, Int64, String
 from headrace.feature_rows import ITEM_KEY, ITEM_VIEW, USER_KEY, USER_VIEW, feature_names
 from headrace.release import Manifest
 from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_FEATURES, Table
+from headrace.user_tower import TOWER_COLUMNS
 
 TYPES: dict[pa.DataType, Any] = {
     pa.string(): String,
@@ -31,7 +32,6 @@ RETRIEVAL_SERVICE = "retrieval"
 """Feature service with everything the user tower reads."""
 RANKING_SERVICE = "ranking"
 """Feature service with everything the ranker reads."""
-_TOWER_PREFIXES = ("history_", "profile_")
 
 Definition: TypeAlias = Any
 """An entity, a push source, a view or a service: Feast has no type that they share."""
@@ -69,9 +69,8 @@ def service_name(service: str, release_id: str = "") -> str:
 
 
 def _services(users: FeatureView, items: FeatureView, release_id: str, tables: dict[str, str]) -> list[FeatureService]:
-    tower = [field.name for field in users.features if field.name.startswith(_TOWER_PREFIXES)]
     tags = {"release_id": release_id, **tables} if release_id else {}
-    reads = {RETRIEVAL_SERVICE: [users[tower]], RANKING_SERVICE: [users, items]}
+    reads = {RETRIEVAL_SERVICE: [users[list(TOWER_COLUMNS)]], RANKING_SERVICE: [users, items]}
     return [
         FeatureService(name=service_name(name, release_id), features=features, tags=tags)
         for name, features in reads.items()

@@ -47,6 +47,15 @@ NUMERIC = (
     "from_category",
 )
 CATEGORICAL = ("category_1", "category_2", "brand")
+USER_COLUMNS = (
+    "own_items",
+    "own_counts",
+    "own_decayed_counts",
+    "own_first_timestamps",
+    "own_last_timestamps",
+    "events_total",
+)
+"""Columns of a user's feature row that any of these depend on."""
 _TOWER_SCORE = NUMERIC.index("tower_score")
 _ITEM = NUMERIC.index(ITEM_FEATURES[0])
 _PRICE_RATIO = NUMERIC.index("price_ratio")

@@ -1,7 +1,7 @@
 """The commented settings reference: `python -m headrace.settings_reference --write` makes `docs/settings.toml`.
 
-Written from the settings classes, so that it can never say something else; a test compares the two. `--schema` does the
-same for `docs/event.schema.json`.
+Written from the settings classes, so that it can never say something else; a test compares the two. The same command
+writes `docs/event.schema.json` and `docs/features.md`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from headrace.events import event_json_schema
+from headrace.feature_page import PAGE as FEATURES
+from headrace.feature_page import page_text
 from headrace.settings import ENVIRONMENT_PREFIX, PROJECT_ROOT, Settings
 
 REFERENCE = PROJECT_ROOT / "docs" / "settings.toml"
@@ -89,13 +91,15 @@ def _toml(value: Any) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the reference, or write both generated files."""
+    """Print the reference, or write all generated files."""
     parser = argparse.ArgumentParser(prog="python -m headrace.settings_reference", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write docs/settings.toml and docs/event.schema.json")
+    parser.add_argument(
+        "--write", action="store_true", help="write docs/settings.toml, docs/event.schema.json and docs/features.md"
+    )
     if not parser.parse_args(arguments).write:
         print(reference_text(), end="")
         return 0
-    for path, text in ((REFERENCE, reference_text()), (EVENT_SCHEMA, schema_text())):
+    for path, text in ((REFERENCE, reference_text()), (EVENT_SCHEMA, schema_text()), (FEATURES, page_text())):
         path.write_text(text, encoding="utf-8")
         print(f"Wrote {path.relative_to(PROJECT_ROOT)}")
     return 0

@@ -16,6 +16,15 @@ from headrace.user_row import MICROSECONDS_PER_DAY, HistoryEvent, UserRow
 
 PROFILE_PREFIX = "profile."
 """Vocabularies of profile values are named `profile.<key>`; their sorted names are the columns of `profile`."""
+TOWER_COLUMNS = (
+    "history_event_ids",
+    "history_items",
+    "history_types",
+    "history_timestamps",
+    "profile_keys",
+    "profile_values",
+)
+"""What the tower needs of a user's feature row; the user's own items, a hundred times longer, it does not read."""
 
 
 @dataclass(frozen=True)

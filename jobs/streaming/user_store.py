@@ -21,17 +21,9 @@ from headrace.online_store import (
 )
 from headrace.settings_groups import StoreSettings
 from headrace.user_row import user_row
+from headrace.user_tower import TOWER_COLUMNS
 from jobs.streaming.known_user import KnownUser, known_user
 
-BATCH_COLUMNS = (
-    "history_event_ids",
-    "history_items",
-    "history_types",
-    "history_timestamps",
-    "profile_keys",
-    "profile_values",
-)
-"""What the tower needs of the batch row; a user's own items, a hundred times longer, stay in the store."""
 READY_KEY = "headrace:stream:ready"
 """Says which run of the job is alive and with which release; kept fresh by the job's heartbeat."""
 WAITS_S = (0.1, 0.3, 1.0, 3.0)
@@ -73,7 +65,7 @@ class UserStore:
         self._ttl_s = settings.live_row_ttl_days * _SECONDS_PER_DAY
         self._history_length = history_length
         self._sleep = sleep
-        self._fields = feature_rows.row_fields(feature_rows.USER_VIEW, BATCH_COLUMNS)
+        self._fields = feature_rows.row_fields(feature_rows.USER_VIEW, TOWER_COLUMNS)
         self._script = ""
 
     def read(self, users: Sequence[str]) -> list[KnownUser]:
@@ -105,7 +97,7 @@ class UserStore:
         ]
 
     def _decode(self, user: str, batch: Sequence[bytes | None], live: Sequence[bytes | None]) -> KnownUser:
-        row = user_row(feature_rows.decode_row(BATCH_COLUMNS, batch), user, feature_rows.decode_time(batch[-1]) or 0)
+        row = user_row(feature_rows.decode_row(TOWER_COLUMNS, batch), user, feature_rows.decode_time(batch[-1]) or 0)
         return known_user(row, decode_live_row(live), self._history_length)
 
     def _write(self, rows: Sequence[NewRow]) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from headrace.catalogue import Catalogue
-from headrace.ranking_features import CATEGORICAL, NUMERIC, Source, own_columns, ranking_features
-from headrace.user_row import MICROSECONDS_PER_DAY, OwnItems, UserRow
+from headrace.ranking_features import CATEGORICAL, NUMERIC, USER_COLUMNS, Source, own_columns, ranking_features
+from headrace.user_row import MICROSECONDS_PER_DAY, OwnItems, UserRow, user_row
 
 DAY = MICROSECONDS_PER_DAY
 
@@ -83,3 +83,35 @@ def test_features_of_a_user_nobody_knows_are_zero_where_they_are_about_the_user(
     for name in ("own_count", "own_due", "category_1_share", "price_ratio", "user_events"):
         assert features[name] == [0, 0, 0], name
     assert features["popularity"] == pytest.approx(np.log1p([3, 8, 0]))
+
+
+def test_the_columns_of_a_user_that_change_the_features_are_those_that_are_named(catalogue):
+    values = {
+        "history_event_ids": ["e1"],
+        "history_items": ["milk"],
+        "history_types": ["view"],
+        "history_timestamps": [DAY],
+        "own_items": ["milk", "bread"],
+        "own_counts": [3.0, 2.0],
+        "own_decayed_counts": [2.0, 1.0],
+        "own_first_timestamps": [10 * DAY, 12 * DAY],
+        "own_last_timestamps": [30 * DAY, 34 * DAY],
+        "events_total": 5,
+        "baskets_total": 4,
+        "profile_keys": ["age"],
+        "profile_values": ["40"],
+    }
+    others = {
+        **{name: ["cheese"] for name in ("history_event_ids", "history_items", "history_types")},
+        **{"history_timestamps": [2 * DAY], "profile_keys": ["size"], "profile_values": ["2"]},
+        **{"own_items": ["bread", "cheese"], "own_counts": [3.0, 5.0], "own_decayed_counts": [2.0, 0.5]},
+        **{"own_first_timestamps": [5 * DAY, 6 * DAY], "own_last_timestamps": [35 * DAY, 36 * DAY]},
+        **{"events_total": 9, "baskets_total": 9},
+    }
+    usual = features_of(user_row(values, "u", 40 * DAY), catalogue)
+    changing = [
+        name
+        for name in values
+        if features_of(user_row(values | {name: others[name]}, "u", 40 * DAY), catalogue) != usual
+    ]
+    assert changing == list(USER_COLUMNS)

@@ -1,0 +1,190 @@
+"""Every feature of the gold tables, declared once: `docs/features.md` and the feature store's views are made of it.
+
+A column's type is that of the table's schema, and who uses it is asked of the code that reads it; a test holds every
+declaration to its table, its source and its owner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from headrace.catalogue import NUMBER_COLUMNS
+from headrace.feature_rows import ITEM_VIEW, USER_VIEW
+from headrace.ranking_features import USER_COLUMNS
+from headrace.tables import (
+    GOLD_ITEM_FEATURES,
+    GOLD_USER_FEATURES,
+    GOLD_USER_ITEM_FEATURES,
+    SILVER_EVENTS,
+    SILVER_ITEM_STATES,
+    SILVER_USERS,
+    Table,
+)
+from headrace.user_row import user_row
+from headrace.user_tower import TOWER_COLUMNS
+
+ALL_TIME = "all time"
+POPULARITY = "{popularity_days} days"
+TREND = "{trend_days} days"
+AFFINITY = "all time, half after {affinity_half_life_days} days"
+HISTORY = "last {history_length} events"
+OWN = "best {affinity_items} items"
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One column of a gold table."""
+
+    name: str
+    meaning: str
+    window: str
+    """What it looks back on; names in braces are settings of the group `features`."""
+    source: tuple[Table, ...] = (SILVER_EVENTS,)
+    also_used_by: tuple[str, ...] = ()
+    """Modules outside the spine that read it by its name."""
+
+
+@dataclass(frozen=True)
+class FeatureGroup:
+    """The features of one table."""
+
+    table: Table
+    about: str
+    """Of whom or what: user, item, user × item."""
+    owner: str
+    """The one function that computes them, as `module.function`."""
+    features: tuple[Feature, ...]
+    view: str | None = None
+    """Name in the feature store; None for a table that is no view."""
+    online: bool = False
+    """Whether the rows are materialised in the online store."""
+
+    def arrow_type(self, feature: Feature) -> pa.DataType:
+        """The column's type."""
+        return self.table.schema.field(feature.name).type
+
+    def used_by(self, feature: Feature) -> Iterator[str]:
+        """Who reads the column."""
+        for reader, columns in READERS.get(self.table.path, {}).items():
+            if feature.name in columns:
+                yield reader
+        yield from (f"`{module}`" for module in feature.also_used_by)
+
+
+class _Asked(Mapping[str, Any]):
+    """A row without values that notes which columns it was asked for."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def __getitem__(self, name: str) -> Any:
+        self.names.append(name)
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def _columns_of_user_row() -> tuple[str, ...]:
+    asked = _Asked()
+    user_row(asked, "", 0)
+    return tuple(dict.fromkeys(asked.names))
+
+
+READERS: dict[str, dict[str, tuple[str, ...]]] = {
+    GOLD_USER_FEATURES.path: {
+        "serving's user row": _columns_of_user_row(),
+        "user tower (batch, stream, serving)": TOWER_COLUMNS,
+        "ranker": USER_COLUMNS,
+    },
+    GOLD_ITEM_FEATURES.path: {"ranker, through the release's item table": NUMBER_COLUMNS},
+}
+"""Who reads which columns of a table, as the code that reads them says."""
+
+USER_FEATURES = FeatureGroup(
+    GOLD_USER_FEATURES,
+    "user",
+    "jobs.batch.features.user_features",
+    (
+        Feature("history_event_ids", "Ids of the last events of interest, oldest first by (time, id).", HISTORY),
+        Feature("history_items", "Their items.", HISTORY),
+        Feature("history_types", "Their event types.", HISTORY),
+        Feature("history_timestamps", "Their times, microseconds since 1970.", HISTORY),
+        Feature(
+            "own_items",
+            "Items of the user's events of interest, best decayed count first, then by id.",
+            OWN,
+            also_used_by=("models.two_tower.holdout", "models.train_ranker"),
+        ),
+        Feature("own_counts", "Occasions with each of them: distinct times.", OWN),
+        Feature("own_decayed_counts", "The same, each occasion halved by its age.", AFFINITY),
+        Feature("own_first_timestamps", "Time of the first occasion with each.", OWN),
+        Feature("own_last_timestamps", "Time of the last occasion with each.", OWN),
+        Feature("events_total", "Events of interest.", ALL_TIME, also_used_by=("jobs.batch.drift",)),
+        Feature("baskets_total", "Distinct times of them.", ALL_TIME, also_used_by=("jobs.batch.drift",)),
+        Feature("profile_keys", "What is known of the person (demographics), names in order.", "now", (SILVER_USERS,)),
+        Feature("profile_values", "The values of these.", "now", (SILVER_USERS,)),
+    ),
+    view=USER_VIEW,
+    online=True,
+)
+ITEM_FEATURES = FeatureGroup(
+    GOLD_ITEM_FEATURES,
+    "item",
+    "jobs.batch.features.item_features",
+    (
+        Feature(
+            "popularity",
+            "Distinct users whose last event of interest with it lies in the window.",
+            POPULARITY,
+            also_used_by=("models.item_table", "models.train_retrieval", "models.evaluation.truth"),
+        ),
+        Feature(
+            "trend_popularity",
+            "The same in a longer window.",
+            TREND,
+            also_used_by=("models.item_table", "models.train_retrieval", "models.evaluation.truth"),
+        ),
+        Feature("purchases", "Purchases.", TREND),
+        Feature(
+            "users_total",
+            "Distinct users with an event of interest.",
+            ALL_TIME,
+            also_used_by=("models.item_table", "models.train_retrieval", "models.evaluation.truth"),
+        ),
+        Feature("repeat_rate", "Share of these who took it on two or more occasions.", ALL_TIME),
+        Feature(
+            "price",
+            "Median unit price paid, else the list price, else NaN.",
+            TREND,
+            (SILVER_EVENTS, SILVER_ITEM_STATES),
+        ),
+        Feature("age_days", "Days since its first event of interest; NaN without one.", ALL_TIME),
+    ),
+    view=ITEM_VIEW,
+    online=True,
+)
+USER_ITEM_FEATURES = FeatureGroup(
+    GOLD_USER_ITEM_FEATURES,
+    "user × item",
+    "jobs.batch.features.user_item_features",
+    (
+        Feature("count", "Occasions: distinct times of events of interest of the user with the item.", ALL_TIME),
+        Feature(
+            "decayed_count",
+            "The same, each occasion halved by its age.",
+            AFFINITY,
+            also_used_by=("models.evaluation.truth",),
+        ),
+        Feature("first_timestamp", "Time of the first one, microseconds since 1970.", ALL_TIME),
+        Feature("last_timestamp", "Time of the last one.", ALL_TIME),
+    ),
+)
+GROUPS = (USER_FEATURES, ITEM_FEATURES, USER_ITEM_FEATURES)
