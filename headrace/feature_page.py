@@ -13,8 +13,8 @@ HEADER = """\
 # Every feature
 
 Generated from `headrace/feature_catalogue.py`: run `make settings` after changing it; do not edit. A feature has one
-definition, its owner; only events before `event_timestamp` count, and those of machines never do. Names after a window are
-settings of the group `[features]` in [settings.toml](settings.toml), shown with their defaults.
+definition, its owner; only events before `event_timestamp` count, and those of machines never do. Names after a window
+are settings of the group `[features]` in [settings.toml](settings.toml), shown with their defaults.
 """
 COLUMNS = ("feature", "meaning", "type", "source", "window", "used by")
 
