@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from headrace.errors import BadInputError, HeadraceError
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from jobs.batch.lake import Lake
 
 JOBS = ("ingest", "clean", "features", "quality", "drift", "training_sets", "materialise")
+ONE_AT_A_TIME = ("ingest", "clean", "features", "materialise")
+"""Jobs that go on from where the last run was, or make earlier days anew; the others replace the rows of their day."""
 STAGES: tuple[Stage, ...] = ("clean", "features")
 """Jobs whose tables the job `quality` checks."""
 EXAMPLE = "example: python -m jobs.batch ingest,clean,features --day 2026-10-19 --events var/import/events.parquet"
@@ -38,14 +40,31 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(names: list[str], given: argparse.Namespace, settings: Settings) -> None:
     from jobs.batch.lake import Lake
+    from jobs.batch.run_locks import held
     from jobs.batch.spark import spark_session
 
-    with spark_session("+".join(names), settings) as spark:
-        lake = Lake(spark, settings.lake_root)
-        for name in names:
-            started = time.perf_counter()
+    wanted = [lock for name in names for lock in _locks(name, given, settings)]
+    with held(settings, ",".join(names), given.day, wanted), spark_session("+".join(names), settings) as spark:
+        run_jobs(Lake(spark, settings.lake_root), names, given, settings)
+
+
+def run_jobs(lake: Lake, names: list[str], given: argparse.Namespace, settings: Settings) -> None:
+    """Run the jobs one after another, a line on stdout for each. Raises HeadraceError where one fails."""
+    from jobs.batch.mishaps import told
+
+    for name in names:
+        started = time.perf_counter()
+        with told(name, lake.root):
             result = _job(name)(lake, settings, given)
-            print(f"{name} {given.day}: {result} in {time.perf_counter() - started:.1f} s", flush=True)
+        print(f"{name} {given.day}: {result} in {time.perf_counter() - started:.1f} s", flush=True)
+
+
+def _locks(name: str, given: argparse.Namespace, settings: Settings) -> list[str]:
+    """What no other run may write at the same time: all that the job goes on with, or the days it replaces."""
+    if name in ONE_AT_A_TIME:
+        return [name]
+    first = given.day - timedelta(days=settings.training.holdout_days)
+    return [f"{name}-{day}" for day in ([first, given.day] if given.holdout else [given.day])]
 
 
 def _job(name: str) -> Callable[..., str]:

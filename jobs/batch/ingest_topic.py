@@ -17,6 +17,7 @@ from headrace.errors import HeadraceError, ServiceError
 from headrace.settings import Settings
 from headrace.tables import BRONZE_EVENTS
 from jobs.batch.lake import Lake
+from jobs.batch.mishaps import is_mishap
 from jobs.batch.patience import AwayError, patiently
 
 _AWAY = (
@@ -68,6 +69,8 @@ def ingest_kafka(
         try:
             _take_new(lake, settings, answer)
         except StreamingQueryException as error:
+            if is_mishap(error):
+                raise
             # A broker that has just come back may not know its topics yet.
             was_away = _says(error, *_AWAY) or (was_away and _says(error, _UNKNOWN_TOPIC))
             if not was_away and _batches_done(settings) > done:

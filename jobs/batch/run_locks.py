@@ -1,0 +1,107 @@
+"""Runs that would write the same: one wins, the other ends at once and says who holds it.
+
+A lock is the kernel's own, on a file beside the tables: it ends with its process, however that ends, so that a killed
+run leaves nothing to clear up. A lake in a bucket has no such files; there the locks are this machine's.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TextIO
+
+from headrace.errors import HeadraceError
+from headrace.settings import Settings
+
+LAKE = "lake"
+"""Held by every run together, and by one that needs the lake to itself."""
+
+
+class HeldError(HeadraceError):
+    """Another run holds what this one needs."""
+
+
+@contextmanager
+def held(settings: Settings, run: str, day: date, names: Sequence[str], alone: bool = False) -> Iterator[None]:
+    """Hold the locks `names` for the block; with `alone` the whole lake. `run` and `day` are what others are told.
+
+    Raises HeldError, with the other run's jobs, day, process, machine and start, if another process has one of them.
+    """
+    folder = lock_folder(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as locks:
+        if not _taken(locks.enter_context(_opened(folder, LAKE)), shared=not alone):
+            raise _held_by(_holder(folder), f"`{run}`")
+        for name in sorted(set(names)):
+            file = locks.enter_context(_opened(folder, name))
+            if not _taken(file):
+                raise _held_by(_read(file), f"job `{name}`")
+            _sign(file, run, day)
+        yield
+
+
+def lock_folder(settings: Settings) -> Path:
+    """Where the locks of this lake are."""
+    root = settings.lake_root.removeprefix("file://")
+    if re.match(r"[a-z0-9]+:", root):
+        return settings.home_folder / "locks" / hashlib.sha256(root.encode()).hexdigest()[:16]
+    return Path(root) / "_locks"
+
+
+@contextmanager
+def _opened(folder: Path, name: str) -> Iterator[TextIO]:
+    with (folder / f"{name}.lock").open("a+", encoding="utf-8") as file:
+        yield file
+
+
+def _taken(file: TextIO, shared: bool = False) -> bool:
+    try:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _sign(file: TextIO, run: str, day: date) -> None:
+    file.truncate(0)
+    since = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
+    json.dump({"run": run, "day": str(day), "pid": os.getpid(), "host": socket.gethostname(), "since": since}, file)
+    file.flush()
+
+
+def _holder(folder: Path) -> dict[str, str]:
+    """A run that holds one of the locks now, where the lake as a whole is refused."""
+    for path in sorted(folder.glob("*.lock")):
+        if path.stem == LAKE:
+            continue
+        with path.open("a+", encoding="utf-8") as file:
+            if not _taken(file, shared=True):
+                return _read(file)
+    return {}
+
+
+def _read(file: TextIO) -> dict[str, str]:
+    file.seek(0)
+    try:
+        holder = json.load(file)
+    except ValueError:  # it has the lock and is about to sign
+        return {}
+    return dict(holder)
+
+
+def _held_by(holder: dict[str, str], wanted: str) -> HeldError:
+    who = "another run"
+    if holder:
+        who = "`{run} --day {day}` (process {pid} on {host}, since {since})".format(**holder)
+    return HeldError(
+        f"{who} is at work on what {wanted} would write",
+        "Wait until it has ended and run this again: the lock goes with that process, there is nothing to remove",
+    )
