@@ -35,24 +35,32 @@ from jobs.batch.spark import spark_session
 DAY = date(2026, 11, 20)
 GOAL = 6.0
 DAYS = 364
+KINDS = ((0.97, "return"), (0.95, "rating"), (0.9, "add_to_cart"), (0.85, "view"), (0.7, "purchase"))
+"""Event types with the share of the events that is below them; the rest are impressions."""
+SUMS = ("decayed_views", "decayed_carts", "decayed_purchases", "conversion", "rating", "return_rate", "freshness")
+"""Item features that are sums of floats in DuckDB."""
 _DAY_US = 86_400_000_000
 
 
 def generate(lake: Lake, rows: int) -> None:
     """`rows` events of a year, by hashes of their number, so that every run makes the same ones.
 
-    Users and items are skewed (a square and a cube of a uniform number); 7 events in 10 are purchases.
+    Users and items are skewed (a square and a cube of a uniform number); 7 events in 10 are purchases, half of the rest
+    views.
     """
     users, items = max(rows // 100, 50), max(rows // 200, 50)
     end = microseconds(end_of(DAY))
     moment = end - 1 - (_uniform(3) * DAYS * _DAY_US / 600_000_000).cast("long") * 600_000_000
-    kind = F.when(_uniform(4) < 0.7, "purchase").when(_uniform(4) < 0.9, "view").otherwise("impression")
+    kind = F.lit("impression")
+    for share, name in KINDS:
+        kind = F.when(_uniform(4) < share, name).otherwise(kind)
     events = lake.spark.range(0, rows, 1, 8).select(
         F.concat(F.lit("e"), F.col("id")).alias("event_id"),
         kind.alias("event_type"),
         F.concat(F.lit("u"), (F.pow(_uniform(1), 2) * users).cast("long")).alias("subject_id"),
         F.concat(F.lit("i"), (F.pow(_uniform(2), 3) * items).cast("long")).alias("item_id"),
         F.timestamp_micros(moment).alias("timestamp"),
+        F.when(kind == "rating", F.round(_uniform(6) * 10)).otherwise(1.0).alias("value"),
         F.round(_uniform(5) * 20, 2).alias("price"),
     )
     _write(lake, events.withColumn("day", F.to_date("timestamp")), SILVER_EVENTS)
@@ -82,9 +90,12 @@ def duckdb_run(lake_root: str, output: Path) -> None:
         files = f"{lake_root}/{table.path}/**/*.parquet"
         database.execute(f"CREATE VIEW {name} AS FROM read_parquet('{files}', hive_partitioning = false)")
     database.execute(
-        "CREATE VIEW interest AS SELECT subject_id AS user_id, item_id, event_type, event_id, price,"  # noqa: S608
-        f" epoch_us(timestamp) AS time FROM events WHERE epoch_us(timestamp) < {now}"
-        " AND event_type NOT IN ('impression', 'search', 'dislike') AND item_id IS NOT NULL"
+        "CREATE VIEW behaviour AS SELECT subject_id AS user_id, item_id, event_type, event_id, value, price,"  # noqa: S608
+        f" epoch_us(timestamp) AS time FROM events WHERE epoch_us(timestamp) < {now} AND event_type <> 'impression'"
+    )
+    database.execute(
+        "CREATE VIEW interest AS FROM behaviour"
+        " WHERE event_type NOT IN ('search', 'dislike', 'return') AND item_id IS NOT NULL"
     )
     for name, query in statements(end_of(DAY), FeatureSettings()).items():
         if name == "user_items":
@@ -97,12 +108,12 @@ def duckdb_run(lake_root: str, output: Path) -> None:
 def check_equal(lake_root: str, output: Path) -> int:
     """Compare the three tables row by row; returns the rows compared. Raises SystemExit where they differ.
 
-    Decayed counts and what is ordered by them may differ in the last digits of a float32, hence rounded sums of lists.
+    Decayed counts and what is made of them may differ in the last digits of a float32, hence rounded sums and logs.
     """
     database = duckdb.connect()
     shapes = {
         "user_items": ("user_item_features", "user_id, item_id, count, round(decayed_count, 3) AS d, last_timestamp"),
-        "item_features": ("item_features", "*{times}"),
+        "item_features": ("item_features", f"*{{times}} REPLACE ({_rounded(*SUMS)})"),
         "user_features": (
             "user_features",
             "user_id, history_event_ids, history_items, history_types, history_timestamps, events_total, baskets_total,"
@@ -123,6 +134,10 @@ def check_equal(lake_root: str, output: Path) -> int:
                 raise SystemExit(f"{name}: {count} of {total} rows differ")
             compared += total
     return compared
+
+
+def _rounded(*names: str) -> str:
+    return ", ".join(f"round(ln(1 + {name}), 4) AS {name}" for name in names)
 
 
 def _uniform(stream: int) -> Any:

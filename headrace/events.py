@@ -60,6 +60,8 @@ INTEREST_TYPES = frozenset(EventType) - {
     EventType.RETURN,
 }
 """Events that say a user is interested in an item: these make the history that the user tower reads."""
+BEHAVIOUR_TYPES = frozenset(EventType) - {EventType.IMPRESSION}
+"""Events that a user made, and not only was shown: what the batch features are made of."""
 
 
 class Reason(StrEnum):

@@ -198,6 +198,19 @@ EXPECTATIONS = (
             Unique(GOLD_ITEM_FEATURES.key),
             *(not_null(name) for name in ("popularity", "trend_popularity", "purchases", "users_total", "price")),
             *(at_least(name, "0") for name in ("trend_popularity", "purchases", "users_total", "price", "age_days")),
+            *(at_least(name, "0") for name in ("decayed_views", "decayed_carts", "decayed_purchases", "ratings")),
+            *(not_null(name) for name in ("decayed_views", "decayed_carts", "decayed_purchases", "ratings")),
+            RowRule("days_since", "order", "days_since > age_days", "must be at most age_days"),
+            between("freshness", "0", "1"),
+            *(
+                RowRule(
+                    name,
+                    "range",
+                    f"{name} < 0 OR ({name} > {most} AND NOT isnan({name}))",
+                    f"must be from 0 to {most}, or NaN",
+                )
+                for name, most in (("conversion", 1), ("rating", 10), ("return_rate", 1))
+            ),
             between("popularity", "0", "users_total"),
             between("repeat_rate", "0", "1"),
         ),

@@ -31,6 +31,8 @@ ALL_TIME = "all time"
 POPULARITY = "{popularity_days} days"
 TREND = "{trend_days} days"
 AFFINITY = "all time, half after {affinity_half_life_days} days"
+ITEM_DECAY = "all time, half after {item_half_life_days} days"
+FRESHNESS = "half after {freshness_half_life_days} days"
 HISTORY = "last {history_length} events"
 OWN = "best {affinity_items} items"
 
@@ -138,7 +140,7 @@ USER_FEATURES = FeatureGroup(
 ITEM_FEATURES = FeatureGroup(
     GOLD_ITEM_FEATURES,
     "item",
-    "jobs.batch.features.item_features",
+    "jobs.batch.item_features.item_features",
     (
         Feature(
             "popularity",
@@ -167,6 +169,27 @@ ITEM_FEATURES = FeatureGroup(
             (SILVER_EVENTS, SILVER_ITEM_STATES),
         ),
         Feature("age_days", "Days since its first event of interest; NaN without one.", ALL_TIME),
+        Feature("freshness", "1 at its first event of interest, and without one; then halved.", FRESHNESS),
+        Feature("days_since", "Days since its last event of interest; NaN without one.", ALL_TIME),
+        Feature("decayed_views", "Views and clicks, each halved by its age.", ITEM_DECAY),
+        Feature("decayed_carts", "Times put into a cart, each halved by its age.", ITEM_DECAY),
+        Feature("decayed_purchases", "Purchases, each halved by its age.", ITEM_DECAY),
+        Feature(
+            "conversion",
+            "Share of carts and purchases in the decayed views, carts and purchases, drawn to the mean of all items.",
+            f"{ITEM_DECAY}; as if {{conversion_prior}} more at the mean",
+        ),
+        Feature("ratings", "How often it was rated.", ALL_TIME),
+        Feature(
+            "rating",
+            "Mean rating (0 to 10), drawn to the mean of all ratings; NaN where there are none at all.",
+            f"{ALL_TIME}; as if {{rating_prior}} more at the mean",
+        ),
+        Feature(
+            "return_rate",
+            "Returns per purchase, at most 1, drawn to the mean of all items; NaN where nothing was bought at all.",
+            f"{ALL_TIME}; as if {{return_prior}} more purchases at the mean",
+        ),
     ),
     view=ITEM_VIEW,
     online=True,

@@ -134,6 +134,16 @@ class FeatureSettings(Group):
     """Window of the popular lists: distinct buyers in the last so many days."""
     trend_days: PositiveInt = 56
     """Longer window that popularity is compared with, and that the tower's prior uses."""
+    item_half_life_days: PositiveFloat = 28.0
+    """A view, cart or purchase counts half after this many days in an item's decayed counts."""
+    freshness_half_life_days: PositiveFloat = 28.0
+    """An item is half as fresh after this many days since its first event of interest."""
+    conversion_prior: PositiveFloat = 20.0
+    """Views, carts and purchases at the mean conversion of all items that every item's own are added to."""
+    rating_prior: PositiveFloat = 5.0
+    """Ratings at the mean of all ratings that every item's own are added to."""
+    return_prior: PositiveFloat = 10.0
+    """Purchases at the mean return rate of all items that every item's own are added to."""
     late_days: NonNegativeInt = 7
     """Days back that the daily run computes anew where events of theirs came late; `features --late` takes more."""
 

@@ -224,6 +224,15 @@ GOLD_ITEM_FEATURES = Table(
                 pa.float32(),
             ),  # median unit price paid in the last 56 days, else the list price, else NaN
             ("age_days", pa.float32()),  # since its first event; NaN if never
+            ("freshness", pa.float32()),  # 1 at its first event (or before it), halved every 28 days
+            ("days_since", pa.float32()),  # since its last event; NaN if never
+            ("decayed_views", pa.float32()),  # views and clicks, halved every 28 days
+            ("decayed_carts", pa.float32()),
+            ("decayed_purchases", pa.float32()),
+            ("conversion", pa.float32()),  # share of carts and purchases among the three, with a prior
+            ("ratings", pa.float32()),  # how many, ever
+            ("rating", pa.float32()),  # their mean, with a prior; NaN where no item has any
+            ("return_rate", pa.float32()),  # returns per purchase, with a prior
             ("day", pa.date32()),
         ]
     ),

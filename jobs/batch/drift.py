@@ -14,6 +14,7 @@ from datetime import date, timedelta
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from headrace.feature_rows import feature_names
 from headrace.release import read_manifest
 from headrace.releases import resolve_release
 from headrace.settings import Settings
@@ -30,10 +31,7 @@ NUMERIC: dict[str, dict[str, str]] = {
         **{name: name for name in ("events_total", "baskets_total")},
         **{f"{name}_length": f"size({name})" for name in ("history_items", "own_items", "profile_keys")},
     },
-    GOLD_ITEM_FEATURES.path: {
-        name: name
-        for name in ("popularity", "trend_popularity", "purchases", "users_total", "repeat_rate", "price", "age_days")
-    },
+    GOLD_ITEM_FEATURES.path: {name: name for name in feature_names(GOLD_ITEM_FEATURES.schema)},
 }
 """Features compared as numbers, with their expression in SQL."""
 CATEGORIES: dict[str, dict[str, str]] = {

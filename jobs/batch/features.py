@@ -1,4 +1,4 @@
-"""Features of users, items and their meetings as known at a moment: pure functions of the silver tables.
+"""Features of users and of their meetings with items as known at a moment: pure functions of the silver tables.
 
 The user × item pass reads every event once; item features and each user's own items are derived from it.
 Only events with `timestamp` < `as_of` count. Decayed counts are added as whole numbers (of 2⁻⁴⁰),
@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from headrace.events import INTEREST_TYPES, EventType
+from headrace.events import BEHAVIOUR_TYPES, INTEREST_TYPES, EventType
 from headrace.settings_groups import FeatureSettings
 from headrace.tables import microseconds
 from jobs.batch.profiles import current_at
@@ -21,23 +21,33 @@ _UNIT = 2.0**40
 _DAY_US = 86_400_000_000
 
 
-def interest_before(events: DataFrame, as_of: datetime) -> DataFrame:
-    """The events of interest before `as_of`: subject as `user_id`, time in microseconds as `time`."""
-    types = sorted(kind.value for kind in INTEREST_TYPES)
+def behaviour_before(events: DataFrame, as_of: datetime) -> DataFrame:
+    """All that users did before `as_of`: subject as `user_id`, time in microseconds as `time`."""
     last_day = (as_of - timedelta(microseconds=1)).date()
     counted = events.where((F.col("day") <= F.lit(last_day)) & (F.col("timestamp") < F.lit(as_of)))
-    return counted.where(F.col("event_type").isin(*types) & F.col("item_id").isNotNull()).select(
+    return counted.where(_is(*BEHAVIOUR_TYPES)).select(
         F.col("subject_id").alias("user_id"),
         "item_id",
         "event_type",
         "event_id",
+        "value",
         "price",
         F.unix_micros("timestamp").alias("time"),
     )
 
 
+def interest_of(behaviour: DataFrame) -> DataFrame:
+    """The events of interest among these."""
+    return behaviour.where(_is(*INTEREST_TYPES) & F.col("item_id").isNotNull())
+
+
+def interest_before(events: DataFrame, as_of: datetime) -> DataFrame:
+    """The events of interest before `as_of`."""
+    return interest_of(behaviour_before(events, as_of))
+
+
 def user_item_features(interest: DataFrame, as_of: datetime, settings: FeatureSettings) -> DataFrame:
-    """One row per user and item that ever met; `purchases` (in the trend window) is for `item_features` only.
+    """One row per user and item that ever met; `purchases` (in the trend window) is for the item features only.
 
     Several events of one user with one item at the same time (lines of one receipt) are one occasion.
     """
@@ -54,34 +64,6 @@ def user_item_features(interest: DataFrame, as_of: datetime, settings: FeatureSe
         F.min("time").alias("first_timestamp"),
         F.max("time").alias("last_timestamp"),
         F.sum("bought").alias("purchases"),
-    )
-
-
-def item_features(
-    user_items: DataFrame, interest: DataFrame, items: DataFrame, as_of: datetime, settings: FeatureSettings
-) -> DataFrame:
-    """One row per item of the catalogue or of any event; zeros where nothing happened."""
-    now = microseconds(as_of)
-    popular_since, trend_since = now - settings.popularity_days * _DAY_US, now - settings.trend_days * _DAY_US
-    last = F.col("last_timestamp")
-    met = user_items.groupBy("item_id").agg(
-        F.sum((last >= popular_since).cast("int")).alias("popularity"),
-        F.sum((last >= trend_since).cast("int")).alias("trend_popularity"),
-        F.sum("purchases").alias("purchases"),
-        F.count("*").alias("users_total"),
-        (F.sum((F.col("count") >= 2).cast("int")) / F.count("*")).alias("repeat_rate"),
-        F.min("first_timestamp").alias("first"),
-    )
-    paid = interest.where((F.col("event_type") == EventType.PURCHASE.value) & (F.col("time") >= trend_since))
-    prices = paid.where(F.col("price").isNotNull()).groupBy("item_id").agg(F.median("price").alias("paid"))
-    listed = current_at(items, as_of).select("item_id", F.col("price").alias("listed"))
-    zeros = ("popularity", "trend_popularity", "purchases", "users_total", "repeat_rate")
-    joined = listed.join(met, "item_id", "full").join(prices, "item_id", "left")
-    return joined.select(
-        "item_id",
-        *(F.coalesce(F.col(name).cast("float"), F.lit(0.0).cast("float")).alias(name) for name in zeros),
-        F.coalesce("paid", "listed", F.lit(float("nan"))).cast("float").alias("price"),
-        F.coalesce((F.lit(now) - F.col("first")) / _DAY_US, F.lit(float("nan"))).cast("float").alias("age_days"),
     )
 
 
@@ -175,3 +157,7 @@ def profiles(users: DataFrame, as_of: datetime) -> DataFrame:
 def _decay(time: str, as_of: datetime, settings: FeatureSettings) -> Column:
     half_lives = (F.lit(microseconds(as_of)) - F.col(time)) / (settings.affinity_half_life_days * _DAY_US)
     return F.round(F.pow(F.lit(0.5), half_lives) * _UNIT).cast("long")
+
+
+def _is(*types: EventType) -> Column:
+    return F.col("event_type").isin(*sorted(kind.value for kind in types))

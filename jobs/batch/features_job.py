@@ -22,7 +22,8 @@ from headrace.tables import (
     end_of,
     microseconds,
 )
-from jobs.batch.features import interest_before, item_features, user_features, user_item_features
+from jobs.batch.features import behaviour_before, interest_of, user_features, user_item_features
+from jobs.batch.item_features import item_features
 from jobs.batch.item_states import with_states
 from jobs.batch.lake import Lake
 from jobs.batch.machines import without_machines
@@ -68,7 +69,7 @@ def compute_features(lake: Lake, settings: Settings, *days: date, created: datet
     version = lake.version(SILVER_EVENTS)
     events = without_machines(lake.read(SILVER_EVENTS), lake.read(SILVER_MACHINES))
     # Read and shuffled once for all days and kept on disk: every grouping of the user's side begins with the user.
-    known = interest_before(events, end_of(max(days))).repartition("user_id").persist(StorageLevel.DISK_ONLY)
+    known = behaviour_before(events, end_of(max(days))).repartition("user_id").persist(StorageLevel.DISK_ONLY)
     try:
         return sum(_compute_day(lake, settings, day, known, version, created or end_of(day)) for day in days)
     finally:
@@ -76,13 +77,14 @@ def compute_features(lake: Lake, settings: Settings, *days: date, created: datet
 
 
 def _compute_day(lake: Lake, settings: Settings, day: date, known: DataFrame, version: int, created: datetime) -> int:
-    """The features of one day, of the interest `known` until then or later, made of this version of the events."""
+    """The features of one day, of the behaviour `known` until then or later, made of this version of the events."""
     as_of = end_of(day)
-    interest = known.where(F.col("time") < microseconds(as_of))
+    behaviour = known.where(F.col("time") < microseconds(as_of))
+    interest = interest_of(behaviour)
     met = user_item_features(interest, as_of, settings.features).persist()
     try:
         catalogue = with_states(lake.read(SILVER_ITEMS), lake.read(SILVER_ITEM_STATES), as_of)
-        items = item_features(met, interest, catalogue, as_of, settings.features)
+        items = item_features(met, behaviour, catalogue, as_of, settings.features)
         users = user_features(met, interest, lake.read(SILVER_USERS), as_of, settings.features)
         return sum(
             lake.overwrite_day(_timed(rows, as_of, created), table, day, {_made_of(day): version})

@@ -121,7 +121,8 @@ class Lake:
     def _write(self, rows: DataFrame, table: Table, mode: str, options: dict[str, str]) -> int:
         seen = Observation()
         fitting = fitted(rows, table).observe(seen, F.count(F.lit(1)).alias("rows"))
-        writer = fitting.write.format("delta").mode(mode).options(**options)
+        # A column that was declared since the table was made is added to it; rows from before have no value there.
+        writer = fitting.write.format("delta").mode(mode).option("mergeSchema", "true").options(**options)
         if table.partition:
             writer = writer.partitionBy(table.partition)
         writer.save(self.path(table))

@@ -36,8 +36,9 @@ ANN: dict[str, Any] = {
 LISTS = [field.name for field in GOLD_USER_FEATURES.schema if pa.types.is_list(field.type)]
 CAT: dict[str, Any] = {"user_id": "cat", **{name: [] for name in LISTS}, "events_total": 0, "baskets_total": 0, **TIMES}
 MILK: dict[str, Any] = {
-    "item_id": "milk", "popularity": 2.0, "trend_popularity": 3.0, "purchases": 4.0, "users_total": 5.0,
-    "repeat_rate": 0.25, "price": 1.5, "age_days": 84.5, **TIMES,
+    **dict.fromkeys(online.feature_names(GOLD_ITEM_FEATURES.schema), 0.5), "item_id": "milk",
+    "popularity": 2.0, "trend_popularity": 3.0, "purchases": 4.0, "users_total": 5.0, "price": 1.5, "age_days": 84.5,
+    **TIMES,
 }  # fmt: skip
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -172,3 +174,63 @@ def test_an_event_of_an_item_not_yet_known_is_kept_and_joined_when_the_item_arri
     compute_features(lake, settings, DAY)
     (known,) = of_day(lake, GOLD_ITEM_FEATURES, DAY)
     assert (known["item_id"], known["popularity"], known["price"]) == ("kiwi", 1.0, 0.5)
+
+
+@pytest.fixture(scope="module")
+def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """28 days ago two looked at a lamp and one bought it; today one put it into a cart, one brought one back, one rated
+    it. The vase was bought today, the rug only looked at, the sofa is new.
+    """
+    home = tmp_path_factory.mktemp("shop")
+
+    def done(number: int, kind: str, item: str, when: str, value: float | None = None) -> dict[str, Any]:
+        who = {"event_id": f"s{number}", "user_id": f"user{number}"}
+        return {**who, "event_type": kind, "item_id": item, "timestamp": when, "value": value}
+
+    then, today = (days_before(days, hour=0) for days in (27, -1))
+    just_now = (datetime.fromisoformat(today) - timedelta(microseconds=1)).isoformat()
+    events = [
+        done(1, "view", "lamp", then),
+        done(2, "click", "lamp", then),
+        done(3, "purchase", "lamp", then, 1),
+        done(4, "add_to_cart", "lamp", just_now, 2),
+        done(5, "return", "lamp", just_now, 1),
+        done(6, "rating", "lamp", just_now, 9),
+        done(7, "purchase", "vase", just_now, 3),
+        done(8, "view", "rug", just_now),
+        done(9, "rating", "rug", just_now, 3),
+        {"event_id": "s10", "event_type": "search", "user_id": "user9", "query": "rug", "timestamp": just_now},
+    ]
+    lake = Lake(spark, f"{home}/lake")
+    take_in(lake, home, "shop", events=events, items=[{"item_id": "sofa"}])
+    settings = Settings(home=home)
+    settings.features.conversion_prior, settings.features.rating_prior, settings.features.return_prior = 1, 1, 1
+    compute_features(lake, settings, DAY)
+    return lake
+
+
+def test_items_have_decayed_counts_and_rates_drawn_to_the_mean_of_all(shop: Lake) -> None:
+    items = {row["item_id"]: row for row in of_day(shop, GOLD_ITEM_FEATURES, DAY)}
+    lamp, vase, rug, sofa = (items[name] for name in ("lamp", "vase", "rug", "sofa"))
+    counts = ("decayed_views", "decayed_carts", "decayed_purchases", "ratings")
+    assert [lamp[name] for name in counts] == [1.0, 1.0, 0.5, 1.0]  # what is 28 days old counts half
+    assert [rug[name] for name in counts] == [1.0, 0.0, 0.0, 1.0]
+    assert [sofa[name] for name in counts] == [0.0, 0.0, 0.0, 0.0]
+    mean = 2.5 / 4.5  # one cart, one and a half purchases; two views
+    assert lamp["conversion"] == pytest.approx((1.5 + mean) / (2.5 + 1))
+    assert vase["conversion"] == pytest.approx((1 + mean) / (1 + 1))
+    assert (rug["conversion"], sofa["conversion"]) == pytest.approx((mean / 2, mean))
+    assert (lamp["rating"], rug["rating"], sofa["rating"]) == pytest.approx(((9 + 6) / 2, (3 + 6) / 2, 6))
+    assert (lamp["return_rate"], vase["return_rate"], sofa["return_rate"]) == pytest.approx((0.75, 0.25, 0.5))
+    assert (lamp["freshness"], vase["freshness"], sofa["freshness"]) == pytest.approx((0.5, 1.0, 1.0))
+    assert (lamp["age_days"], lamp["days_since"]) == pytest.approx((28.0, 0.0), abs=1e-6)
+
+
+def test_a_table_from_before_a_feature_was_declared_takes_it_from_then_on(spark: SparkSession, tmp_path: Path) -> None:
+    lake = Lake(spark, f"{tmp_path}/lake")
+    before = replace(GOLD_ITEM_FEATURES, schema=pa.schema([("item_id", pa.string()), ("day", pa.date32())]))
+    milk = spark.createDataFrame([("milk",)], "item_id string")
+    lake.overwrite_day(milk, before, HOLDOUT_DAY)
+    others = [F.lit(None).alias(name) for name in GOLD_ITEM_FEATURES.schema.names if name not in ("item_id", "day")]
+    lake.overwrite_day(milk.select("*", *others).withColumn("rating", F.lit(7.5)), GOLD_ITEM_FEATURES, DAY)
+    assert [row["rating"] for row in collected(lake, GOLD_ITEM_FEATURES, "day")] == [None, 7.5]
