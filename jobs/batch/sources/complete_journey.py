@@ -46,7 +46,7 @@ class Slice:
     end: date = date(2017, 12, 31)
     """Day that the whole year ends at the latest; the year is shifted by whole weeks to come as close as it can."""
     households: int | None = None
-    """Take only so many households, chosen at random with `seed`."""
+    """Take only so many households, chosen at random with `seed`, and the products that they ever bought."""
     seed: int = 7
 
 
@@ -130,12 +130,14 @@ def write(part: Slice, output: Path, source: Path | None = None) -> dict[str, An
     source = source or data_folder()
     lines = pd.read_parquet(source / "transactions.parquet")
     demographics = pd.read_parquet(source / "demographics.parquet")
+    products = pd.read_parquet(source / "products.parquet")
     last = lines["transaction_timestamp"].max().to_pydatetime().replace(tzinfo=UTC)
     shift = week_shift(last, part.end)
     if part.households is not None:
         chosen = _some_households(lines, part.households, part.seed)
         lines = lines[lines["household_id"].isin(chosen)]
         demographics = demographics[demographics["household_id"].isin(chosen)]
+        products = products[products["product_id"].isin(lines["product_id"].unique())]
     weeks = week_ends(lines, shift)
     lines = lines[lines["week"].between(part.first_week, part.last_week)]
     if lines.empty:
@@ -152,7 +154,6 @@ def write(part: Slice, output: Path, source: Path | None = None) -> dict[str, An
         "adjustments": int((lines["quantity"] <= 0).sum()),
         "households": int(lines["household_id"].nunique()),
     }
-    products = pd.read_parquet(source / "products.parquet")
     catalogue = items(products, promotions_of(source, taken))
     meta["promoted"] = int((catalogue["promotion"] != "none").sum())
     write_files(output, {"events": events(lines, shift), "items": catalogue, "users": users(demographics)}, meta)
@@ -201,7 +202,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--end", type=date.fromisoformat, required=True, help="day the whole year is to end at (YYYY-MM-DD)"
     )
     parser.add_argument("--output", type=Path, required=True, help="folder for the files")
-    parser.add_argument("--households", type=int, help="take only so many households")
+    parser.add_argument("--households", type=int, help="take only so many households, and what they ever bought")
     parser.add_argument("--seed", type=int, default=7, help="seed of their choice (default 7)")
     given = parser.parse_args(arguments)
     first, last = given.weeks
