@@ -283,10 +283,18 @@ def evaluate(
     require_floors: Annotated[
         bool, typer.Option("--require-floors", help="Without --train: exit code 1 if a baseline is better.")
     ] = False,
+    segment: Annotated[
+        list[str], typer.Option(help="Without --train: profile field to slice users by; may be given several times.")
+    ] = [],  # noqa: B006
+    slices: Annotated[bool, typer.Option("--slices", help="Without --train: print the slices too.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Without --train: folder for JSON, Markdown and pictures.")
+    ] = None,
 ) -> None:
     """Measure quality on later events, over the whole catalogue.
 
-    Without --train the release of a day is judged beside the baselines (nDCG@20 and Recall@20). With --train the
+    Without --train the release of a day is judged beside the baselines: tables on stdout; JSON, Markdown and pictures
+    in `<home>/reports/evaluation/<release>` and in the release's run of MLflow. With --train the
     whole platform is fitted on those files alone, in a folder of its own, and the list of every user of the test
     file is written as Parquet (user_id, rank, item_id, score), so that any outside metric can judge it.
 
@@ -297,10 +305,15 @@ def evaluate(
     if not train:
         if items or users or names or exclude_own:
             raise BadInputError("--items, --users, --map and --exclude-own need --train", "Add --train FILE")
-        floors = [*(["--output", str(output)] if output else []), *(["--require-floors"] if require_floors else [])]
-        _run("models.evaluation", "--day", f"{day or _yesterday():%Y-%m-%d}", "--test", str(test), *floors)
-    if output is None or day or require_floors:
-        raise BadInputError("--train needs --output, and takes neither --day nor --require-floors", "See --help")
+        chosen = [*(["--output", str(output)] if output else []), *(["--require-floors"] if require_floors else [])]
+        chosen += [*(["--report", str(report)] if report else []), *(["--slices"] if slices else [])]
+        chosen += _repeated("--segment", segment)
+        _run("models.evaluation", "--day", f"{day or _yesterday():%Y-%m-%d}", "--test", str(test), *chosen)
+    if output is None or day or require_floors or segment or slices or report:
+        raise BadInputError(
+            "--train needs --output, and takes none of --day, --require-floors, --segment, --slices, --report",
+            "See --help",
+        )
     given = [*_repeated("--train", train), "--test", str(test), "--output", str(output)]
     given += [*_repeated("--items", items), *_repeated("--users", users), *_repeated("--map", names), "--k", str(k)]
     _run("infra.evaluate_files", *given, *(["--exclude-own"] if exclude_own else []))

@@ -2,6 +2,7 @@
 
     python -m serving.offline candidates --release FOLDER --day D --output FILE [--limit-users N]
     python -m serving.offline lists --release FOLDER --day D --k 500 [--exclude-own] [--users-from FILE] --output FILE
+        [--output-new FILE]
 
 Both go through the same code as a request, so that what is learned and judged is what is served.
 """
@@ -79,12 +80,29 @@ def write_lists(
     k: int = 500,
     exclude_own: bool = False,
     only_users: Iterable[str] | None = None,
+    output_new: Path | None = None,
 ) -> int:
     """The ranked list of every user of `day` (or of `only_users`, known or not), best first; returns the users written.
 
-    `exclude_own` leaves out everything a user ever took: the task of finding something new.
+    `exclude_own` leaves out everything a user ever took: the task of finding something new. `output_new` gets these
+    lists beside those in `output`, for one loading of the release.
     """
     recommender = load_recommender(release, settings.serving.candidates, settings.serving.max_per_category)
+    only = None if only_users is None else list(only_users)
+    if output_new:
+        _write_lists(recommender, settings, day, output_new, k, True, only)
+    return _write_lists(recommender, settings, day, output, k, exclude_own, only)
+
+
+def _write_lists(
+    recommender: Recommender,
+    settings: Settings,
+    day: date,
+    output: Path,
+    k: int,
+    exclude_own: bool,
+    only_users: list[str] | None,
+) -> int:
     number = max(k, settings.serving.candidates)
     excluded = lake.own_rows_by_user(settings, day, recommender.catalogue.row_of) if exclude_own else {}
     wanted = None if only_users is None else dict.fromkeys(only_users)
@@ -193,6 +211,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     lists = commands.add_parser("lists", parents=[shared], help="ranked lists: user_id, rank, item_id, score")
     lists.add_argument("--k", type=int, default=500, help="length of the lists")
     lists.add_argument("--exclude-own", action="store_true", help="leave out what a user took before")
+    lists.add_argument("--output-new", type=Path, help="also write the lists without what a user took before, here")
     lists.add_argument("--users-from", type=Path, help="Parquet file whose column user_id names the users")
     return parser.parse_args(argv)
 
@@ -215,6 +234,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 k=arguments.k,
                 exclude_own=arguments.exclude_own,
                 only_users=_user_ids(arguments.users_from),
+                output_new=arguments.output_new,
             )
     except HeadraceError as error:
         print(error, file=sys.stderr)

@@ -12,14 +12,17 @@ from datetime import date
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from headrace.errors import BadInputError, HeadraceError
 from headrace.release import open_release
 from headrace.releases import resolve_release
 from headrace.settings import Settings, load_settings
 from models.command import reporting_errors, write_json
-from models.evaluation.comparison import LONG, Comparison, ModelScore, broken_floors, compare, read_lists
+from models.evaluation.comparison import Comparison, broken_floors, compare
+from models.evaluation.lists_file import read_lists
+from models.evaluation.model_score import LONG
+from models.evaluation.report import log_report, report_content, write_report
+from models.evaluation.tables import all_tables, for_terminal
 from models.evaluation.truth import Task, read_truth
 from models.gold import Lake
 
@@ -28,74 +31,56 @@ _FILE_WIDTH = 130
 
 
 def evaluate(settings: Settings, arguments: argparse.Namespace) -> list[Comparison]:
-    """Compare on both tasks, print the table, write the report.
+    """Compare on both tasks, print the tables, write and log the report.
 
     Raises BadInputError for unusable files, HeadraceError where a floor is broken and floors are required.
     """
     release = open_release(arguments.release or resolve_release(settings))
     console = Console(stderr=True)
     with console.status("reading what users really took") as status, tempfile.TemporaryDirectory() as scratch:
-        truth = read_truth(Lake(settings.lake_root), arguments.day, arguments.test)
+        truth = read_truth(Lake(settings.lake_root), arguments.day, arguments.test, arguments.segment)
+        status.update("lists")
+        files = _lists(settings, release.folder, arguments, Path(scratch))
         comparisons = []
-        for task, given in zip(TASKS, (arguments.lists_all, arguments.lists_new), strict=True):
-            status.update(f"task {task}: lists")
-            lists = given or _write_lists(settings, release.folder, arguments, task, Path(scratch))
+        for task in TASKS:
             status.update(f"task {task}: scoring")
             if len(truth.tasks[task].users):
-                comparisons.append(compare(truth, task, read_lists(lists, truth, task)))
-    _result_console().print(_table(comparisons))
+                comparisons.append(compare(truth, task, read_lists(files[task], truth, task)))
+    for rows in all_tables(comparisons)[: None if arguments.slices else -1]:
+        _result_console().print(for_terminal(rows))
     if arguments.output:
-        report = {comparison.task: comparison.as_json() for comparison in comparisons}
-        write_json(arguments.output, {"release_id": release.release_id, "day": str(arguments.day), "tasks": report})
+        write_json(arguments.output, report_content(release, arguments.day, comparisons))
+    folder = arguments.report or settings.reports / "evaluation" / release.release_id
+    write_report(folder, release, arguments.day, comparisons)
+    console.print(f"report: {folder}; {log_report(settings, folder, release, comparisons)}")
     broken = broken_floors(comparisons)
     if broken and arguments.require_floors:
         raise HeadraceError(f"release {release.release_id} is below its floors: {'; '.join(broken)}")
     return comparisons
 
 
-def _write_lists(settings: Settings, release: Path, arguments: argparse.Namespace, task: Task, scratch: Path) -> Path:
-    output = scratch / f"{task}.parquet"
+def _lists(settings: Settings, release: Path, arguments: argparse.Namespace, scratch: Path) -> dict[Task, Path]:
+    """A file of lists for each task: those given, or those that the release makes."""
+    given: dict[Task, Path | None] = {"all": arguments.lists_all, "new": arguments.lists_new}
+    files = {task: given[task] or scratch / f"{task}.parquet" for task in TASKS}
+    if all(given.values()):
+        return files
     command = [sys.executable, "-m", "serving.offline", "lists", "--release", str(release), "--day"]
-    command += [str(arguments.day), "--k", str(LONG), "--users-from", str(arguments.test), "--output", str(output)]
-    command += ["--exclude-own"] if task == "new" else []
+    command += [str(arguments.day), "--k", str(LONG), "--users-from", str(arguments.test)]
+    command += ["--output", str(scratch / "all.parquet"), "--output-new", str(scratch / "new.parquet")]
     done = subprocess.run(
         command, env={**os.environ, **settings.as_environment()}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        raise BadInputError(f"the lists of task {task} could not be written: {''.join(last)}")
-    return output
+        raise BadInputError(f"the lists could not be written: {''.join(last)}")
+    return files
 
 
 def _result_console() -> Console:
     """Stdout; wide enough for the table where nobody looks at a terminal."""
     console = Console()
     return console if console.is_terminal else Console(width=_FILE_WIDTH)
-
-
-def _table(comparisons: list[Comparison]) -> Table:
-    table = Table(title="Whole-catalogue quality", caption="in brackets: 95 % intervals over users")
-    for name in ("task", "model", "Recall@20", "nDCG@20", "Recall@500", "ours / model, nDCG@20"):
-        table.add_column(name, justify="left" if name in ("task", "model") else "right")
-    for comparison in comparisons:
-        for name, score in comparison.scores.items():
-            table.add_row(f"{comparison.task} ({comparison.users:,} users)", name, *_cells(score))
-        table.add_section()
-    return table
-
-
-def _cells(score: ModelScore) -> tuple[str, str, str, str]:
-    ratio, low, high = score.ndcg_ratio
-    return (
-        f"{score.recall_at_20:.4f} {_bounds(*score.recall_at_20_interval)}",
-        f"{score.ndcg_at_20:.4f} {_bounds(*score.ndcg_at_20_interval)}",
-        f"{score.recall_at_500:.4f}",
-        f"{ratio:.3f} {_bounds(low, high)}",
-    )
-
-
-def _bounds(low: float, high: float) -> str:
-    return f"({low:.3f}–{high:.3f})"
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -105,7 +90,12 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--test", type=Path, required=True, help="Parquet file of events after that day")
     parser.add_argument("--lists-all", type=Path, help="lists made before, own items included")
     parser.add_argument("--lists-new", type=Path, help="lists made before, own items left out")
+    parser.add_argument("--segment", action="append", default=[], help="profile field to slice users by; may repeat")
+    parser.add_argument("--slices", action="store_true", help="print the slices too; the report always has them")
     parser.add_argument("--output", type=Path, help="JSON report to write")
+    parser.add_argument(
+        "--report", type=Path, help="folder for JSON, Markdown and pictures; default: <home>/reports/evaluation/RELEASE"
+    )
     parser.add_argument("--require-floors", action="store_true", help="exit 1 if ours is below a floor")
     return parser.parse_args(argv)
 

@@ -6,6 +6,7 @@ catalogue (numbers from `len(popularity)` on) count for nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from models.evaluation.metrics import NO_ITEM, Floats, Ints, Targets, hits, in_blocks
+
+CURVE_SHARES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+"""Shares of the catalogue, most popular first, that the popularity curve is given for."""
 
 
 @dataclass(frozen=True)
@@ -92,14 +96,16 @@ def popularity_lift(shown: Floats, own: Floats) -> float:
     return float(shown[known].mean() / mean - 1) if mean else float("nan")
 
 
-def popularity_curve(lists: Ints, popularity: npt.NDArray[np.floating[Any]], k: int, points: int = 20) -> Floats:
-    """[points + 1]: share of all places given to the most popular 0, 1/points, … of the catalogue."""
+def popularity_curve(
+    lists: Ints, popularity: npt.NDArray[np.floating[Any]], k: int, shares: Sequence[float] = CURVE_SHARES
+) -> Floats:
+    """[shares]: share of all places given to the most popular so many of the catalogue."""
     rank = np.empty(len(popularity), np.int64)
     rank[np.argsort(-popularity, kind="stable")] = np.arange(len(popularity))
     shown = lists[:, :k]
     shown = shown[(shown != NO_ITEM) & (shown < len(popularity))]
     places = np.bincount(rank[shown], minlength=len(popularity)).cumsum()
-    edges = np.linspace(0, len(popularity), points + 1).astype(int)
+    edges = np.rint(np.asarray(shares) * len(popularity)).astype(int)
     return np.append(0, places)[edges] / max(len(shown), 1)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -17,12 +17,14 @@ import pyarrow.parquet as pq
 from headrace.errors import BadInputError
 from headrace.events import INTEREST_TYPES
 from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_ITEM_FEATURES
+from models.evaluation.facts import Facts, read_facts
 from models.evaluation.metrics import Targets
 from models.evaluation.splits import require_after
 from models.gold import Lake
 
 Task = Literal["all", "new"]
 Rows = npt.NDArray[np.int64]
+_COUNTS = ("popularity", "trend_popularity", "users_total")
 _EVENT_COLUMNS = ("event_type", "user_id", "item_id", "value")
 
 
@@ -76,34 +78,40 @@ class Truth:
     user_ids: list[str]
     own: OwnItems
     tasks: dict[Task, TaskTruth]
+    facts: Facts
 
 
-def read_truth(lake: Lake, day: date, test: Path) -> Truth:
-    """The truth of the events in `test`, which happened after `day`.
+def read_truth(lake: Lake, day: date, test: Path, segments: Sequence[str] = ()) -> Truth:
+    """The truth of the events in `test`, which happened after `day`; users are also sliced by `segments` of profiles.
 
     Raises BadInputError if nothing can be judged, or an event of `test` is not after all that the features know.
     """
-    catalogue = _catalogue(lake, day)
+    features = _catalogue_features(lake, day)
+    catalogue = _catalogue(features)
     pairs = _test_pairs(test, newest_known_event(lake, day))
     user_ids = sorted(set(pairs.column("user_id").to_pylist()))
     users = _places(pairs.column("user_id"), user_ids)
     items = _places(pairs.column("item_id"), catalogue.item_ids)
     known = items >= 0
     users, items = users[known], items[known]
-    own = _own_items(lake, day, user_ids, catalogue)
+    own, occasions, everybody = _own_items(lake, day, user_ids, catalogue)
     width = len(catalogue.item_ids)
     had = np.isin(users * width + items, own.users * width + own.items)
     tasks: dict[Task, TaskTruth] = {"all": _task(users, items), "new": _task(users[~had], items[~had])}
     if not len(tasks["all"].users):
         raise BadInputError(f"{test}: no event is about an item known before {day}", "Give events after that day")
-    return Truth(catalogue, user_ids, own, tasks)
+    pairs_taken = (own.users, own.items, occasions)
+    facts = read_facts(lake, day, user_ids, features, catalogue.order, pairs_taken, everybody, segments)
+    return Truth(catalogue, user_ids, own, tasks, facts)
 
 
-def _catalogue(lake: Lake, day: date) -> Catalogue:
-    columns = ["item_id", "popularity", "trend_popularity", "users_total"]
-    features = lake.read(GOLD_ITEM_FEATURES, day, columns)
-    bought = features.filter(pc.greater(features.column("users_total"), 0)).sort_by("item_id")
-    recent, longer, ever = (bought.column(name).to_numpy() for name in columns[1:])
+def _catalogue_features(lake: Lake, day: date) -> pa.Table:
+    features = lake.read(GOLD_ITEM_FEATURES, day, ["item_id", *_COUNTS, "age_days"])
+    return features.filter(pc.greater(features.column("users_total"), 0)).sort_by("item_id")
+
+
+def _catalogue(bought: pa.Table) -> Catalogue:
+    recent, longer, ever = (bought.column(name).to_numpy() for name in _COUNTS)
     order = np.lexsort([np.arange(len(recent)), -ever, -longer, -recent])
     return Catalogue(bought.column("item_id").to_pylist(), recent, order)
 
@@ -131,15 +139,19 @@ def _test_pairs(test: Path, known_until: datetime | None) -> pa.Table:
     return events.filter(wanted).group_by(["user_id", "item_id"]).aggregate([])
 
 
-def _own_items(lake: Lake, day: date, user_ids: list[str], catalogue: Catalogue) -> OwnItems:
-    pairs = lake.read(GOLD_USER_ITEM_FEATURES, day, ["user_id", "item_id", "decayed_count"])
+def _own_items(
+    lake: Lake, day: date, user_ids: list[str], catalogue: Catalogue
+) -> tuple[OwnItems, npt.NDArray[np.float32], int]:
+    """What the judged users took, on how many occasions each, and the number of all users that took anything."""
+    pairs = lake.read(GOLD_USER_ITEM_FEATURES, day, ["user_id", "item_id", "count", "decayed_count"])
     users = _places(pairs.column("user_id"), user_ids)
     items = _places(pairs.column("item_id"), catalogue.item_ids)
     decayed = pairs.column("decayed_count").to_numpy()
     known = np.flatnonzero((users >= 0) & (items >= 0))
     order = known[np.lexsort([items[known], -decayed[known], users[known]])]
     starts = np.searchsorted(users[order], np.arange(len(user_ids) + 1))
-    return OwnItems(users[order], items[order], starts)
+    occasions = pairs.column("count").to_numpy()[order]
+    return OwnItems(users[order], items[order], starts), occasions, pc.count_distinct(pairs.column("user_id")).as_py()
 
 
 def _task(users: Rows, items: Rows) -> TaskTruth:

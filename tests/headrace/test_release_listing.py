@@ -14,6 +14,7 @@ from headrace.release import Release, seal_release
 from headrace.release_listing import show_all, show_one
 from headrace.releases import RELEASE_ID_TAG
 from headrace.settings import Settings
+from models.run_log import add_to_run
 
 NEEDED = ("items.arrow", "vocabularies.json", "item_embeddings.npy", "user_tower.onnx", "popular.arrow")
 
@@ -113,3 +114,20 @@ def test_aliases_come_from_the_registry(services, tmp_path):
     row = next(line for line in shown(show_all, settings).splitlines() if release.release_id in line)
     assert "champion" in row
     assert "champion" in shown(show_one, settings, release.release_id)
+
+
+def test_an_evaluation_is_added_to_the_run_of_its_release(services, tmp_path):
+    """Here, where a real registry runs anyway: what `headrace evaluate` logs is in the run, numbers and files."""
+    address = f"{services.mlflow.tracking_uri}/api/2.0/mlflow"
+    experiment = httpx.post(f"{address}/experiments/create", json={"name": "evaluated"}, timeout=60).json()
+    tags = [{"key": RELEASE_ID_TAG, "value": "release-1"}]
+    given = {"experiment_id": experiment["experiment_id"], "tags": tags}
+    run = httpx.post(f"{address}/runs/create", json=given, timeout=60).json()["run"]["info"]["run_id"]
+    (tmp_path / "evaluation.md").write_text("# how good")
+    mlflow = services.mlflow.model_copy(update={"experiment": "evaluated"})
+    assert add_to_run(mlflow, "release-1", tmp_path, {"evaluation.all.ndcg_at_20": 0.39}) == run
+    assert add_to_run(mlflow, "release-2", tmp_path, {}) is None
+    found = httpx.get(f"{address}/runs/get", params={"run_id": run}, timeout=60).json()["run"]["data"]["metrics"]
+    assert [(metric["key"], metric["value"]) for metric in found] == [("evaluation.all.ndcg_at_20", 0.39)]
+    files = httpx.get(f"{address}/artifacts/list", params={"run_id": run, "path": "evaluation"}, timeout=60).json()
+    assert [file["path"] for file in files["files"]] == ["evaluation/evaluation.md"]

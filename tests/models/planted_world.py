@@ -68,6 +68,7 @@ class World:
             put(lake, tables.GOLD_ITEM_FEATURES, self._item_features(day))
             put(lake, tables.GOLD_USER_ITEM_FEATURES, self._user_item_features(day))
         users = [user for user in self.events if self.events[user]]
+        put(lake, tables.GOLD_USER_FEATURES, [self._user_features(user) for user in users])
         put(lake, tables.GOLD_RETRIEVAL_EXAMPLES, [self._sequence(user) for user in users])
         put(lake, tables.GOLD_RANKING_EXAMPLES, [self._ranking_example(user) for user in users])
 
@@ -142,6 +143,10 @@ class World:
             "profile_values": ["young" if len(user) % 2 else "old"],
             "day": DAY,
         }
+
+    def _user_features(self, user: str) -> dict[str, Any]:
+        age = "young" if len(user) % 2 else "old"
+        return {"user_id": user, "profile_keys": ["age"], "profile_values": [age], "day": DAY}
 
     def _ranking_example(self, user: str) -> dict[str, Any]:
         known = self.before(user, microseconds(HOLDOUT_DAY))

@@ -51,8 +51,8 @@ def test_popularity_lift_compares_with_what_users_took_before():
 
 
 def test_the_popularity_curve_says_how_many_places_the_most_popular_take():
-    curve = popularity_curve(np.array([[0, 1], [0, 2]]), FACTS.popularity, k=2, points=4)
-    assert curve.tolist() == [0.0, 0.5, 0.75, 1.0, 1.0]
+    curve = popularity_curve(np.array([[0, 1], [0, 2]]), FACTS.popularity, k=2, shares=(0, 0.25, 0.5, 1))
+    assert curve.tolist() == [0.0, 0.5, 0.75, 1.0]
 
 
 def test_users_are_sliced_by_activity_and_profile():

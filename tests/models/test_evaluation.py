@@ -13,7 +13,9 @@ import pytest
 from headrace.errors import BadInputError
 from models.evaluation.__main__ import main
 from models.evaluation.baselines import personal_frequency, popularity
-from models.evaluation.comparison import broken_floors, compare, read_lists
+from models.evaluation.comparison import broken_floors, compare
+from models.evaluation.lists_file import read_lists
+from models.evaluation.pictures import draw
 from models.evaluation.truth import newest_known_event, read_truth
 from models.gold import Lake
 from tests.models.conftest import Trained
@@ -91,14 +93,32 @@ def test_the_command_prints_a_table_and_exits_with_one_below_the_floors(
     report = tmp_path / "report.json"
     arguments = ["--release", str(retrieval.folder / "retrieval"), "--day", str(DAY), "--output", str(report)]
     arguments += ["--test", str(retrieval.test_events), "--lists-all", str(lists["all"])]
-    arguments += ["--lists-new", str(lists["new"])]
+    arguments += ["--lists-new", str(lists["new"]), "--segment", "age", "--slices"]
     assert main(arguments) == 0
     assert main([*arguments, "--require-floors"]) == 1
     printed = capsys.readouterr()
     assert "personal frequency" in printed.out
     assert "is below its floors" in printed.err
     content = json.loads(report.read_text())
+    folder = retrieval.settings.reports / "evaluation" / content["release_id"]
+    assert "not logged to MLflow" in printed.err  # the folder is kept
+    assert json.loads((folder / "evaluation.json").read_text()) == content
+    assert {file.suffix for file in folder.iterdir()} == {".json", ".md", ".png"}
+    assert "| all (240 users) | personal frequency |" in (folder / "evaluation.md").read_text()
+    assert content["tasks"]["all"]["models"]["ours"]["slices"]["age: young"]["users"] == 90
     assert content["tasks"]["all"]["models"]["ours"] == content["tasks"]["all"]["models"]["popularity"]
+
+
+def test_a_segment_that_no_profile_has_is_refused_with_those_there_are(retrieval: Trained):
+    with pytest.raises(BadInputError, match=r"no user has the profile field 'shoe size'.*Known fields: age"):
+        read_truth(Lake(retrieval.settings.lake_root), DAY, retrieval.test_events, ["shoe size"])
+
+
+def test_the_calibration_curve_is_drawn_where_the_release_has_one(truth, tmp_path: Path):
+    comparison = compare(truth, "all", popularity(truth, "all", 500))
+    curve = {"predicted": [0.1, 0.4], "happened": [0.2, 0.3], "calibration_error": 0.1}
+    assert {path.name for path in draw(tmp_path, [comparison], curve)} == {path.name for path in tmp_path.iterdir()}
+    assert (tmp_path / "calibration.png").stat().st_size > 5000
 
 
 def test_events_of_unknown_items_only_cannot_be_judged(retrieval: Trained, tmp_path: Path):
