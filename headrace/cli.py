@@ -360,3 +360,44 @@ def show_release(
 
     if not release_listing.show_one(load_settings(), release_id, Console()):
         raise typer.Exit(1)
+
+
+Why = Annotated[str, typer.Option("--why", help="Kept with the decision in the registry.")]
+
+
+@releases.command("promote")
+def promote_release(
+    release_id: Annotated[str, typer.Argument(metavar="ID", help="Release id, as `release list` shows it.")],
+    why: Why = "by hand",
+) -> None:
+    """Make a registered release champion: running services take it within seconds.
+
+    The bundle is brought here if it is not, and verified file by file, before the alias moves. One that a gate
+    refused, or with a missing or changed file, is not promoted.
+
+    Example: `headrace release promote 20261122-0123456789ab --why "better on new items"`
+    """
+    _run("models.promotion", "promote", release_id, "--why", why)
+
+
+@releases.command("rollback")
+def roll_back_release(why: Why = "by hand") -> None:
+    """Make the release champion again whose place the present one took; once more goes one further back.
+
+    Example: `headrace release rollback --why "click rate fell"`
+    """
+    _run("models.promotion", "rollback", "--why", why)
+
+
+@releases.command("diff")
+def compare_releases(
+    one: Annotated[str, typer.Argument(metavar="ONE", help="Release id, or an alias such as champion.")],
+    other: Annotated[str, typer.Argument(metavar="OTHER", help="The same.")],
+) -> None:
+    """Show what two releases on this machine differ in: data, code, settings, quality and size.
+
+    Example: `headrace release diff champion 20261122-0123456789ab`
+    """
+    from headrace import release_diff
+
+    release_diff.show_difference(load_settings(), one, other, Console())

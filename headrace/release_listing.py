@@ -106,13 +106,19 @@ def show_one(settings: Settings, release_id: str | None, console: Console) -> bo
         "seed": manifest.seed,
         **{f"version of {name}": version for name, version in manifest.tables.items()},
         **{name: value for name, value in manifest.settings.items() if not isinstance(value, dict)},
-        **_evaluation(folder),
+        **{name: f"{value:.4g}" for name, value in evaluation_numbers(folder).items()},
         "files": f"{len(manifest.files)}, {refused or 'complete and unchanged'}",
     }
     for name, value in rows.items():
         table.add_row(name, escape(str(value)))
     console.print(table)
     return not refused
+
+
+def bundle_folder(settings: Settings, named: str) -> Path:
+    """Folder of a release on this machine, by its id or by an alias. Raises BadInputError if it is not here."""
+    by_alias = {alias: release_id for release_id, each in (registry_aliases(settings) or {}).items() for alias in each}
+    return _folder(settings, by_alias.get(named, named))
 
 
 def _folder(settings: Settings, release_id: str | None) -> Path:
@@ -135,16 +141,16 @@ def _refusal(folder: Path) -> str:
     return ""
 
 
-def _evaluation(folder: Path) -> dict[str, Any]:
-    """Numbers of the bundle's evaluation, groups joined with dots."""
+def evaluation_numbers(folder: Path) -> dict[str, float]:
+    """Numbers of the bundle's evaluation by name, groups joined with dots."""
     file = folder / EVALUATION
     return dict(_numbers(json.loads(file.read_text(encoding="utf-8")), "")) if file.exists() else {}
 
 
-def _numbers(value: Any, prefix: str) -> list[tuple[str, Any]]:
+def _numbers(value: Any, prefix: str) -> list[tuple[str, float]]:
     if isinstance(value, dict):
         return [pair for name, inner in value.items() for pair in _numbers(inner, f"{prefix}.{name}".lstrip("."))]
-    return [(prefix, f"{value:.4g}")] if isinstance(value, int | float) else []
+    return [(prefix, value)] if isinstance(value, int | float) else []
 
 
 def _ask(settings: Settings, method: str, query: dict[str, str]) -> dict[str, Any]:

@@ -38,10 +38,16 @@ def resolve_release(settings: Settings) -> Path:
                 "Start it with `headrace up`, or name a release's folder in HEADRACE_SERVING__RELEASE",
             ) from None
         return last
+    folder = bring_release(settings, run_id, release_id)
+    remember_alias(settings, named, release_id)
+    return folder
+
+
+def bring_release(settings: Settings, run_id: str, release_id: str) -> Path:
+    """Folder of a registered bundle on this machine, fetched from the artifacts of its run if it is not here yet."""
     folder = settings.releases / release_id
     if not (folder / MANIFEST).exists():
         _fetch(settings, run_id, folder)
-    remember_alias(settings, named, release_id)
     return folder
 
 

@@ -69,7 +69,7 @@ def build_release(settings: Settings, day: date, *, register: bool = True) -> Re
         raise ReleaseError(
             f"release {bundle.release_id} is not promoted: {refusal}", "The champion stays; look at the run in MLflow"
         )
-    registry.promote(version)
+    registry.promote(version, "; ".join(gate.sentence() for gate in gates))
     remember_alias(settings, CHAMPION, bundle.release_id)
     print(f"version {version} is now '{CHAMPION}'")
     return bundle

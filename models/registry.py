@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from headrace.settings_groups import MlflowSettings
 CHAMPION = "champion"
 _TIMEOUT_S = 5.0
 _CURVE_POINTS = 100
+_REPLACED_TAG = "replaced"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,19 @@ class TrainingRecord:
     metrics: Mapping[str, float]
     curves: Mapping[str, list[float]]
     """Metrics by step."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered version of the model, which is one release."""
+
+    number: str
+    release_id: str
+    run_id: str
+    replaced: str | None
+    """Number of the version whose place it took as champion."""
+    refusal: str
+    """Why a gate refused it; empty if none did."""
 
 
 class Registry:
@@ -77,9 +92,48 @@ class Registry:
             self._mlflow.log_artifacts(str(release.folder), ARTIFACT_FOLDER)
             return self._register(release, run.info.run_id, f"{run.info.artifact_uri}/{ARTIFACT_FOLDER}", tags)
 
-    def promote(self, version: str) -> None:
-        """Make `version` the champion."""
-        self._client.set_registered_model_alias(self._settings.model_name, CHAMPION, version)
+    def champion(self) -> Version | None:
+        """The version that is live."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return _version(self._client.get_model_version_by_alias(self._settings.model_name, CHAMPION))
+        except MlflowException:
+            return None
+
+    def version(self, number: str) -> Version:
+        """The version of that number."""
+        return _version(self._client.get_model_version(self._settings.model_name, number))
+
+    def version_of(self, release_id: str) -> Version | None:
+        """The newest version that is this release; None if it was never registered."""
+        found = self._client.search_model_versions(f"name = '{self._settings.model_name}'")
+        of_release = [each for each in found if each.tags.get(RELEASE_ID_TAG) == release_id]
+        return _version(max(of_release, key=lambda each: int(each.version))) if of_release else None
+
+    def promote(self, number: str, why: str) -> None:
+        """Make the version champion, and note with it when, why and whose place it takes."""
+        before = self.champion()
+        if before and before.number != number:
+            self._note(number, _REPLACED_TAG, before.number)
+        self._note(number, "promoted", f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {why}")
+        self._name_champion(number)
+
+    def roll_back(self, version: Version, why: str) -> None:
+        """Make an earlier version champion again, and note with the one that goes when and why.
+
+        Whose place the earlier one took stays noted, so that rolling back once more goes on from there.
+        """
+        champion = self.champion()
+        if champion:
+            self._note(champion.number, "rolled_back", f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {why}")
+        self._name_champion(version.number)
+
+    def _name_champion(self, number: str) -> None:
+        self._client.set_registered_model_alias(self._settings.model_name, CHAMPION, number)
+
+    def _note(self, number: str, tag: str, text: str) -> None:
+        self._client.set_model_version_tag(self._settings.model_name, number, tag, text)
 
     def _log(self, run_id: str, record: TrainingRecord) -> None:
         from mlflow.entities import Metric
@@ -104,6 +158,13 @@ class Registry:
             name, source, run_id, tags={RELEASE_ID_TAG: release.release_id, **tags}
         )
         return str(version.version)
+
+
+def _version(found: Any) -> Version:
+    tags = found.tags
+    return Version(
+        str(found.version), tags.get(RELEASE_ID_TAG, ""), found.run_id, tags.get(_REPLACED_TAG), tags.get("refusal", "")
+    )
 
 
 def _require_answer(uri: str) -> None:

@@ -10,7 +10,9 @@ import httpx
 import pytest
 from rich.console import Console
 
+from headrace.errors import BadInputError
 from headrace.release import Release, seal_release
+from headrace.release_diff import show_difference
 from headrace.release_listing import show_all, show_one
 from headrace.releases import RELEASE_ID_TAG
 from headrace.settings import Settings
@@ -19,19 +21,19 @@ from models.run_log import add_to_run
 NEEDED = ("items.arrow", "vocabularies.json", "item_embeddings.npy", "user_tower.onnx", "popular.arrow")
 
 
-def make_release(settings: Settings, name: str) -> Release:
+def make_release(settings: Settings, name: str, version: int = 3, ndcg: float = 0.25) -> Release:
     folder = settings.releases / name
     folder.mkdir(parents=True)
     for file in NEEDED:
         (folder / file).write_text(name)
-    (folder / "evaluation.json").write_text(json.dumps({"all": {"ndcg@20": 0.25}}))
+    (folder / "evaluation.json").write_text(json.dumps({"all": {"ndcg@20": ndcg}}))
     release = seal_release(
         folder,
         stage="retrieval",
         as_of=datetime(2026, 11, 22, tzinfo=UTC),
         code_version="abc",
         seed=7,
-        tables={"silver/events": 3},
+        tables={"silver/events": version},
         settings={},
     )
     return Release(folder.rename(settings.releases / release.release_id), release.manifest)
@@ -93,6 +95,19 @@ def test_show_names_data_versions_and_quality_of_the_newest_release(settings):
     text = shown(show_one, settings, None)
     for expected in (release.release_id, "silver/events", "all.ndcg@20", "0.25", "complete and unchanged"):
         assert expected in text
+
+
+def test_the_difference_of_two_releases_is_their_data_quality_and_files(settings):
+    one, other = make_release(settings, "one"), make_release(settings, "another", version=5, ndcg=0.3)
+    text = shown(show_difference, settings, one.release_id, other.release_id)
+    rows = {line.split("│")[1].strip(): line.split("│")[2:5] for line in text.splitlines() if line.startswith("│")}
+    assert [cell.strip() for cell in rows["version of silver/events"]] == ["3", "5", "+66.7%"]
+    assert [cell.strip() for cell in rows["quality all.ndcg@20"]] == ["0.25", "0.3", "+20.0%"]
+    assert [cell.strip() for cell in rows["bytes of items.arrow"]] == ["3", "7", "+133.3%"]
+    assert "seed" not in rows
+    assert "Nothing differs" in shown(show_difference, settings, one.release_id, one.release_id)
+    with pytest.raises(BadInputError, match="'nobody' is not in"):
+        show_difference(settings, "nobody", one.release_id, Console(quiet=True))
 
 
 def test_show_tells_which_file_was_changed_and_fails(settings):
