@@ -1,0 +1,85 @@
+"""Baselines that only count: what is popular, what is rising, what a user takes most."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from pydantic import BaseModel, PositiveFloat
+
+from models.baselines.interactions import Floats, Interactions, Rows
+from models.baselines.interface import Baseline
+
+
+class PopularConfig(BaseModel):
+    days: PositiveFloat = 28.0
+    """Distinct users of the last so many days."""
+
+
+class Popular(Baseline):
+    """The same list for everybody: distinct recent users."""
+
+    name: ClassVar = "popular"
+    zero_is_unknown: ClassVar = True
+
+    def __init__(self, config: PopularConfig | None = None) -> None:
+        self.config = config or PopularConfig()
+
+    def _learn(self, events: Interactions) -> None:
+        self._score = events.users_within(self.config.days).astype(np.float32)
+
+    def scores(self, users: Rows) -> Floats:
+        """See the interface."""
+        return np.tile(self._score, (len(users), 1))
+
+
+class TrendingConfig(BaseModel):
+    days: PositiveFloat = 14.0
+    """What is counted as now."""
+    compared_days: PositiveFloat = 56.0
+    """The time before it that says what was to be expected."""
+
+
+class Trending(Baseline):
+    """The same list for everybody: items with more users now than the weeks before promised.
+
+    Score: (now − expected) / √(expected + 1), as surprising as it would be for a Poisson count.
+    """
+
+    name: ClassVar = "trending"
+    zero_is_unknown: ClassVar = True
+
+    def __init__(self, config: TrendingConfig | None = None) -> None:
+        self.config = config or TrendingConfig()
+
+    def _learn(self, events: Interactions) -> None:
+        now = events.users_within(self.config.days)
+        before = events.users_within(self.config.compared_days, before=self.config.days)
+        expected = before * self.config.days / self.config.compared_days
+        self._score = ((now - expected) / np.sqrt(expected + 1)).astype(np.float32)
+
+    def scores(self, users: Rows) -> Floats:
+        """See the interface."""
+        return np.tile(self._score, (len(users), 1))
+
+
+class PersonalConfig(BaseModel):
+    half_life_days: PositiveFloat = 84.0
+    """An event counts half after so many days."""
+
+
+class Personal(Baseline):
+    """What the user took most, lately more than long ago; then what is popular. Finds nothing new."""
+
+    name: ClassVar = "personal frequency"
+    zero_is_unknown: ClassVar = True
+
+    def __init__(self, config: PersonalConfig | None = None) -> None:
+        self.config = config or PersonalConfig()
+
+    def _learn(self, events: Interactions) -> None:
+        self._counts = events.counts(self.config.half_life_days)
+
+    def scores(self, users: Rows) -> Floats:
+        """See the interface."""
+        return self._counts[users].toarray()

@@ -1,0 +1,68 @@
+"""Lists of the baselines for the users and in the item numbers of a truth, on the events that it may know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy import sparse
+
+from headrace.errors import BadInputError
+from headrace.tables import SILVER_ITEMS
+from models.baselines import Baseline, Interactions, read_interactions
+from models.evaluation.metrics import NO_ITEM
+from models.evaluation.model_score import LONG
+from models.evaluation.truth import Task, Truth, newest_known_event
+from models.gold import Lake
+
+Lists = npt.NDArray[np.int32]
+_WORDS = ("category_1", "category_2", "category_3", "brand", "text")
+
+
+def known_interactions(lake: Lake, day: date) -> Interactions:
+    """The events that the features of `day` were made of, with the words of each item: categories, brand, text."""
+    newest = newest_known_event(lake, day)
+    if newest is None:
+        raise BadInputError(f"no user took anything before {day}", "Import events, or take a later day")
+    described = lake.read(SILVER_ITEMS, columns=["item_id", *_WORDS, "valid_to"])
+    described = described.filter(pc.is_null(described.column("valid_to")))
+    words = [pc.fill_null(described.column(name), "") for name in _WORDS]
+    texts = pa.table({"item_id": described.column("item_id"), "text": pc.binary_join_element_wise(*words, " ")})
+    return read_interactions(lake, newest + timedelta(microseconds=1), texts)
+
+
+def baseline_lists(
+    truth: Truth,
+    tasks: Sequence[Task],
+    events: Interactions,
+    models: Sequence[Baseline],
+    after: Callable[[Baseline], None] = lambda _model: None,
+) -> dict[Task, dict[str, Lists]]:
+    """By task and name: [users of the task, 500] item numbers of the truth. `after` is called when a model is done."""
+    found: dict[Task, dict[str, Lists]] = {task: {} for task in tasks}
+    user_of = {user: number for number, user in enumerate(events.user_ids)}
+    numbers = np.array([user_of.get(user, -1) for user in truth.user_ids], np.int64)
+    item_of = pc.index_in(pa.array(events.item_ids, pa.string()), value_set=pa.array(truth.catalogue.item_ids))
+    outside = len(truth.catalogue.item_ids) + np.arange(len(events.item_ids))
+    place = np.where(item_of.is_null(), outside, pc.fill_null(item_of, 0).to_numpy()).astype(np.int32)
+    for model in models:
+        model.fit(events)
+        for task in tasks:
+            users = numbers[truth.tasks[task].users]
+            exclude = own_items(events, users) if task == "new" else None
+            lists = model.top(users, LONG, exclude)
+            found[task][model.name] = np.where(lists == NO_ITEM, NO_ITEM, place[lists])
+        after(model)
+    return found
+
+
+def own_items(events: Interactions, users: npt.NDArray[np.int64]) -> sparse.csr_matrix:
+    """[users, items]: what each took; nothing for −1."""
+    known = sparse.diags((users >= 0).astype(np.float32))
+    own = (known @ events.taken[np.maximum(users, 0)]).tocsr()
+    own.eliminate_zeros()
+    return own
