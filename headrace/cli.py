@@ -286,6 +286,9 @@ def evaluate(
     segment: Annotated[
         list[str], typer.Option(help="Without --train: profile field to slice users by; may be given several times.")
     ] = [],  # noqa: B006
+    baselines: Annotated[
+        bool, typer.Option("--baselines", help="Without --train: fit every classical model too, for the same table.")
+    ] = False,
     slices: Annotated[bool, typer.Option("--slices", help="Without --train: print the slices too.")] = False,
     report: Annotated[
         Path | None, typer.Option(help="Without --train: folder for JSON, Markdown and pictures.")
@@ -307,11 +310,12 @@ def evaluate(
             raise BadInputError("--items, --users, --map and --exclude-own need --train", "Add --train FILE")
         chosen = [*(["--output", str(output)] if output else []), *(["--require-floors"] if require_floors else [])]
         chosen += [*(["--report", str(report)] if report else []), *(["--slices"] if slices else [])]
+        chosen += ["--baselines"] if baselines else []
         chosen += _repeated("--segment", segment)
         _run("models.evaluation", "--day", f"{day or _yesterday():%Y-%m-%d}", "--test", str(test), *chosen)
-    if output is None or day or require_floors or segment or slices or report:
+    if output is None or day or require_floors or segment or slices or report or baselines:
         raise BadInputError(
-            "--train needs --output, and takes none of --day, --require-floors, --segment, --slices, --report",
+            "--train needs --output, and none of --day, --baselines, --require-floors, --segment, --slices, --report",
             "See --help",
         )
     given = [*_repeated("--train", train), "--test", str(test), "--output", str(output)]

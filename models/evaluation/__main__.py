@@ -17,13 +17,16 @@ from headrace.errors import BadInputError, HeadraceError
 from headrace.release import open_release
 from headrace.releases import resolve_release
 from headrace.settings import Settings, load_settings
+from models.baselines import IN_MEMORY
 from models.command import reporting_errors, write_json
+from models.evaluation.baseline_lists import baseline_lists, known_interactions
 from models.evaluation.comparison import Comparison, broken_floors, compare
 from models.evaluation.lists_file import read_lists
+from models.evaluation.metrics import Ints
 from models.evaluation.model_score import LONG
 from models.evaluation.report import log_report, report_content, write_report
 from models.evaluation.tables import all_tables, for_terminal
-from models.evaluation.truth import Task, read_truth
+from models.evaluation.truth import Task, Truth, read_truth
 from models.gold import Lake
 
 TASKS: tuple[Task, ...] = ("all", "new")
@@ -41,11 +44,13 @@ def evaluate(settings: Settings, arguments: argparse.Namespace) -> list[Comparis
         truth = read_truth(Lake(settings.lake_root), arguments.day, arguments.test, arguments.segment)
         status.update("lists")
         files = _lists(settings, release.folder, arguments, Path(scratch))
+        status.update("baselines: fitting and ranking" if arguments.baselines else "scoring")
+        others = _baselines(settings, arguments.day, truth) if arguments.baselines else {}
         comparisons = []
         for task in TASKS:
             status.update(f"task {task}: scoring")
             if len(truth.tasks[task].users):
-                comparisons.append(compare(truth, task, read_lists(files[task], truth, task)))
+                comparisons.append(compare(truth, task, read_lists(files[task], truth, task), others.get(task)))
     for rows in all_tables(comparisons)[: None if arguments.slices else -1]:
         _result_console().print(for_terminal(rows))
     if arguments.output:
@@ -77,6 +82,13 @@ def _lists(settings: Settings, release: Path, arguments: argparse.Namespace, scr
     return files
 
 
+def _baselines(settings: Settings, day: date, truth: Truth) -> dict[Task, dict[str, Ints]]:
+    """Lists of every classical model that runs in this process."""
+
+    events = known_interactions(Lake(settings.lake_root), day)
+    return baseline_lists(truth, TASKS, events, [make() for make in IN_MEMORY])
+
+
 def _result_console() -> Console:
     """Stdout; wide enough for the table where nobody looks at a terminal."""
     console = Console()
@@ -90,6 +102,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--test", type=Path, required=True, help="Parquet file of events after that day")
     parser.add_argument("--lists-all", type=Path, help="lists made before, own items included")
     parser.add_argument("--lists-new", type=Path, help="lists made before, own items left out")
+    parser.add_argument("--baselines", action="store_true", help="fit every baseline that needs no Spark, and compare")
     parser.add_argument("--segment", action="append", default=[], help="profile field to slice users by; may repeat")
     parser.add_argument("--slices", action="store_true", help="print the slices too; the report always has them")
     parser.add_argument("--output", type=Path, help="JSON report to write")

@@ -14,12 +14,11 @@ from scipy import sparse
 from headrace.errors import BadInputError
 from headrace.tables import SILVER_ITEMS
 from models.baselines import Baseline, Interactions, read_interactions
-from models.evaluation.metrics import NO_ITEM
+from models.evaluation.metrics import NO_ITEM, Ints
 from models.evaluation.model_score import LONG
 from models.evaluation.truth import Task, Truth, newest_known_event
 from models.gold import Lake
 
-Lists = npt.NDArray[np.int32]
 _WORDS = ("category_1", "category_2", "category_3", "brand", "text")
 
 
@@ -41,9 +40,9 @@ def baseline_lists(
     events: Interactions,
     models: Sequence[Baseline],
     after: Callable[[Baseline], None] = lambda _model: None,
-) -> dict[Task, dict[str, Lists]]:
+) -> dict[Task, dict[str, Ints]]:
     """By task and name: [users of the task, 500] item numbers of the truth. `after` is called when a model is done."""
-    found: dict[Task, dict[str, Lists]] = {task: {} for task in tasks}
+    found: dict[Task, dict[str, Ints]] = {task: {} for task in tasks}
     user_of = {user: number for number, user in enumerate(events.user_ids)}
     numbers = np.array([user_of.get(user, -1) for user in truth.user_ids], np.int64)
     item_of = pc.index_in(pa.array(events.item_ids, pa.string()), value_set=pa.array(truth.catalogue.item_ids))

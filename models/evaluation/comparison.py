@@ -33,7 +33,7 @@ def compare(truth: Truth, task: Task, ours: Ints, others: Mapping[str, Ints] | N
     if task == "all":
         lists[PERSONAL] = personal_frequency(truth, task, LONG)
     short = score_lists(ours, truth.tasks[task].targets, SHORT)
-    every = {**lists, **(others or {})}
+    every = {**lists, **{name: rows for name, rows in (others or {}).items() if name not in lists}}
     return Comparison(task, len(ours), {name: score_model(truth, task, rows, short) for name, rows in every.items()})
 
 

@@ -106,6 +106,7 @@ def test_help_answers_without_importing_an_engine():
         (["release", "show", "nothing"], "release 'nothing' is not in"),
         (["evaluate", "--test", __file__, "--map", "a=b"], "need --train"),
         (["evaluate", "--test", __file__, "--train", __file__], "--train needs --output"),
+        (["evaluate", "--test", __file__, "--train", __file__, "--output", "o", "--baselines"], "none of --day"),
     ],
 )
 def test_a_mistake_is_one_line_on_stderr_and_exit_code_1(arguments, told):
@@ -136,9 +137,12 @@ def test_import_hands_every_file_and_column_name_to_the_batch_job(started):
 
 def test_evaluate_judges_a_release_or_fits_on_files(started):
     headrace("evaluate", "--day", "2026-10-18", "--test", __file__, "--require-floors")
+    headrace("evaluate", "--day", "2026-10-18", "--test", __file__, "--baselines", "--slices", "--segment", "age")
     headrace("evaluate", "--train", __file__, "--test", __file__, "--output", "lists.parquet", "--k", "50")
+    extras = ("--slices", "--baselines", "--segment", "age")
     assert started == [
         ("models.evaluation", "--day", "2026-10-18", "--test", __file__, "--require-floors"),
+        ("models.evaluation", "--day", "2026-10-18", "--test", __file__, *extras),
         ("infra.evaluate_files", "--train", __file__, "--test", __file__, "--output", "lists.parquet", "--k", "50"),
     ]
 

@@ -64,6 +64,11 @@ class World:
         """All tables that training and evaluation read."""
         put(lake, tables.SILVER_ITEMS, [self._item(item) for item in self.item_ids()])
         put(lake, tables.SILVER_ITEM_STATES, [])
+        put(
+            lake,
+            tables.SILVER_EVENTS,
+            [self._event(user, *event) for user in self.events for event in self.events[user]],
+        )
         for day in (HOLDOUT_DAY, DAY):
             put(lake, tables.GOLD_ITEM_FEATURES, self._item_features(day))
             put(lake, tables.GOLD_USER_ITEM_FEATURES, self._user_item_features(day))
@@ -82,6 +87,10 @@ class World:
             new = [f"item-{taste}-{k}" for k in range(ITEMS_PER_TASTE) if f"item-{taste}-{k}" not in had][:4]
             rows += [{"event_type": "purchase", "user_id": user, "item_id": i, "value": 1.0} for i in (favourite, *new)]
         pq.write_table(pa.Table.from_pylist(rows), path)
+
+    def _event(self, user: str, timestamp: int, event_id: str, item: str) -> dict[str, Any]:
+        who = {"event_id": event_id, "subject_id": user, "user_id": user, "item_id": item, "value": 1.0}
+        return {**who, "event_type": "purchase", "timestamp": timestamp, "day": DAY}
 
     def _item(self, item: str) -> dict[str, Any]:
         taste = item.split("-")[1] if item != NEVER_BOUGHT else "0"

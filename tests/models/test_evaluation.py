@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace.errors import BadInputError
+from models.baselines import content, counting, ease
 from models.evaluation.__main__ import main
+from models.evaluation.baseline_lists import baseline_lists, known_interactions
 from models.evaluation.baselines import personal_frequency, popularity
 from models.evaluation.comparison import broken_floors, compare
 from models.evaluation.lists_file import read_lists
@@ -142,3 +144,25 @@ def test_test_events_that_the_features_already_know_are_refused_as_a_leak(retrie
         read_truth(lake, DAY, path)
     pq.write_table(pa.Table.from_pylist(rows[:1]), path)
     assert read_truth(lake, DAY, path).user_ids == ["user-0"]
+
+
+@pytest.fixture(scope="module")
+def of_baselines(retrieval: Trained, truth):
+    events = known_interactions(Lake(retrieval.settings.lake_root), DAY)
+    return baseline_lists(truth, ("all", "new"), events, [counting.Personal(), ease.Ease(), content.Content()])
+
+
+def test_baselines_learn_what_the_features_know_and_no_more(of_baselines, truth):
+    mine = personal_frequency(truth, "all", 500)
+    for row, user in enumerate(truth.tasks["all"].users):
+        own = len(truth.own.of(int(user)))
+        assert set(of_baselines["all"]["personal frequency"][row, :own]) == set(mine[row, :own])
+    for row, user in enumerate(truth.tasks["new"].users):
+        assert not set(of_baselines["new"]["EASE"][row]) & set(truth.own.of(int(user)))
+
+
+def test_models_that_see_the_taste_are_ahead_of_popularity_in_the_same_table(of_baselines, truth):
+    scores = compare(truth, "new", popularity(truth, "new", 500), of_baselines["new"]).scores
+    assert scores["EASE"].ndcg_at_20 > 2 * scores["popularity"].ndcg_at_20
+    assert scores["content (TF-IDF)"].ndcg_ratio[2] < 1  # by words too: the whole interval of the ratio to it
+    assert list(scores)[:2] == ["ours", "popularity"]
