@@ -2,7 +2,7 @@
 
     python -m benchmarks.features [--rows 10000000] [--rounds 3]
 
-Timed is what the job does once its engine is up: read the events, compute the three tables of a day, write them.
+Timed is what the job does once its engine is up: read the events, compute the four tables of a day, write them.
 The runs alternate; the median counts. Spark's session starts, and both run once on a few rows, before the clock does.
 """
 
@@ -64,9 +64,12 @@ def generate(lake: Lake, rows: int) -> None:
         F.round(_uniform(5) * 20, 2).alias("price"),
     )
     _write(lake, events.withColumn("day", F.to_date("timestamp")), SILVER_EVENTS)
-    catalogue = lake.spark.range(items).select(F.concat(F.lit("i"), "id").alias("item_id"))
+    category = F.concat(F.lit("c"), F.col("id") % 50)
+    catalogue = lake.spark.range(items).select(
+        F.concat(F.lit("i"), "id").alias("item_id"), category.alias("category_1")
+    )
     _write(lake, _always(catalogue), SILVER_ITEMS)
-    _write(lake, _always(catalogue.withColumn("price", F.lit(9.5))), SILVER_ITEM_STATES)
+    _write(lake, _always(catalogue.select("item_id", F.lit(9.5).alias("price"))), SILVER_ITEM_STATES)
     profile = F.create_map(
         F.lit("age"), (F.col("id") % 7).cast("string"), F.lit("size"), (F.col("id") % 3).cast("string")
     )
@@ -106,7 +109,7 @@ def duckdb_run(lake_root: str, output: Path) -> None:
 
 
 def check_equal(lake_root: str, output: Path) -> int:
-    """Compare the three tables row by row; returns the rows compared. Raises SystemExit where they differ.
+    """Compare the four tables row by row; returns the rows compared. Raises SystemExit where they differ.
 
     Decayed counts and what is made of them may differ in the last digits of a float32, hence rounded sums and logs.
     """
@@ -114,6 +117,12 @@ def check_equal(lake_root: str, output: Path) -> int:
     shapes = {
         "user_items": ("user_item_features", "user_id, item_id, count, round(decayed_count, 3) AS d, last_timestamp"),
         "item_features": ("item_features", f"*{{times}} REPLACE ({_rounded(*SUMS)})"),
+        "user_behaviour": (
+            "user_behaviour",
+            "user_id, views, carts, purchases, returns, ratings, searches, baskets, days_since, round(spend, 2) AS s,"
+            " round(ln(1 + decayed_spend), 4) AS decayed, round(ln(1 + basket_spend), 4) AS basket, hours, weekdays,"
+            " list_sort(categories) AS categories, round(list_sum(category_shares), 3) AS shares",
+        ),
         "user_features": (
             "user_features",
             "user_id, history_event_ids, history_items, history_types, history_timestamps, events_total, baskets_total,"

@@ -10,6 +10,17 @@ from headrace.settings_groups import FeatureSettings
 from headrace.tables import microseconds
 
 _DAY_US = 86_400_000_000
+COUNTED = {
+    "views": "view",
+    "clicks": "click",
+    "carts": "add_to_cart",
+    "purchases": "purchase",
+    "returns": "return",
+    "ratings": "rating",
+    "likes": "like",
+    "dislikes": "dislike",
+    "searches": "search",
+}
 
 
 def statements(as_of: datetime, settings: FeatureSettings) -> dict[str, str]:
@@ -24,13 +35,14 @@ def statements(as_of: datetime, settings: FeatureSettings) -> dict[str, str]:
         days * _DAY_US
         for days in (settings.affinity_half_life_days, settings.item_half_life_days, settings.freshness_half_life_days)
     )
+    counted = ", ".join(f"count(*) FILTER (event_type = '{kind}') AS {name}" for name, kind in COUNTED.items())
     return {
         "user_items": f"""
             WITH occasions AS (
                 SELECT user_id, item_id, time, sum((event_type = 'purchase' AND time >= {trend})::INT) AS bought
                 FROM interest GROUP BY ALL)
             SELECT user_id, item_id, count(*)::FLOAT AS count,
-                   sum(power(0.5, ({now} - time) / {half_life}))::FLOAT AS decayed_count,
+                   sum(power(0.5, ({now} - time) / {half_life})) AS units, units::FLOAT AS decayed_count,
                    min(time) AS first_timestamp, max(time) AS last_timestamp, sum(bought) AS purchases
             FROM occasions GROUP BY user_id, item_id""",
         "item_features": f"""
@@ -83,6 +95,38 @@ def statements(as_of: datetime, settings: FeatureSettings) -> dict[str, str]:
             LEFT JOIN prices p ON p.item_id = coalesce(i.item_id, m.item_id)
             LEFT JOIN counts c ON c.item_id = coalesce(i.item_id, m.item_id)
             CROSS JOIN means a""",
+        "user_behaviour": f"""
+            WITH visits AS (
+                SELECT user_id, time, {counted},
+                       sum(round(price * coalesce(value, 1), 3)) FILTER (event_type = 'purchase') AS money
+                FROM behaviour WHERE time >= {trend} GROUP BY user_id, time),
+            lately AS (
+                SELECT user_id, {", ".join(f"sum({name}) AS {name}" for name in COUNTED)},
+                       count(*) FILTER (purchases > 0) AS baskets, sum(money) AS spend,
+                       sum(money * power(0.5, ({now} - time) / {half_life})) AS decayed_spend, count(*) AS visits,
+                       {_histogram("hour", 24)} AS hours, {_histogram("isodow", 7, 1)} AS weekdays
+                FROM visits GROUP BY user_id),
+            last AS (SELECT user_id, max(last_timestamp) AS last FROM user_items GROUP BY user_id),
+            counts AS (
+                SELECT user_id, coalesce(category_2, category_1) AS category, sum(units) AS units
+                FROM user_items JOIN items USING (item_id) WHERE category IS NOT NULL GROUP BY ALL),
+            placed AS (
+                SELECT *, units / sum(units) OVER (PARTITION BY user_id) AS share,
+                       row_number() OVER (PARTITION BY user_id ORDER BY units DESC, category) AS place
+                FROM counts QUALIFY place <= {settings.preferred_categories}),
+            preferred AS (
+                SELECT user_id, list(category ORDER BY place) AS categories,
+                       list(share::FLOAT ORDER BY place) AS category_shares
+                FROM placed GROUP BY user_id)
+            SELECT coalesce(a.user_id, l.user_id) AS user_id,
+                   {", ".join(f"coalesce({name}, 0)::FLOAT AS {name}" for name in (*COUNTED, "baskets"))},
+                   coalesce(({now} - last) / {_DAY_US}, 'nan')::FLOAT AS days_since,
+                   coalesce(spend, 0)::FLOAT AS spend, coalesce(decayed_spend, 0)::FLOAT AS decayed_spend,
+                   coalesce(spend / nullif(baskets, 0), 0)::FLOAT AS basket_spend,
+                   coalesce(hours, [])::FLOAT[] AS hours, coalesce(weekdays, [])::FLOAT[] AS weekdays,
+                   coalesce(categories, []) AS categories, coalesce(category_shares, []) AS category_shares
+            FROM last a FULL JOIN lately l ON l.user_id = a.user_id
+            LEFT JOIN preferred p ON p.user_id = a.user_id""",
         "user_features": f"""
             WITH recent AS (
                 SELECT *, row_number() OVER (PARTITION BY user_id ORDER BY time DESC, event_id DESC) AS place
@@ -122,3 +166,9 @@ def statements(as_of: datetime, settings: FeatureSettings) -> dict[str, str]:
             FROM histories h JOIN own o USING (user_id) JOIN totals t USING (user_id)
             FULL JOIN profiles p ON p.user_id = h.user_id""",
     }
+
+
+def _histogram(part: str, length: int, first: int = 0) -> str:
+    """A list: the share of the visits in each value of a part of their time."""
+    value = f"datepart('{part}', make_timestamp(time))"
+    return f"[{', '.join(f'count(*) FILTER ({value} = {each}) / count(*)' for each in range(first, first + length))}]"

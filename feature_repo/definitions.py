@@ -12,9 +12,9 @@ from feast import Entity, FeatureService, FeatureView, Field, PushSource, ValueT
 from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
 from feast.types import Array, Bool, Float32, Float64, Int32, Int64, String
 
-from headrace.feature_rows import ITEM_KEY, ITEM_VIEW, USER_KEY, USER_VIEW, feature_names
+from headrace.feature_catalogue import ITEM_FEATURES, USER_BEHAVIOUR, USER_FEATURES, FeatureGroup
+from headrace.feature_rows import ITEM_KEY, USER_KEY, feature_names
 from headrace.release import Manifest
-from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_FEATURES, Table
 from headrace.user_tower import TOWER_COLUMNS
 
 TYPES: dict[pa.DataType, Any] = {
@@ -49,13 +49,15 @@ def definitions(lake_root: str, releases: Iterable[Manifest] = ()) -> list[Defin
     item = Entity(
         name="item", join_keys=[ITEM_KEY], value_type=ValueType.STRING, description="An item of the catalogue."
     )
-    users = _view(USER_VIEW, user, GOLD_USER_FEATURES, lake_root)
-    items = _view(ITEM_VIEW, item, GOLD_ITEM_FEATURES, lake_root)
+    users, behaviour, items = (
+        _view(group, entity, lake_root)
+        for group, entity in ((USER_FEATURES, user), (USER_BEHAVIOUR, user), (ITEM_FEATURES, item))
+    )
     services = _services(users, items, "", {})
     for release in releases:
         versions = {table: str(version) for table, version in release.tables.items()}
         services += _services(users, items, release.release_id, versions)
-    return [user, item, users.stream_source, items.stream_source, users, items, *services]
+    return [user, item, users.stream_source, items.stream_source, users, behaviour, items, *services]
 
 
 def push_source_name(view: str) -> str:
@@ -77,7 +79,8 @@ def _services(users: FeatureView, items: FeatureView, release_id: str, tables: d
     ]
 
 
-def _view(name: str, entity: Entity, table: Table, lake_root: str) -> FeatureView:
+def _view(group: FeatureGroup, entity: Entity, lake_root: str) -> FeatureView:
+    table, name = group.table, group.view
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # Feast calls its Spark source experimental on every use
         source = SparkSource(
@@ -92,7 +95,8 @@ def _view(name: str, entity: Entity, table: Table, lake_root: str) -> FeatureVie
         name=name,
         entities=[entity],
         schema=[Field(name=each, dtype=TYPES[table.schema.field(each).type]) for each in feature_names(table.schema)],
-        source=PushSource(name=push_source_name(name), batch_source=source),
+        source=PushSource(name=push_source_name(name), batch_source=source) if group.online else source,
+        online=group.online,
         ttl=timedelta(0),  # rows never expire: `event_timestamp` says how old one is
         description=table.meaning,
     )

@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from headrace.context_features import HOURS, WEEKDAYS
 from headrace.events import EventType
 from headrace.tables import (
     GOLD_ITEM_FEATURES,
+    GOLD_USER_BEHAVIOUR,
     GOLD_USER_FEATURES,
     GOLD_USER_ITEM_FEATURES,
     REJECTED_EVENTS,
@@ -186,6 +188,24 @@ EXPECTATIONS = (
             before_as_of("history_timestamps", "array_max(history_timestamps)"),
             before_as_of("own_last_timestamps", "array_max(own_last_timestamps)"),
             RowRule("own_counts", "range", "array_min(own_counts) < 1", "must be 1 or more each"),
+        ),
+    ),
+    Expectations(
+        GOLD_USER_BEHAVIOUR,
+        "features",
+        (
+            not_null("user_id"),
+            *_FEATURE_ROW,
+            Unique(GOLD_USER_BEHAVIOUR.key),
+            *(at_least(name, "0") for name in ("views", "purchases", "baskets", "days_since", "spend")),
+            between("baskets", "0", "purchases"),
+            between("decayed_spend", "0", "spend * 1.001"),
+            *(
+                RowRule(name, "shares", f"size({name}) NOT IN (0, {length})", f"must be empty or {length} shares")
+                for name, length in (("hours", HOURS), ("weekdays", WEEKDAYS))
+            ),
+            as_long_as("categories", "category_shares"),
+            RowRule("category_shares", "range", "array_max(category_shares) > 1.001", "must be at most 1 each"),
         ),
     ),
     Expectations(

@@ -13,14 +13,16 @@ from typing import Any
 import pyarrow as pa
 
 from headrace.catalogue import NUMBER_COLUMNS
-from headrace.feature_rows import ITEM_VIEW, USER_VIEW
+from headrace.feature_rows import BEHAVIOUR_VIEW, ITEM_VIEW, USER_VIEW
 from headrace.ranking_features import USER_COLUMNS
 from headrace.tables import (
     GOLD_ITEM_FEATURES,
+    GOLD_USER_BEHAVIOUR,
     GOLD_USER_FEATURES,
     GOLD_USER_ITEM_FEATURES,
     SILVER_EVENTS,
     SILVER_ITEM_STATES,
+    SILVER_ITEMS,
     SILVER_USERS,
     Table,
 )
@@ -60,8 +62,8 @@ class FeatureGroup:
     owner: str
     """The one function that computes them, as `module.function`."""
     features: tuple[Feature, ...]
-    view: str | None = None
-    """Name in the feature store; None for a table that is no view."""
+    view: str = ""
+    """Name in the feature store; empty for a table that is no view."""
     online: bool = False
     """Whether the rows are materialised in the online store."""
 
@@ -137,6 +139,51 @@ USER_FEATURES = FeatureGroup(
     view=USER_VIEW,
     online=True,
 )
+USER_BEHAVIOUR = FeatureGroup(
+    GOLD_USER_BEHAVIOUR,
+    "user's behaviour",
+    "jobs.batch.user_behaviour.user_behaviour",
+    (
+        *(
+            Feature(name, f"Events of the type `{kind}`.", TREND)
+            for name, kind in (
+                ("views", "view"),
+                ("clicks", "click"),
+                ("carts", "add_to_cart"),
+                ("purchases", "purchase"),
+                ("returns", "return"),
+                ("ratings", "rating"),
+                ("likes", "like"),
+                ("dislikes", "dislike"),
+                ("searches", "search"),
+            )
+        ),
+        Feature("baskets", "Distinct times of purchases.", TREND),
+        Feature("days_since", "Recency: days since the last event of interest; NaN without one.", ALL_TIME),
+        Feature("spend", "Price times quantity of what was bought, as far as the price is known.", TREND),
+        Feature(
+            "decayed_spend", "The same, halved by its age.", f"{TREND}, half after {{affinity_half_life_days}} days"
+        ),
+        Feature("basket_spend", "Spend per basket.", TREND),
+        Feature(
+            "hours", "Share of the visits (distinct times) in each of the 24 hours (UTC); empty without one.", TREND
+        ),
+        Feature("weekdays", "Share of the visits on each day of the week, from Monday; empty without one.", TREND),
+        Feature(
+            "categories",
+            "Preferred categories (the second level, else the first) by decayed count, then by name.",
+            "{preferred_categories} best; half after {affinity_half_life_days} days",
+            (SILVER_EVENTS, SILVER_ITEMS),
+        ),
+        Feature(
+            "category_shares",
+            "Share of each in the decayed counts of items with a category.",
+            "{preferred_categories} best; half after {affinity_half_life_days} days",
+            (SILVER_EVENTS, SILVER_ITEMS),
+        ),
+    ),
+    view=BEHAVIOUR_VIEW,
+)
 ITEM_FEATURES = FeatureGroup(
     GOLD_ITEM_FEATURES,
     "item",
@@ -210,4 +257,4 @@ USER_ITEM_FEATURES = FeatureGroup(
         Feature("last_timestamp", "Time of the last one.", ALL_TIME),
     ),
 )
-GROUPS = (USER_FEATURES, ITEM_FEATURES, USER_ITEM_FEATURES)
+GROUPS = (USER_FEATURES, USER_BEHAVIOUR, ITEM_FEATURES, USER_ITEM_FEATURES)

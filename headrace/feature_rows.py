@@ -22,6 +22,7 @@ PROJECT = "headrace"
 """Feast project: part of every key."""
 USER_VIEW = "user_features"
 ITEM_VIEW = "item_features"
+BEHAVIOUR_VIEW = "user_behaviour"
 USER_KEY = "user_id"
 ITEM_KEY = "item_id"
 

@@ -144,6 +144,8 @@ class FeatureSettings(Group):
     """Ratings at the mean of all ratings that every item's own are added to."""
     return_prior: PositiveFloat = 10.0
     """Purchases at the mean return rate of all items that every item's own are added to."""
+    preferred_categories: PositiveInt = 10
+    """Most categories kept for a user, best decayed count first."""
     late_days: NonNegativeInt = 7
     """Days back that the daily run computes anew where events of theirs came late; `features --late` takes more."""
 

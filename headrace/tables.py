@@ -206,6 +206,36 @@ GOLD_USER_FEATURES = Table(
     "day",
 )
 
+GOLD_USER_BEHAVIOUR = Table(
+    "gold",
+    "user_behaviour",
+    "One row per user with events and day: what they did, when, what they spent, what they prefer. Not kept online.",
+    pa.schema(
+        [
+            ("user_id", pa.string()),  # subject_id
+            *FEATURE_TIMES,
+            *(  # events of each type in the last 56 days
+                (name, pa.float32())
+                for name in (
+                    *("views", "clicks", "carts", "purchases", "returns", "ratings", "likes", "dislikes", "searches"),
+                    "baskets",  # distinct times of purchases in the last 56 days
+                )
+            ),
+            ("days_since", pa.float32()),  # since the last event of interest; NaN if never
+            ("spend", pa.float32()),  # money paid in the last 56 days
+            ("decayed_spend", pa.float32()),  # the same, halved every 84 days
+            ("basket_spend", pa.float32()),  # money per basket
+            ("hours", FLOATS),  # share of the visits of the last 56 days in each hour of the day (UTC), or empty
+            ("weekdays", FLOATS),  # the same on each day of the week, from Monday
+            ("categories", STRINGS),  # best decayed count first
+            ("category_shares", FLOATS),  # share of the decayed counts
+            ("day", pa.date32()),
+        ]
+    ),
+    ("user_id", "day"),
+    "day",
+)
+
 GOLD_ITEM_FEATURES = Table(
     "gold",
     "item_features",
@@ -336,6 +366,7 @@ TABLES = (
     SILVER_ITEMS,
     SILVER_ITEM_STATES,
     GOLD_USER_FEATURES,
+    GOLD_USER_BEHAVIOUR,
     GOLD_ITEM_FEATURES,
     GOLD_USER_ITEM_FEATURES,
     GOLD_RETRIEVAL_EXAMPLES,

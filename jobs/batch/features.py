@@ -58,12 +58,14 @@ def user_item_features(interest: DataFrame, as_of: datetime, settings: FeatureSe
         .groupBy("user_id", "item_id", "time")
         .agg(F.sum("bought").alias("bought"))
     )
+    decayed = _decay("time", as_of, settings)
     return occasions.groupBy("user_id", "item_id").agg(
         F.count("*").cast("float").alias("count"),
-        (F.sum(_decay("time", as_of, settings)) / _UNIT).cast("float").alias("decayed_count"),
+        (F.sum(decayed) / _UNIT).cast("float").alias("decayed_count"),
         F.min("time").alias("first_timestamp"),
         F.max("time").alias("last_timestamp"),
         F.sum("bought").alias("purchases"),
+        F.sum(decayed).alias("units"),
     )
 
 

@@ -1,4 +1,4 @@
-"""Job `features`: silver → the three gold feature tables of a day."""
+"""Job `features`: silver → the four gold feature tables of a day."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from headrace.errors import HeadraceError
 from headrace.settings import Settings
 from headrace.tables import (
     GOLD_ITEM_FEATURES,
+    GOLD_USER_BEHAVIOUR,
     GOLD_USER_FEATURES,
     GOLD_USER_ITEM_FEATURES,
     SILVER_EVENTS,
@@ -27,6 +28,7 @@ from jobs.batch.item_features import item_features
 from jobs.batch.item_states import with_states
 from jobs.batch.lake import Lake
 from jobs.batch.machines import without_machines
+from jobs.batch.user_behaviour import user_behaviour
 
 
 def feature_days(day: date, settings: Settings, holdout: bool) -> list[date]:
@@ -85,12 +87,14 @@ def _compute_day(lake: Lake, settings: Settings, day: date, known: DataFrame, ve
     try:
         catalogue = with_states(lake.read(SILVER_ITEMS), lake.read(SILVER_ITEM_STATES), as_of)
         items = item_features(met, behaviour, catalogue, as_of, settings.features)
+        behaving = user_behaviour(met, behaviour, catalogue, as_of, settings.features)
         users = user_features(met, interest, lake.read(SILVER_USERS), as_of, settings.features)
         return sum(
             lake.overwrite_day(_timed(rows, as_of, created), table, day, {_made_of(day): version})
             for rows, table in (
                 (met, GOLD_USER_ITEM_FEATURES),
                 (items, GOLD_ITEM_FEATURES),
+                (behaving, GOLD_USER_BEHAVIOUR),
                 (users, GOLD_USER_FEATURES),
             )
         )

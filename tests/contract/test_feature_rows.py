@@ -59,7 +59,15 @@ def lake(spark: SparkSession, settings: Settings) -> Lake:
 
 @pytest.fixture(scope="module")
 def stock_store(lake: Lake, settings: Settings) -> FeatureStore:
-    names = {"user", "item", "user_features", "item_features", "user_features_push", "item_features_push"}
+    names = {
+        "user",
+        "item",
+        "user_features",
+        "user_behaviour",
+        "item_features",
+        "user_features_push",
+        "item_features_push",
+    }
     assert set(apply(settings)) == {*names, "retrieval", "ranking"}
     return feature_store(settings)
 

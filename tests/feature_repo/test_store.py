@@ -8,9 +8,9 @@ from feast import FeatureView
 
 from feature_repo.definitions import definitions
 from feature_repo.store import redis_connection, yaml_text
-from headrace.feature_rows import ITEM_VIEW, USER_VIEW, feature_names
+from headrace.feature_catalogue import GROUPS
+from headrace.feature_rows import feature_names
 from headrace.settings import PROJECT_ROOT, Settings
-from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_FEATURES
 
 
 @pytest.mark.parametrize(
@@ -27,9 +27,12 @@ def test_a_redis_address_becomes_the_form_that_feast_reads(url: str, expected: s
 
 def test_each_view_has_exactly_the_features_of_its_gold_table() -> None:
     views = {each.name: each for each in definitions("/lake") if isinstance(each, FeatureView)}
-    for name, table in ((USER_VIEW, GOLD_USER_FEATURES), (ITEM_VIEW, GOLD_ITEM_FEATURES)):
-        assert [field.name for field in views[name].features] == feature_names(table.schema)
-        assert f"/lake/{table.path}" in views[name].batch_source.query
+    groups = {group.view: group for group in GROUPS if group.view}
+    assert set(views) == set(groups)
+    for name, group in groups.items():
+        assert [field.name for field in views[name].features] == feature_names(group.table.schema)
+        assert f"/lake/{group.table.path}" in views[name].batch_source.query
+        assert views[name].online == group.online
 
 
 def test_the_file_for_the_stock_command_is_that_of_the_default_settings() -> None:

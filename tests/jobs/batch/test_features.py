@@ -18,6 +18,7 @@ from headrace.tables import (
     GOLD_ITEM_FEATURES,
     GOLD_RANKING_EXAMPLES,
     GOLD_RETRIEVAL_EXAMPLES,
+    GOLD_USER_BEHAVIOUR,
     GOLD_USER_FEATURES,
     GOLD_USER_ITEM_FEATURES,
     SILVER_EVENTS,
@@ -30,7 +31,7 @@ from jobs.batch.lake import Lake
 from jobs.batch.training_sets import ranking_examples, retrieval_examples, write_training_sets
 from tests.jobs.batch.worlds import AS_OF, DAY, collected, days_before, purchase, take_in
 
-GOLD = (GOLD_USER_FEATURES, GOLD_ITEM_FEATURES, GOLD_USER_ITEM_FEATURES)
+GOLD = (GOLD_USER_FEATURES, GOLD_USER_BEHAVIOUR, GOLD_ITEM_FEATURES, GOLD_USER_ITEM_FEATURES)
 HOLDOUT_DAY = DAY - timedelta(days=28)
 
 
@@ -62,7 +63,11 @@ def world(spark: SparkSession, settings: Settings) -> Lake:
         },
         purchase("late", "ann", "tea", days_before(-1)),
     ]
-    items = [{"item_id": "milk"}, {"item_id": "bread"}, {"item_id": "soap", "price": 5}]
+    items = [
+        {"item_id": "milk", "category_1": "dairy"},
+        {"item_id": "bread", "category_1": "food", "category_2": "bakery"},
+        {"item_id": "soap", "price": 5},
+    ]
     users = [{"user_id": "cat", "size": "2", "age": "65+"}]
     lake = Lake(spark, settings.lake_root)
     received = datetime(2026, 11, 23, tzinfo=UTC)
@@ -87,6 +92,23 @@ def test_features_of_a_small_world(world: Lake) -> None:
     assert (milk["price"], bread["price"], soap["price"]) == (4.0, 3.0, 5.0)
     assert (soap["popularity"], soap["users_total"], milk["age_days"]) == (0.0, 0.0, 84.5)
     assert soap["age_days"] != soap["age_days"]  # NaN: never seen
+
+
+def test_users_have_counts_hours_spend_and_preferred_categories_of_the_last_weeks(world: Lake) -> None:
+    ann, bob = of_day(world, GOLD_USER_BEHAVIOUR, DAY)
+    counts = ("views", "purchases", "baskets", "returns", "searches")
+    assert [ann[name] for name in counts] == [0, 4, 3, 0, 0]  # 84 days ago is too long ago
+    assert [bob[name] for name in counts] == [1, 0, 0, 0, 0]
+    assert (ann["spend"], ann["basket_spend"], bob["spend"]) == (18.0, 6.0, 0.0)
+    paid = [6 * 0.5 ** (40.5 / 84), 3 * 0.5 ** (1.5 / 84), 9 * 0.5 ** (0.5 / 84)]
+    assert ann["decayed_spend"] == pytest.approx(sum(paid), abs=0.002)
+    assert (ann["days_since"], bob["days_since"]) == (0.5, 2.5)
+    assert (ann["hours"][12], sum(ann["hours"]), len(ann["hours"])) == (1.0, 1.0, 24)
+    assert ann["weekdays"] == pytest.approx([0, 0, 0, 1 / 3, 1 / 3, 0, 1 / 3])  # on a Sunday, a Thursday, a Friday
+    assert ann["categories"] == ["dairy", "bakery"]
+    decayed = [sum(0.5 ** ((days + 0.5) / 84) for days in (84, 40, 0)), 0.5 ** (1.5 / 84)]
+    assert ann["category_shares"] == pytest.approx([each / sum(decayed) for each in decayed])
+    assert (bob["categories"], bob["category_shares"]) == (["dairy"], [1.0])
 
 
 def test_purchase_made_after_the_as_of_time_is_not_counted(world: Lake) -> None:
