@@ -103,7 +103,10 @@ def duckdb_run(lake_root: str, output: Path) -> None:
     for name, query in statements(end_of(DAY), FeatureSettings()).items():
         if name == "user_items":
             database.execute(f"CREATE TABLE user_items AS {query}")
-            query = "FROM user_items"
+            query = (
+                "FROM user_items JOIN (SELECT user_id, sum(units) AS all_units FROM user_items GROUP BY user_id)"
+                " USING (user_id) SELECT *, (units / all_units)::FLOAT AS affinity"
+            )
         database.execute(f"COPY ({query}) TO '{output / name}.parquet' (FORMAT parquet)")
     database.close()
 
@@ -115,7 +118,11 @@ def check_equal(lake_root: str, output: Path) -> int:
     """
     database = duckdb.connect()
     shapes = {
-        "user_items": ("user_item_features", "user_id, item_id, count, round(decayed_count, 3) AS d, last_timestamp"),
+        "user_items": (
+            "user_item_features",
+            "user_id, item_id, count, round(decayed_count, 3) AS d, last_timestamp, days_since, views, carts,"
+            " purchases, round(affinity, 4) AS a",
+        ),
         "item_features": ("item_features", f"*{{times}} REPLACE ({_rounded(*SUMS)})"),
         "user_behaviour": (
             "user_behaviour",

@@ -39,16 +39,21 @@ def statements(as_of: datetime, settings: FeatureSettings) -> dict[str, str]:
     return {
         "user_items": f"""
             WITH occasions AS (
-                SELECT user_id, item_id, time, sum((event_type = 'purchase' AND time >= {trend})::INT) AS bought
-                FROM interest GROUP BY ALL)
+                SELECT user_id, item_id, time, count(*) FILTER (event_type IN ('view', 'click')) AS views,
+                       count(*) FILTER (event_type = 'add_to_cart') AS carts,
+                       count(*) FILTER (event_type = 'purchase') AS purchases,
+                       count(*) FILTER (event_type = 'purchase' AND time >= {trend}) AS lately_bought
+                FROM interest GROUP BY user_id, item_id, time)
             SELECT user_id, item_id, count(*)::FLOAT AS count,
                    sum(power(0.5, ({now} - time) / {half_life})) AS units, units::FLOAT AS decayed_count,
-                   min(time) AS first_timestamp, max(time) AS last_timestamp, sum(bought) AS purchases
+                   min(time) AS first_timestamp, max(time) AS last_timestamp,
+                   (({now} - max(time)) / {_DAY_US})::FLOAT AS days_since, sum(views)::FLOAT AS views,
+                   sum(carts)::FLOAT AS carts, sum(purchases)::FLOAT AS purchases, sum(lately_bought) AS lately_bought
             FROM occasions GROUP BY user_id, item_id""",
         "item_features": f"""
             WITH met AS (
                 SELECT item_id, sum((last_timestamp >= {popular})::INT) AS popularity,
-                       sum((last_timestamp >= {trend})::INT) AS trend_popularity, sum(purchases) AS purchases,
+                       sum((last_timestamp >= {trend})::INT) AS trend_popularity, sum(lately_bought) AS purchases,
                        count(*) AS users_total, sum((count >= 2)::INT) / count(*) AS repeat_rate,
                        min(first_timestamp) AS first, max(last_timestamp) AS last
                 FROM user_items GROUP BY item_id),
@@ -103,7 +108,8 @@ def statements(as_of: datetime, settings: FeatureSettings) -> dict[str, str]:
             lately AS (
                 SELECT user_id, {", ".join(f"sum({name}) AS {name}" for name in COUNTED)},
                        count(*) FILTER (purchases > 0) AS baskets, sum(money) AS spend,
-                       sum(money * power(0.5, ({now} - time) / {half_life})) AS decayed_spend, count(*) AS visits,
+                       count(*) AS visits,
+                       sum(round(money * 1000 * power(0.5, ({now} - time) / {half_life}))) / 1000 AS decayed_spend,
                        {_histogram("hour", 24)} AS hours, {_histogram("isodow", 7, 1)} AS weekdays
                 FROM visits GROUP BY user_id),
             last AS (SELECT user_id, max(last_timestamp) AS last FROM user_items GROUP BY user_id),

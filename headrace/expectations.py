@@ -245,6 +245,8 @@ EXPECTATIONS = (
             Unique(GOLD_USER_ITEM_FEATURES.key),
             at_least("count", "1"),
             between("decayed_count", "0", "count * 1.001"),
+            between("affinity", "0", "1"),
+            *(at_least(name, "0") for name in ("days_since", "views", "carts", "purchases")),
             RowRule("first_timestamp", "order", "first_timestamp > last_timestamp", "must not be after last_timestamp"),
             before_as_of("last_timestamp", "last_timestamp"),
             Refers("user_id", GOLD_USER_FEATURES, "user_id"),

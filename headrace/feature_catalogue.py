@@ -255,6 +255,37 @@ USER_ITEM_FEATURES = FeatureGroup(
         ),
         Feature("first_timestamp", "Time of the first one, microseconds since 1970.", ALL_TIME),
         Feature("last_timestamp", "Time of the last one.", ALL_TIME),
+        Feature("days_since", "Days since the last one.", ALL_TIME),
+        Feature("affinity", "Share of the item in the user's decayed counts.", AFFINITY),
+        Feature("views", "Views and clicks of it by the user.", ALL_TIME),
+        Feature("carts", "Times the user put it into a cart.", ALL_TIME),
+        Feature("purchases", "Times the user bought it.", ALL_TIME),
     ),
 )
 GROUPS = (USER_FEATURES, USER_BEHAVIOUR, ITEM_FEATURES, USER_ITEM_FEATURES)
+
+
+@dataclass(frozen=True)
+class ContextFeature:
+    """A feature of an event or a request: a field of `headrace.context_features.ContextFeatures`, kept in no table."""
+
+    name: str
+    meaning: str
+    source: str
+    used_by: tuple[str, ...]
+    """Modules that use it; a test looks for it there."""
+
+
+CONTEXT_OWNER = "headrace.context_features.context_features"
+_IMPRESSIONS = "serving.recommendations"
+CONTEXT = (
+    ContextFeature("hour", "Hour of the day, UTC, 0 to 23.", "time", (_IMPRESSIONS, "jobs.batch.user_behaviour")),
+    ContextFeature("weekday", "Day of the week, UTC, 0 = Monday.", "time", (_IMPRESSIONS, "jobs.batch.user_behaviour")),
+    ContextFeature("device", "What it is done on, in lower case; `unknown`.", "`context.device`", (_IMPRESSIONS,)),
+    ContextFeature(
+        "surface",
+        "Where in the app; of a request, the context asked for; `unknown`.",
+        "`context.surface`",
+        (_IMPRESSIONS,),
+    ),
+)

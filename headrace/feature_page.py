@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import get_type_hints
+
 import pyarrow as pa
 
-from headrace.feature_catalogue import GROUPS, Feature, FeatureGroup
+from headrace.context_features import ContextFeatures
+from headrace.feature_catalogue import CONTEXT, CONTEXT_OWNER, GROUPS, Feature, FeatureGroup
 from headrace.settings import PROJECT_ROOT
 from headrace.settings_groups import FeatureSettings
 
@@ -16,12 +20,16 @@ Generated from `headrace/feature_catalogue.py`: run `make settings` after changi
 definition, its owner; only events before `event_timestamp` count, and those of machines never do. Names after a window
 are settings of the group `[features]` in [settings.toml](settings.toml), shown with their defaults.
 """
+CONTEXT_ABOUT = """\
+Of the moment of an event or a request: computed where it is needed, kept in no table, with the same arithmetic on a
+number, a NumPy array and a Spark column. Serving notes them with each impression, batch makes `hours` and `weekdays` of
+them; the ranker and the stream do not use them yet."""
 COLUMNS = ("feature", "meaning", "type", "source", "window", "used by")
 
 
 def page_text() -> str:
     """The whole page."""
-    return "\n".join([HEADER, *(_section(group) for group in GROUPS)])
+    return "\n".join([HEADER, *(_section(group) for group in GROUPS), _context_section()])
 
 
 def window_text(feature: Feature) -> str:
@@ -37,12 +45,31 @@ def _section(group: FeatureGroup) -> str:
     place = f"`{group.table.layer}.{group.table.name}`"
     store = f"feature view `{group.view}`" if group.view else "no feature view"
     online = "online and offline" if group.online else "offline only"
-    rows = [COLUMNS, ("---",) * len(COLUMNS), *(_row(group, feature) for feature in group.features)]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    table = _table(COLUMNS, [_row(group, feature) for feature in group.features])
     return (
         f"## {group.about.capitalize()}\n\n{place}: {group.table.meaning} Owner: `{group.owner}`; {store}, {online}."
         f"\n\n{table}\n"
     )
+
+
+def _context_section() -> str:
+    types = get_type_hints(ContextFeatures)
+    rows = [
+        (
+            f"`{each.name}`",
+            each.meaning,
+            types[each.name].__name__,
+            each.source,
+            "; ".join(f"`{m}`" for m in each.used_by),
+        )
+        for each in CONTEXT
+    ]
+    table = _table(("feature", "meaning", "type", "source", "used by"), rows)
+    return f"## Context\n\n{CONTEXT_ABOUT} Owner: `{CONTEXT_OWNER}`.\n\n{table}\n"
+
+
+def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in (columns, ("---",) * len(columns), *rows))
 
 
 def _row(group: FeatureGroup, feature: Feature) -> tuple[str, ...]:

@@ -283,6 +283,11 @@ GOLD_USER_ITEM_FEATURES = Table(
             ("decayed_count", pa.float32()),
             ("first_timestamp", pa.int64()),
             ("last_timestamp", pa.int64()),
+            ("days_since", pa.float32()),  # since last_timestamp
+            ("affinity", pa.float32()),  # share of the user's decayed counts
+            ("views", pa.float32()),  # views and clicks, ever
+            ("carts", pa.float32()),
+            ("purchases", pa.float32()),
             ("day", pa.date32()),
         ]
     ),

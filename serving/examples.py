@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from headrace.events import MAX_ID_LENGTH
-from serving.recommendations import CONTEXTS, DEFAULT_LIMIT
+from serving.recommendations import CONTEXTS, DEFAULT_LIMIT, MAX_DEVICE_LENGTH
 
 _ANSWER = {
     "user_id": "1228",
@@ -57,6 +57,7 @@ RECOMMENDATIONS: dict[str, Any] = {
             _parameter("session_id", "visit of somebody who is not signed in", maxLength=MAX_ID_LENGTH),
             _parameter("context", "where the list is shown", enum=list(CONTEXTS), default=CONTEXTS[0]),
             _parameter("limit", "length of the list", "integer", minimum=1, default=DEFAULT_LIMIT),
+            _parameter("device", "what the list is shown on; noted with the impression", maxLength=MAX_DEVICE_LENGTH),
             _parameter("item_id", "for `related`: the item to resemble", maxLength=MAX_ID_LENGTH),
         ]
     },

@@ -12,9 +12,11 @@ from uuid import uuid4
 
 import orjson
 
+from headrace.context_features import DEVICE, SURFACE, UNKNOWN, context_features
 from headrace.events import MAX_ID_LENGTH, SESSION_PREFIX
 from headrace.online_store import LiveRow
 from headrace.settings import Settings
+from headrace.tables import microseconds
 from headrace.user_row import UserRow
 from serving.event_log import EventLog
 from serving.live_release import LiveRelease
@@ -25,6 +27,7 @@ from serving.user_store import StoreAwayError, UserStore
 
 CONTEXTS = ("homepage", "related")
 DEFAULT_LIMIT = 20
+MAX_DEVICE_LENGTH = 64
 PROPENSITY = 1.0
 """Probability with which a list was shown: the order is deterministic, so always 1."""
 
@@ -43,6 +46,7 @@ class Question:
     context: str
     limit: int
     item_id: str | None
+    device: str = UNKNOWN
 
     @property
     def subject_id(self) -> str:
@@ -69,7 +73,10 @@ def read_question(parameters: Mapping[str, str], max_limit: int) -> Question:
     limit = parameters.get("limit", str(DEFAULT_LIMIT))
     if not (limit.isascii() and limit.isdigit() and len(limit) < 10 and 1 <= int(limit) <= max_limit):
         raise ProblemError(422, "limit", f"{limit[:80]!r} is no whole number from 1 to {max_limit}")
-    return Question(context=context, limit=int(limit), **ids)
+    device = parameters.get("device", UNKNOWN)
+    if len(device) > MAX_DEVICE_LENGTH:
+        raise ProblemError(422, "device", f"{len(device)} characters, at most {MAX_DEVICE_LENGTH}")
+    return Question(context=context, limit=int(limit), device=device, **ids)
 
 
 class Recommendations:
@@ -150,7 +157,9 @@ def _row_of(recommender: Recommender, question: Question) -> int | None:
 
 
 def _impression(question: Question, answer: dict[str, Any], items: list[str]) -> bytes:
-    """What was shown, to be joined with what happens: by `request_id` and `position`."""
+    """What was shown, and when and where; to be joined with what happens: by `request_id` and `position`."""
+    now = datetime.now(UTC)
+    context = context_features(microseconds(now), {SURFACE: question.context, DEVICE: question.device})
     return orjson.dumps(
         {
             "request_id": answer["request_id"],
@@ -158,7 +167,8 @@ def _impression(question: Question, answer: dict[str, Any], items: list[str]) ->
             "session_id": question.session_id,
             "context": question.context,
             "about_item_id": question.item_id,
-            "timestamp": datetime.now(UTC).isoformat(timespec="microseconds"),
+            "timestamp": now.isoformat(timespec="microseconds"),
+            **context._asdict(),
             "release_id": answer["release_id"],
             "items": items,
             "positions": list(range(len(items))),

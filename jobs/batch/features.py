@@ -47,26 +47,38 @@ def interest_before(events: DataFrame, as_of: datetime) -> DataFrame:
 
 
 def user_item_features(interest: DataFrame, as_of: datetime, settings: FeatureSettings) -> DataFrame:
-    """One row per user and item that ever met; `purchases` (in the trend window) is for the item features only.
+    """One row per user and item that ever met. For other features only: `lately_bought`, purchases in the trend window,
+    and `units`, the decayed count as a whole number, of which sums do not depend on the order.
 
     Several events of one user with one item at the same time (lines of one receipt) are one occasion.
     """
     window_start = microseconds(as_of) - settings.trend_days * _DAY_US
-    bought = (F.col("event_type") == EventType.PURCHASE.value) & (F.col("time") >= window_start)
-    occasions = (
-        interest.select("user_id", "item_id", "time", bought.cast("int").alias("bought"))
-        .groupBy("user_id", "item_id", "time")
-        .agg(F.sum("bought").alias("bought"))
+    kinds = {
+        "views": _is(EventType.VIEW, EventType.CLICK),
+        "carts": _is(EventType.ADD_TO_CART),
+        "purchases": _is(EventType.PURCHASE),
+        "lately_bought": _is(EventType.PURCHASE) & (F.col("time") >= window_start),
+    }
+    occasions = interest.groupBy("user_id", "item_id", "time").agg(
+        *(F.count_if(wanted).alias(name) for name, wanted in kinds.items())
     )
-    decayed = _decay("time", as_of, settings)
+    units = F.sum(_decay("time", as_of, settings))
     return occasions.groupBy("user_id", "item_id").agg(
         F.count("*").cast("float").alias("count"),
-        (F.sum(decayed) / _UNIT).cast("float").alias("decayed_count"),
+        (units / _UNIT).cast("float").alias("decayed_count"),
         F.min("time").alias("first_timestamp"),
         F.max("time").alias("last_timestamp"),
-        F.sum("bought").alias("purchases"),
-        F.sum(decayed).alias("units"),
+        ((F.lit(microseconds(as_of)) - F.max("time")) / _DAY_US).cast("float").alias("days_since"),
+        *(F.sum(name).alias(name) for name in kinds),
+        units.alias("units"),
     )
+
+
+def with_affinity(user_items: DataFrame) -> DataFrame:
+    """The rows with the share of each item in its user's decayed counts."""
+    totals = user_items.groupBy("user_id").agg(F.sum("units").alias("all_units"))
+    share = (F.col("units") / F.col("all_units")).cast("float")
+    return user_items.join(totals.hint("shuffle_hash"), "user_id").withColumn("affinity", share)
 
 
 def user_features(

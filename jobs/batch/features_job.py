@@ -23,7 +23,7 @@ from headrace.tables import (
     end_of,
     microseconds,
 )
-from jobs.batch.features import behaviour_before, interest_of, user_features, user_item_features
+from jobs.batch.features import behaviour_before, interest_of, user_features, user_item_features, with_affinity
 from jobs.batch.item_features import item_features
 from jobs.batch.item_states import with_states
 from jobs.batch.lake import Lake
@@ -92,7 +92,7 @@ def _compute_day(lake: Lake, settings: Settings, day: date, known: DataFrame, ve
         return sum(
             lake.overwrite_day(_timed(rows, as_of, created), table, day, {_made_of(day): version})
             for rows, table in (
-                (met, GOLD_USER_ITEM_FEATURES),
+                (with_affinity(met), GOLD_USER_ITEM_FEATURES),
                 (items, GOLD_ITEM_FEATURES),
                 (behaving, GOLD_USER_BEHAVIOUR),
                 (users, GOLD_USER_FEATURES),

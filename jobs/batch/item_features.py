@@ -42,7 +42,7 @@ def item_features(
 ) -> DataFrame:
     """One row per item of the catalogue or of any event of interest; zeros where nothing happened.
 
-    `user_items` are the rows of `user_item_features`, with `purchases`, and `behaviour` is what they were made of.
+    `user_items` are the rows of `user_item_features`, with `lately_bought`, and `behaviour` is what they were made of.
     """
     now = microseconds(as_of)
     met = _popularity(user_items, now, settings)
@@ -67,7 +67,7 @@ def _popularity(user_items: DataFrame, now: int, settings: FeatureSettings) -> D
     within = {"popularity": settings.popularity_days, "trend_popularity": settings.trend_days}
     return user_items.groupBy("item_id").agg(
         *(F.sum((last >= now - days * _DAY_US).cast("int")).alias(name) for name, days in within.items()),
-        F.sum("purchases").alias("purchases"),
+        F.sum("lately_bought").alias("purchases"),
         F.count("*").alias("users_total"),
         (F.sum((F.col("count") >= 2).cast("int")) / F.count("*")).alias("repeat_rate"),
         F.min("first_timestamp").alias("first"),

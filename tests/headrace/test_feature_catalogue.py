@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace.feature_catalogue import GROUPS, USER_FEATURES, Feature, FeatureGroup
+from headrace.context_features import ContextFeatures
+from headrace.feature_catalogue import CONTEXT, GROUPS, USER_FEATURES, Feature, FeatureGroup
 from headrace.feature_page import PAGE, page_text, window_text
 from headrace.feature_rows import feature_names
 from headrace.settings_groups import FeatureSettings
@@ -43,6 +44,15 @@ def test_owners_and_users_are_code_that_there_is(group: FeatureGroup):
     for feature in group.features:
         for module in feature.also_used_by:
             assert f'"{feature.name}"' in source_of(module), f"{module} does not read {feature.name}"
+
+
+def test_context_features_are_those_of_the_function_and_used_where_it_says():
+    assert [feature.name for feature in CONTEXT] == list(ContextFeatures._fields)
+    whole, parts = "context_features(", {"hour": "hour_of(", "weekday": "weekday_of("}
+    for feature in CONTEXT:
+        for module in feature.used_by:
+            text = source_of(module)
+            assert whole in text or parts.get(feature.name, whole) in text, f"{module} does not use {feature.name}"
 
 
 def test_a_window_shows_its_settings_with_their_defaults():

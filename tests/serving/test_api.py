@@ -206,7 +206,7 @@ def test_malformed_and_over_long_bodies_are_refused(client: TestClient) -> None:
 
 
 def test_what_was_shown_and_what_was_refused_can_be_read_again(client: TestClient, settings: Settings) -> None:
-    shown = ask(client, user_id="anna", limit=5)
+    shown = ask(client, user_id="anna", limit=5, device="Phone")
     refused = client.post("/events", json=event(event_id="dead letter", event_type="stare"))
     assert refused.status_code == 422
     time.sleep(0.5)  # both are sent without waiting
@@ -214,6 +214,9 @@ def test_what_was_shown_and_what_was_refused_can_be_read_again(client: TestClien
     impression = impressions[shown["request_id"]]
     assert impression["items"] == [item["item_id"] for item in shown["recommendations"]]
     assert (impression["positions"], impression["propensities"]) == ([0, 1, 2, 3, 4], [1.0] * 5)
+    shown_at = datetime.fromisoformat(impression["timestamp"])
+    assert (impression["hour"], impression["weekday"]) == (shown_at.hour, shown_at.weekday())
+    assert (impression["device"], impression["surface"]) == ("phone", "homepage")
     letters = [value for _, value in messages(settings, settings.kafka.rejected_topic)]
     assert "dead letter" in {json.loads(letter["raw"]).get("event_id") for letter in letters if letter["index"] == 0}
 

@@ -94,6 +94,17 @@ def test_features_of_a_small_world(world: Lake) -> None:
     assert soap["age_days"] != soap["age_days"]  # NaN: never seen
 
 
+def test_each_meeting_of_user_and_item_has_its_affinity_counts_and_time_since(world: Lake) -> None:
+    meetings = of_day(world, GOLD_USER_ITEM_FEATURES, DAY)
+    rows = {(row["user_id"], row["item_id"]): row for row in meetings}
+    milk, bread, looked = (rows[pair] for pair in (("ann", "milk"), ("ann", "bread"), ("bob", "milk")))
+    assert [milk[name] for name in ("views", "carts", "purchases", "count")] == [0, 0, 4, 3]
+    assert [looked[name] for name in ("views", "carts", "purchases", "affinity")] == [1, 0, 0, 1]
+    assert (milk["days_since"], bread["days_since"]) == (0.5, 1.5)
+    decayed = [sum(0.5 ** ((days + 0.5) / 84) for days in (84, 40, 0)), 0.5 ** (1.5 / 84)]
+    assert [milk["affinity"], bread["affinity"]] == pytest.approx([each / sum(decayed) for each in decayed])
+
+
 def test_users_have_counts_hours_spend_and_preferred_categories_of_the_last_weeks(world: Lake) -> None:
     ann, bob = of_day(world, GOLD_USER_BEHAVIOUR, DAY)
     counts = ("views", "purchases", "baskets", "returns", "searches")
