@@ -12,7 +12,7 @@ from feast import Entity, FeatureService, FeatureView, Field, PushSource, ValueT
 from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
 from feast.types import Array, Bool, Float32, Float64, Int32, Int64, String
 
-from headrace.feature_catalogue import ITEM_FEATURES, USER_BEHAVIOUR, USER_FEATURES, FeatureGroup
+from headrace.feature_catalogue import ITEM_CONTENT, ITEM_FEATURES, USER_BEHAVIOUR, USER_FEATURES, FeatureGroup
 from headrace.feature_rows import ITEM_KEY, USER_KEY, feature_names
 from headrace.release import Manifest
 from headrace.user_tower import TOWER_COLUMNS
@@ -49,15 +49,13 @@ def definitions(lake_root: str, releases: Iterable[Manifest] = ()) -> list[Defin
     item = Entity(
         name="item", join_keys=[ITEM_KEY], value_type=ValueType.STRING, description="An item of the catalogue."
     )
-    users, behaviour, items = (
-        _view(group, entity, lake_root)
-        for group, entity in ((USER_FEATURES, user), (USER_BEHAVIOUR, user), (ITEM_FEATURES, item))
-    )
+    users, behaviour = (_view(group, user, lake_root) for group in (USER_FEATURES, USER_BEHAVIOUR))
+    items, content = (_view(group, item, lake_root) for group in (ITEM_FEATURES, ITEM_CONTENT))
     services = _services(users, items, "", {})
     for release in releases:
         versions = {table: str(version) for table, version in release.tables.items()}
         services += _services(users, items, release.release_id, versions)
-    return [user, item, users.stream_source, items.stream_source, users, behaviour, items, *services]
+    return [user, item, users.stream_source, items.stream_source, users, behaviour, items, content, *services]
 
 
 def push_source_name(view: str) -> str:

@@ -12,6 +12,7 @@ from typing import Literal
 from headrace.context_features import HOURS, WEEKDAYS
 from headrace.events import EventType
 from headrace.tables import (
+    GOLD_ITEM_CONTENT,
     GOLD_ITEM_FEATURES,
     GOLD_USER_BEHAVIOUR,
     GOLD_USER_FEATURES,
@@ -233,6 +234,21 @@ EXPECTATIONS = (
             ),
             between("popularity", "0", "users_total"),
             between("repeat_rate", "0", "1"),
+        ),
+    ),
+    Expectations(
+        GOLD_ITEM_CONTENT,
+        "features",
+        (
+            not_null("item_id"),
+            *_FEATURE_ROW,
+            Unique(GOLD_ITEM_CONTENT.key),
+            RowRule(
+                "content",
+                "length",
+                "abs(aggregate(content, 0D, (sum, each) -> sum + double(each) * each) - 0.5) > 0.501",
+                "must be a vector of length 0 to 1",
+            ),
         ),
     ),
     Expectations(

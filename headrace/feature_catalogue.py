@@ -13,9 +13,10 @@ from typing import Any
 import pyarrow as pa
 
 from headrace.catalogue import NUMBER_COLUMNS
-from headrace.feature_rows import BEHAVIOUR_VIEW, ITEM_VIEW, USER_VIEW
+from headrace.feature_rows import BEHAVIOUR_VIEW, CONTENT_VIEW, ITEM_VIEW, USER_VIEW
 from headrace.ranking_features import USER_COLUMNS
 from headrace.tables import (
+    GOLD_ITEM_CONTENT,
     GOLD_ITEM_FEATURES,
     GOLD_USER_BEHAVIOUR,
     GOLD_USER_FEATURES,
@@ -241,6 +242,20 @@ ITEM_FEATURES = FeatureGroup(
     view=ITEM_VIEW,
     online=True,
 )
+ITEM_CONTENT = FeatureGroup(
+    GOLD_ITEM_CONTENT,
+    "item's content",
+    "jobs.batch.item_content.item_content",
+    (
+        Feature(
+            "content",
+            "TF-IDF of the words of title and text, the category path, brand and maker, reduced by an SVD.",
+            "now; {content_length} numbers; made anew when the catalogue changed",
+            (SILVER_ITEMS,),
+        ),
+    ),
+    view=CONTENT_VIEW,
+)
 USER_ITEM_FEATURES = FeatureGroup(
     GOLD_USER_ITEM_FEATURES,
     "user × item",
@@ -262,7 +277,7 @@ USER_ITEM_FEATURES = FeatureGroup(
         Feature("purchases", "Times the user bought it.", ALL_TIME),
     ),
 )
-GROUPS = (USER_FEATURES, USER_BEHAVIOUR, ITEM_FEATURES, USER_ITEM_FEATURES)
+GROUPS = (USER_FEATURES, USER_BEHAVIOUR, ITEM_FEATURES, ITEM_CONTENT, USER_ITEM_FEATURES)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ PROJECT = "headrace"
 USER_VIEW = "user_features"
 ITEM_VIEW = "item_features"
 BEHAVIOUR_VIEW = "user_behaviour"
+CONTENT_VIEW = "item_content"
 USER_KEY = "user_id"
 ITEM_KEY = "item_id"
 

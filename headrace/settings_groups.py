@@ -146,6 +146,8 @@ class FeatureSettings(Group):
     """Purchases at the mean return rate of all items that every item's own are added to."""
     preferred_categories: PositiveInt = 10
     """Most categories kept for a user, best decayed count first."""
+    content_length: PositiveInt = 32
+    """Length of an item's content vector."""
     late_days: NonNegativeInt = 7
     """Days back that the daily run computes anew where events of theirs came late; `features --late` takes more."""
 

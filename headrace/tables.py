@@ -270,6 +270,22 @@ GOLD_ITEM_FEATURES = Table(
     "day",
 )
 
+GOLD_ITEM_CONTENT = Table(
+    "gold",
+    "item_content",
+    "One row per item described and day on which the catalogue had changed: what the item is about, as a vector.",
+    pa.schema(
+        [
+            ("item_id", pa.string()),
+            *FEATURE_TIMES,
+            ("content", FLOATS),  # length 1, or 0 without a word; comparable within one day
+            ("day", pa.date32()),
+        ]
+    ),
+    ("item_id", "day"),
+    "day",
+)
+
 GOLD_USER_ITEM_FEATURES = Table(
     "gold",
     "user_item_features",
@@ -373,6 +389,7 @@ TABLES = (
     GOLD_USER_FEATURES,
     GOLD_USER_BEHAVIOUR,
     GOLD_ITEM_FEATURES,
+    GOLD_ITEM_CONTENT,
     GOLD_USER_ITEM_FEATURES,
     GOLD_RETRIEVAL_EXAMPLES,
     GOLD_RANKING_EXAMPLES,

@@ -100,11 +100,13 @@ def _clean(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
 
 def _features(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     from jobs.batch.features_job import compute_features, days_with_late_events, feature_days
+    from jobs.batch.item_content import write_item_content
 
     late = days_with_late_events(lake, given.day, settings.features.late_days if given.late is None else given.late)
     # A correction counts as known from this run on, not from the day it speaks of.
     rows = compute_features(lake, settings, *late, created=given.created or end_of(given.day))
     rows += compute_features(lake, settings, *feature_days(given.day, settings, given.holdout), created=given.created)
+    rows += write_item_content(lake, settings.features, given.day)
     anew = f", {len(late)} earlier days anew for late events" if late else ""
     return f"{rows:,} rows{anew}"
 

@@ -1,4 +1,4 @@
-"""Job `features`: silver → the four gold feature tables of a day."""
+"""Job `features`: silver → the gold feature tables of a day."""
 
 from __future__ import annotations
 

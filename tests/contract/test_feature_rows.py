@@ -59,15 +59,8 @@ def lake(spark: SparkSession, settings: Settings) -> Lake:
 
 @pytest.fixture(scope="module")
 def stock_store(lake: Lake, settings: Settings) -> FeatureStore:
-    names = {
-        "user",
-        "item",
-        "user_features",
-        "user_behaviour",
-        "item_features",
-        "user_features_push",
-        "item_features_push",
-    }
+    views = {"user_features", "user_behaviour", "item_features", "item_content"}
+    names = {"user", "item", *views, "user_features_push", "item_features_push"}
     assert set(apply(settings)) == {*names, "retrieval", "ranking"}
     return feature_store(settings)
 
