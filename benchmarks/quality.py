@@ -93,7 +93,7 @@ def main() -> None:
         seconds_of_baselines=seconds,
         settings_of_baselines={model.name: _settings_of(model) for model in models},
         peak_memory_gib=round(psutil.Process().memory_info().rss / 2**30, 2),
-        tasks={comparison.task: _as_json(comparison) for comparison in comparisons},
+        tasks={comparison.task: comparison.as_json() for comparison in comparisons},
     )
 
 
@@ -163,11 +163,6 @@ def _bar(name: str, ours: float, goal: str, met: bool, interval: list[float] | N
 def _settings_of(model: Baseline) -> dict[str, Any]:
     config = getattr(model, "config", None)
     return config.model_dump() if config else {}
-
-
-def _as_json(comparison: Comparison) -> dict[str, Any]:
-    """Without what JSON cannot say: not-a-number becomes null."""
-    return json.loads(json.dumps(comparison.as_json()), parse_constant=lambda _name: None)
 
 
 if __name__ == "__main__":

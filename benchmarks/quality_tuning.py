@@ -31,8 +31,8 @@ GRIDS: dict[type[Baseline], tuple[type[Any], dict[str, list[Any]]]] = {
     counting.Personal: (counting.PersonalConfig, {"half_life_days": [56.0, 84.0, 126.0]}),
     neighbours.ItemNeighbours: (neighbours.ItemNeighboursConfig, {"neighbours": [50, 100, 300]}),
     neighbours.UserNeighbours: (neighbours.UserNeighboursConfig, {"neighbours": [100, 200, 500]}),
-    ease.Ease: (ease.EaseConfig, {"ridge": [100.0, 300.0, 1000.0], "half_life_days": [None, 182.0]}),
-    ease.EaseTrend: (ease.EaseConfig, {"trend_exponent": [0.3, 0.6, 1.0]}),
+    ease.Ease: (ease.EaseConfig, {"ridge": [300.0, 1000.0], "power": [0.0, 0.5, 1.0]}),
+    ease.EaseTrend: (ease.EaseConfig, {"trend_exponent": [0.3, 0.6], "trend_days": [14.0, 28.0]}),
     ease.PersonalEase: (ease.PersonalEaseConfig, {"ease_weight": [0.1, 0.3, 1.0]}),
     factors.ImplicitAls: (
         factors.FactorsConfig,
@@ -83,8 +83,7 @@ def _parted(events: Interactions, last: timedelta) -> tuple[Interactions, Intera
 def _tried(
     make: type[Baseline], config: type[Any], chosen: dict[str, Any], learnt: Interactions, later: Interactions
 ) -> dict[str, Any]:
-    base = {"trend_exponent": 0.6} if make is ease.EaseTrend else {}
-    model = make(config(**{**base, **chosen})).fit(learnt)  # type: ignore[call-arg]
+    model = make(config(**chosen)).fit(learnt)  # type: ignore[call-arg]
     known = np.diff(learnt.taken.tocsc().indptr) > 0
     result: dict[str, Any] = {"model": make.name, **chosen}
     for task in ("all", "new"):

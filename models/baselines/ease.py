@@ -19,7 +19,9 @@ class EaseConfig(BaseModel):
     ridge: PositiveFloat = 300.0
     """Larger: safer weights, less personal."""
     half_life_days: PositiveFloat | None = 182.0
-    """Counts are halved every so many days; None: only whether a pair ever met (then a ridge near 1,000 is better)."""
+    """Counts are halved every so many days; None: all count alike."""
+    power: float = Field(default=0.5, ge=0)
+    """Counts are raised to it: 1 leaves them as they are, 0 keeps only whether a pair ever met."""
     largest_side: PositiveInt = 10_000
     """Users or items (whichever are fewer) that are inverted: 16 bytes × its square (1.6 GB). Where both are more,
     only so many items, those with most users, are ranked; the others follow by popularity."""
@@ -43,8 +45,7 @@ class Ease(Baseline):
 
     def _learn(self, events: Interactions) -> None:
         counts = events.counts(self.config.half_life_days)
-        if self.config.half_life_days is None:
-            counts.data[:] = 1.0
+        counts.data **= np.float32(self.config.power)
         users, items = counts.shape
         self._columns = np.arange(items)
         if min(users, items) > self.config.largest_side:
@@ -69,14 +70,14 @@ class Ease(Baseline):
     def _learn_from_users(self) -> None:
         """P = (I − Xᵀ G X) / ridge with G = (X Xᵀ + ridge)⁻¹, of which only G and diag(P) are kept."""
         ridge = self.config.ridge
-        gram = (self._counts @ self._counts.T).toarray().astype(np.float64)
+        self._of_users: npt.NDArray[np.float32] | None = (self._counts @ self._counts.T).toarray()
+        gram = self._of_users.astype(np.float64)
         gram[np.diag_indices_from(gram)] += ridge
         self._inverse = _inverse(gram)
         by_item, diagonal = self._counts.T.tocsr(), np.empty(len(self._columns))
         for start in range(0, len(diagonal), 2048):
             part = by_item[start : start + 2048]
             diagonal[start : start + 2048] = 1.0 - np.asarray(part.multiply(part @ self._inverse).sum(axis=1)).ravel()
-        self._of_users: npt.NDArray[np.float32] | None = (self._counts @ self._counts.T).toarray()
         self._diagonal = (diagonal / ridge).astype(np.float32)
 
     def _learn_from_items(self) -> None:
@@ -102,7 +103,7 @@ class EaseTrend(Ease):
     name: ClassVar = "EASE × trend"
 
     def __init__(self, config: EaseConfig | None = None) -> None:
-        super().__init__(config or EaseConfig(trend_exponent=0.6))
+        super().__init__(config or EaseConfig(trend_exponent=0.3, trend_days=14.0))
 
 
 class PersonalEaseConfig(BaseModel):

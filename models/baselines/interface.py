@@ -16,6 +16,8 @@ POPULAR_DAYS = 28.0
 """The popular list, which fills what a model leaves open, counts distinct users of so many days."""
 _BLOCK_CELLS = 16_000_000
 """Scores held at a time, 4 bytes each; lists need about three times that."""
+_SAMPLED = 16
+"""One item in so many says roughly where a list ends."""
 
 
 class Baseline(ABC):
@@ -80,15 +82,29 @@ def _best(values: Floats, k: int, exclude: sparse.csr_matrix | None, zero_is_unk
 def best_of_each_row(values: Floats, k: int) -> npt.NDArray[np.int32]:
     """[rows, k] columns of the largest values, best first, `NO_ITEM` past the last that is above −inf."""
     lists = np.full((len(values), k), NO_ITEM, np.int32)
-    floor = np.full(len(values), -np.inf, np.float32)
-    if values.shape[1] > k:
-        # The smallest of the negated: NumPy is twenty times slower at the other end where most are −inf.
-        floor = -np.partition(-values, k - 1, axis=1)[:, k - 1]
+    floor = _floors(values, k) if values.shape[1] > k else np.full(len(values), -np.inf, np.float32)
     for row, (of_row, least) in enumerate(zip(values, floor, strict=True)):
         places = np.flatnonzero(of_row >= least) if np.isfinite(least) else np.flatnonzero(of_row > -np.inf)
         chosen = places[np.argsort(-of_row[places], kind="stable")[:k]]
         lists[row, : len(chosen)] = chosen
     return lists
+
+
+def _floors(values: Floats, k: int) -> Floats:
+    """[rows]: a value that at least `k` of each row reach, usually few more: guessed by a sample, then counted."""
+    place = k // _SAMPLED * 3 // 2 + 10
+    sample = values[:, ::_SAMPLED]
+    if sample.shape[1] < 2 * place:
+        return _kth_largest(values, k)
+    floor = _kth_largest(sample, place)
+    few = np.flatnonzero(np.count_nonzero(values >= floor[:, None], axis=1) < k)
+    floor[few] = _kth_largest(values[few], k)
+    return floor
+
+
+def _kth_largest(values: Floats, k: int) -> Floats:
+    """[rows]. By the smallest of the negated: NumPy is twenty times slower at the other end where most are −inf."""
+    return -np.partition(-values, k - 1, axis=1)[:, k - 1]
 
 
 def _fill(row: npt.NDArray[np.int32], popular: Rows, hidden: npt.NDArray[np.integer[Any]]) -> None:

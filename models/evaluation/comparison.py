@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -23,8 +24,9 @@ class Comparison:
     scores: dict[str, ModelScore]
 
     def as_json(self) -> dict[str, Any]:
-        """For the report file."""
-        return {"users": self.users, "models": {name: asdict(score) for name, score in self.scores.items()}}
+        """For the report file; what is no number (a ratio to nothing) is null."""
+        models = json.dumps({name: asdict(score) for name, score in self.scores.items()})
+        return {"users": self.users, "models": json.loads(models, parse_constant=lambda _nan: None)}
 
 
 def compare(truth: Truth, task: Task, ours: Ints, others: Mapping[str, Ints] | None = None) -> Comparison:

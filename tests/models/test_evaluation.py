@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -166,3 +167,10 @@ def test_models_that_see_the_taste_are_ahead_of_popularity_in_the_same_table(of_
     assert scores["EASE"].ndcg_at_20 > 2 * scores["popularity"].ndcg_at_20
     assert scores["content (TF-IDF)"].ndcg_ratio[2] < 1  # by words too: the whole interval of the ratio to it
     assert list(scores)[:2] == ["ours", "popularity"]
+
+
+def test_a_model_that_finds_nothing_has_no_ratio_and_the_report_says_null(truth):
+    nothing = np.full((len(truth.tasks["all"].users), 500), -1, np.int32)
+    comparison = compare(truth, "all", popularity(truth, "all", 500), {"nothing": nothing})
+    report = comparison.as_json()["models"]["nothing"]
+    assert (report["ndcg_at_20"], report["ndcg_ratio"]) == (0.0, [None, None, None])
