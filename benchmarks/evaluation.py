@@ -50,9 +50,10 @@ def main() -> None:
     print(
         f"{given.users:,} users × {given.items:,} items: ranked in {ranked:.1f} s, in all {seconds:.1f} s", flush=True
     )
-    peer, scaled = _peer(users[: given.peer_users], items, targets[: given.peer_users], given.users)
-    same = score_lists(lists[: given.peer_users], Targets.of(targets[: given.peer_users]), SHORT).ndcg.tolist()
-    assert same == peer.ndcg.tolist(), "the reference gives other numbers"
+    some, wanted = lists[: given.peer_users], targets[: given.peer_users]
+    scaled = _peer(users[: given.peer_users], items, wanted) * given.users / len(some)
+    expected = reference.evaluate(some, wanted, np.arange(1, given.items + 1), SHORT).ndcg.tolist()
+    assert score_lists(some, Targets.of(wanted), SHORT).ndcg.tolist() == expected, "the reference gives other numbers"
     report(
         name="evaluation",
         ours=round(seconds, 1),
