@@ -3,8 +3,8 @@
     python -m benchmarks.quality [--home var] [--release FOLDER] [--without-spark]
 
 Protocol: the demo's data (made by `make demo`): what the features know, weeks 1 to 48, is learnt; weeks 49 to 53 are
-the test. The catalogue is everything taken before, ranked in full. Settings of the baselines were chosen on weeks 45
-to 48 (`python -m benchmarks.quality_tuning`), and the test is scored once with them.
+the test. The catalogue is everything taken before, ranked in full. Settings of EASE and personal frequency were chosen
+on weeks 45 to 48 (`python -m benchmarks.quality_tuning`); docs/benchmarks.md says what else was looked at.
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ def main() -> None:
         bars=bars,
         seconds_of_baselines=seconds,
         settings_of_baselines={model.name: _settings_of(model) for model in models},
-        peak_memory_gib=round(psutil.Process().memory_info().rss / 2**30, 2),
-        tasks={comparison.task: comparison.as_json() for comparison in comparisons},
+        memory_at_the_end_gib=round(psutil.Process().memory_info().rss / 2**30, 2),
+        tasks={comparison.task: _short(comparison) for comparison in comparisons},
     )
 
 
@@ -158,6 +158,14 @@ def _bars(truth: Truth, comparisons: list[Comparison], lists: dict[Task, dict[st
 
 def _bar(name: str, ours: float, goal: str, met: bool, interval: list[float] | None) -> dict[str, Any]:
     return {"name": name, "ours": ours, "interval": interval, "goal": goal, "met": bool(met)}
+
+
+def _short(comparison: Comparison) -> dict[str, Any]:
+    """Without slices and curves, which `headrace evaluate --baselines` reports."""
+    content = comparison.as_json()
+    for score in content["models"].values():
+        del score["slices"], score["popularity_curve"]
+    return content
 
 
 def _settings_of(model: Baseline) -> dict[str, Any]:
