@@ -26,8 +26,14 @@ CLEAN_EVENTS = Asset(f"{SILVER_EVENTS.layer}.{SILVER_EVENTS.name}")
 DAY_OF_INTERVAL = "{{ data_interval_start | ds }}"
 """Day of a run with a data interval of one day. By hand: the day that the logical date ends."""
 
+LAST_DAY_OF_INTERVAL = "{{ macros.ds_add(data_interval_end | ds, -1) }}"
+"""The last whole day of a run whose data interval is longer than a day."""
+
 DAY_OF_UPDATE = "{{ partition_key or macros.ds_add((dag_run.logical_date or dag_run.run_after) | ds, -1) }}"
 """Day of a run that an update of `CLEAN_EVENTS` started: its partition key. By hand: as above."""
+
+WAIT_MINUTES = "60"
+"""A task waits so long for a run that holds what it writes, such as `maintenance`, before it fails."""
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 """No day before this is ever scheduled; backfills may name any later one."""
@@ -48,7 +54,7 @@ def spark_jobs(task_id: str, jobs: str, *options: str, day: str, **task: Any) ->
         name=f"headrace-{task_id}",
         conn_id="spark_default",
         application=str(PROJECT_ROOT / "jobs" / "batch" / "__main__.py"),
-        application_args=[jobs, "--day", day, *options],
+        application_args=[jobs, "--day", day, "--wait", WAIT_MINUTES, *options],
         jars=",".join(str(jar) for jar in spark_jars(SETTINGS)),
         driver_memory=SETTINGS.spark.driver_memory,
         **task,

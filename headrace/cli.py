@@ -220,6 +220,22 @@ def quality(
 
 
 @app.command()
+def forget(
+    user: Annotated[str, typer.Argument(metavar="USER", help="User id, or session:ID.")],
+    check: Annotated[bool, typer.Option("--check", help="Remove nothing; exit code 1 if anything is left.")] = False,
+) -> None:
+    """Remove a person, everywhere: tables with all their older versions, online store, topics, files.
+
+    Prints what was removed, place by place, and what is left and why. Later training sets do not know the person, and
+    what still arrives of before the request is not taken. With --check every place is read, also files that no table
+    shows any more; exit code 0 only if nothing is left.
+
+    Example: `headrace forget 123`, then `headrace forget 123 --check`
+    """
+    _run("jobs.batch", "forget", "--day", f"{_today():%Y-%m-%d}", f"--user={user}", *(["--check"] if check else []))
+
+
+@app.command()
 def stream() -> None:
     """Run the streaming job in the foreground: events to user vectors in the online store.
 

@@ -30,6 +30,7 @@ from headrace.settings_groups import (
     FeatureSettings,
     FlinkSettings,
     KafkaSettings,
+    MaintenanceSettings,
     MlflowSettings,
     QualitySettings,
     ServingSettings,
@@ -71,6 +72,7 @@ class Settings(BaseSettings):
     clean: CleanSettings = Field(default_factory=CleanSettings)
     features: FeatureSettings = Field(default_factory=FeatureSettings)
     quality: QualitySettings = Field(default_factory=QualitySettings)
+    maintenance: MaintenanceSettings = Field(default_factory=MaintenanceSettings)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     serving: ServingSettings = Field(default_factory=ServingSettings)
 

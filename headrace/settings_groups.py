@@ -183,6 +183,23 @@ class QualitySettings(Group):
     """The same for the share of values in categories that the training data did not have."""
 
 
+class MaintenanceSettings(Group):
+    """What the job `maintenance` keeps of the past, in days before the day it is run for; 0 = for ever."""
+
+    versions_days: PositiveInt = 30
+    """Older versions of the tables can be read, and training sets built from them again, for so long."""
+    bronze_days: NonNegativeInt = 0
+    """Days of `bronze.*`, the rows as received: what silver can be made of again."""
+    gold_days: NonNegativeInt = 180
+    """Days of the features and examples; longer than `training.holdout_days` with `features.late_days`."""
+    quality_days: NonNegativeInt = 365
+    """Days of the findings in `quality.results`, and of the report pages."""
+    training_days: NonNegativeInt = 30
+    """Days of the training files in `<home>/training`."""
+    requests_days: PositiveInt = 60
+    """Days that a request to be forgotten is held against what still arrives; longer than the topics keep records."""
+
+
 class TrainingSettings(Group):
     """Training of the two-tower model and the ranker."""
 

@@ -376,6 +376,19 @@ QUALITY_RESULTS = Table(
     "day",
 )
 
+FORGET_REQUESTS = Table(
+    "privacy",
+    "forget_requests",
+    "Who asked to be forgotten, as SHA-256 of the subject: what still arrives of before the request is not taken.",
+    pa.schema(
+        [
+            ("subject_hash", pa.string()),  # of a user_id, or of "session:<session_id>"
+            ("requested_at", TIME),
+        ]
+    ),
+    ("subject_hash", "requested_at"),
+)
+
 TABLES = (
     BRONZE_EVENTS,
     BRONZE_USERS,
@@ -394,6 +407,7 @@ TABLES = (
     GOLD_RETRIEVAL_EXAMPLES,
     GOLD_RANKING_EXAMPLES,
     QUALITY_RESULTS,
+    FORGET_REQUESTS,
 )
 
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from headrace.errors import BadInputError, HeadraceError
@@ -18,9 +18,11 @@ from jobs.batch.file_arguments import add_file_arguments, inputs_of, moment, rec
 if TYPE_CHECKING:
     from jobs.batch.lake import Lake
 
-JOBS = ("ingest", "clean", "features", "quality", "drift", "training_sets", "materialise")
+JOBS = ("ingest", "clean", "features", "quality", "drift", "training_sets", "materialise", "maintenance", "forget")
 ONE_AT_A_TIME = ("ingest", "clean", "features", "materialise")
 """Jobs that go on from where the last run was, or make earlier days anew; the others replace the rows of their day."""
+ALONE = ("maintenance", "forget")
+"""Jobs that no other may run beside."""
 STAGES: tuple[Stage, ...] = ("clean", "features")
 """Jobs whose tables the job `quality` checks."""
 EXAMPLE = "example: python -m jobs.batch ingest,clean,features --day 2026-10-19 --events var/import/events.parquet"
@@ -28,7 +30,7 @@ EXAMPLE = "example: python -m jobs.batch ingest,clean,features --day 2026-10-19 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the named jobs in one Spark application; 0, or 1 with one line on stderr."""
-    given = _parser().parse_args(arguments)
+    given = job_arguments().parse_args(arguments)
     try:
         names = _job_names(given.jobs)
         _run(names, given, load_settings())
@@ -44,7 +46,11 @@ def _run(names: list[str], given: argparse.Namespace, settings: Settings) -> Non
     from jobs.batch.spark import spark_session
 
     wanted = [lock for name in names for lock in _locks(name, given, settings)]
-    with held(settings, ",".join(names), given.day, wanted), spark_session("+".join(names), settings) as spark:
+    alone = any(name in ALONE for name in names)
+    with (
+        held(settings, ",".join(names), given.day, wanted, alone, given.wait),
+        spark_session("+".join(names), settings) as spark,
+    ):
         run_jobs(Lake(spark, settings.lake_root), names, given, settings)
 
 
@@ -61,7 +67,7 @@ def run_jobs(lake: Lake, names: list[str], given: argparse.Namespace, settings: 
 
 def _locks(name: str, given: argparse.Namespace, settings: Settings) -> list[str]:
     """What no other run may write at the same time: all that the job goes on with, or the days it replaces."""
-    if name in ONE_AT_A_TIME:
+    if name in ONE_AT_A_TIME or name in ALONE:
         return [name]
     first = given.day - timedelta(days=settings.training.holdout_days)
     return [f"{name}-{day}" for day in ([first, given.day] if given.holdout else [given.day])]
@@ -76,6 +82,8 @@ def _job(name: str) -> Callable[..., str]:
         "drift": _drift,
         "training_sets": _training_sets,
         "materialise": _materialise,
+        "maintenance": _maintenance,
+        "forget": _forget,
     }[name]
 
 
@@ -156,6 +164,33 @@ def _materialise(lake: Lake, settings: Settings, given: argparse.Namespace) -> s
     return f"{materialise(lake, settings, given.day, given.full):,} rows"
 
 
+def _maintenance(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
+    from jobs.batch.forget import repeat_requests
+    from jobs.batch.maintenance import maintain
+
+    done = maintain(lake, settings, given.day)
+    repeated = sum(repeat_requests(lake, settings, end_of(given.day)).values())
+    late = f", {repeated:,} rows of forgotten people removed" if repeated else ""
+    return f"{done.small_files:,} small files made {done.files:,}, {done.days:,} old days dropped{late}"
+
+
+def _forget(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
+    from jobs.batch.forget import forget
+    from jobs.batch.forget_check import what_is_left
+
+    if not given.user:
+        raise BadInputError("nobody is named to be forgotten", "Add --user ID, or --user session:ID")
+    removed = {} if given.check else forget(lake, settings, given.user, datetime.now(UTC))
+    for place, number in removed.items():
+        print(f"  removed from {place}: {number:,}", flush=True)
+    left = what_is_left(lake, settings, [given.user])
+    for place, said in left.items():
+        print(f"  left in {place}: {said}", flush=True)
+    if left and given.check:
+        raise HeadraceError(f"something is left of {given.user} in {len(left)} places", "They are listed above")
+    return f"{sum(removed.values()):,} removed, something left in {len(left)} places"
+
+
 def _job_names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in JOBS]
@@ -164,9 +199,17 @@ def _job_names(text: str) -> list[str]:
     return names
 
 
-def _parser() -> argparse.ArgumentParser:
+def job_arguments() -> argparse.ArgumentParser:
+    """The arguments of the command."""
     parser = argparse.ArgumentParser(prog="python -m jobs.batch", description=__doc__, epilog=EXAMPLE)
     parser.add_argument("jobs", metavar="JOB[,JOB…]", help=", ".join(JOBS))
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=0,
+        metavar="MINUTES",
+        help="wait so long for another run that holds what this one writes (default: end at once)",
+    )
     files = add_file_arguments(parser)
     files.add_argument("--kafka", action="store_true", help="also take what is new on the events topic")
     features = parser.add_argument_group("features")
@@ -188,6 +231,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     online = parser.add_argument_group("materialise")
     online.add_argument("--full", action="store_true", help="write all rows again, not only the new ones")
+    person = parser.add_argument_group("forget")
+    person.add_argument("--user", help="who is to be forgotten: a user id, or session:ID")
+    person.add_argument("--check", action="store_true", help="remove nothing; exit code 1 if anything of them is left")
     drift = parser.add_argument_group("drift")
     drift.add_argument("--against", type=date.fromisoformat, help="day to compare with (default: the live release's)")
     return parser

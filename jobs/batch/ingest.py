@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from headrace.tables import BRONZE_EVENTS, BRONZE_ITEMS, BRONZE_USERS, Table
 from jobs.batch.files import InputFile, find_files, raw_rows
 from jobs.batch.lake import Lake
+from jobs.batch.personal_rows import requests, without_forgotten
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,12 @@ REQUIRED = {BRONZE_EVENTS.path: "event_type", BRONZE_ITEMS.path: "item_id", BRON
 
 def ingest_files(lake: Lake, inputs: Inputs, received_at: datetime) -> int:
     """Append the files that bronze does not hold yet, known by name and content; returns the number of rows added."""
-    added = 0
+    added, asked = 0, requests(lake)
     for table, files in wanted_files(inputs).items():
         new = not_taken_yet(lake, table, files)
         if new:
-            added += lake.append(received(file_rows(lake.spark, new, inputs, table), received_at), table)
+            rows = received(file_rows(lake.spark, new, inputs, table), received_at)
+            added += lake.append(without_forgotten(rows, table, asked), table)
     return added
 
 

@@ -19,6 +19,7 @@ from headrace.tables import BRONZE_EVENTS
 from jobs.batch.lake import Lake
 from jobs.batch.mishaps import is_mishap
 from jobs.batch.patience import AwayError, patiently
+from jobs.batch.personal_rows import requests, without_forgotten
 
 _AWAY = (
     *("TimeoutException", "DisconnectException", "NetworkException", "BrokerNotAvailableException"),
@@ -103,7 +104,7 @@ def from_kafka(records: DataFrame) -> DataFrame:
 
 def _take_new(lake: Lake, settings: Settings, answer: Answer) -> None:
     """One query from the checkpoint to the end of the topic, one commit for every `kafka.batch_records`."""
-    _check_broker(settings.kafka.bootstrap_servers)
+    check_broker(settings.kafka.bootstrap_servers)
     source = (
         lake.spark.readStream.format("kafka")
         .option("kafka.bootstrap.servers", settings.kafka.bootstrap_servers)
@@ -114,7 +115,7 @@ def _take_new(lake: Lake, settings: Settings, answer: Answer) -> None:
         .load()
     )
     query = (
-        from_kafka(source)
+        without_forgotten(from_kafka(source), BRONZE_EVENTS, requests(lake))
         .writeStream.format("delta")
         .partitionBy("day")
         .option("checkpointLocation", str(_checkpoint(settings)))
@@ -151,7 +152,7 @@ def _told(settings: Settings, error: StreamingQueryException, away: bool) -> Hea
     )
 
 
-def _check_broker(servers: str) -> None:
+def check_broker(servers: str) -> None:
     """Say at once that no broker answers: Spark would try for a minute.
 
     Raises AwayError.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from datetime import date
+from functools import reduce
+from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +21,10 @@ from headrace.errors import HeadraceError
 from headrace.tables import SILVER_EVENTS, Table
 
 _FEW = 500_000
+NOTES_KEPT = "interval 3650 days"
+"""How long commits are kept, with their notes; Delta's own 30 days would lose the place of a job that paused."""
+_APPENDS = ("WRITE", "STREAMING UPDATE")
+"""Delta's names of the commits that bring new rows; others move rows to other files, or take some away."""
 
 
 class Lake:
@@ -133,7 +139,7 @@ class Lake:
         if self.exists(table):
             return
         builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table)).comment(table.meaning)
-        builder = builder.addColumns(spark_schema(table.schema))
+        builder = builder.addColumns(spark_schema(table.schema)).property("delta.logRetentionDuration", NOTES_KEPT)
         if table.layer == "bronze" or table is SILVER_EVENTS:
             builder = builder.property("delta.enableChangeDataFeed", "true")  # costs nothing on appends
         if table.partition:
@@ -162,13 +168,42 @@ class Lake:
     def appended(self, table: Table, after: int) -> DataFrame:
         """Rows that commits after version `after` appended; `arrival` is the commit's version.
 
-        For the bronze tables and `silver.events`, which keep a feed of their changes.
+        For the bronze tables and `silver.events`, which keep a feed of their changes. What maintenance does to rows
+        that were there before is no arrival.
         """
-        if self.version(table) <= after:
-            return self.read(table).where(F.lit(False)).withColumn("arrival", F.lit(0).cast("long"))
         changes = self.spark.read.format("delta").option("readChangeFeed", "true")
-        rows = changes.option("startingVersion", after + 1).load(self.path(table))
+        arrived = [
+            changes.option("startingVersion", first).option("endingVersion", last).load(self.path(table))
+            for first, last in _ranges(self._appends(table, after))
+        ]
+        if not arrived:
+            return self.read(table).where(F.lit(False)).withColumn("arrival", F.lit(0).cast("long"))
+        rows = reduce(DataFrame.unionByName, arrived)
         return rows.select(*table.schema.names, F.col("_commit_version").alias("arrival"))
+
+    def first_day_appended(self, table: Table, after: int) -> date | None:
+        """The earliest day that got rows after version `after`, as the log says, whatever became of their files."""
+        commits = [f"{self.path(table)}/_delta_log/{version:020}.json" for version in self._appends(table, after)]
+        if not commits:
+            return None
+        action = F.from_json("value", "add struct<partitionValues: map<string, string>>")
+        days = self.spark.read.text(commits).select(action["add"]["partitionValues"]["day"].alias("day"))
+        earliest = days.agg(F.min("day")).head()[0]
+        return None if earliest is None else date.fromisoformat(earliest)
+
+    def _appends(self, table: Table, after: int) -> list[int]:
+        new = self.version(table) - after
+        if new <= 0:
+            return []
+        history = DeltaTable.forPath(self.spark, self.path(table)).history(new)
+        return sorted(row["version"] for row in history.where(F.col("operation").isin(*_APPENDS)).collect())
+
+
+def _ranges(versions: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """First and last of each run of versions without a gap."""
+    for _, run in groupby(enumerate(versions), lambda numbered: numbered[1] - numbered[0]):
+        members = [version for _, version in run]
+        yield members[0], members[-1]
 
 
 def computed(rows: DataFrame) -> DataFrame:

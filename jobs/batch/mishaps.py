@@ -15,6 +15,7 @@ _NO_ROOM = ("No space left on device", "Disk quota exceeded", "File too large")
 """What the kernel says when it takes no more bytes."""
 _OVERTAKEN = ("[DELTA_CONCURRENT_", "[DELTA_METADATA_CHANGED", "[DELTA_PROTOCOL_CHANGED")
 """What Delta says when the log has a commit that the one at hand cannot follow."""
+_GONE = "FAILED_READ_FILE.FILE_NOT_EXIST"
 _AGAIN = "Every table is as its last commit left it"
 
 
@@ -48,6 +49,11 @@ def _mishap(job: str, root: str, text: str) -> HeadraceError | None:
         return HeadraceError(
             f"another run wrote to {name} while job `{job}` did, and was faster",
             f"{_AGAIN}; run this again when the other one has ended",
+        )
+    if _GONE in text:
+        return HeadraceError(
+            f"job `{job}` asked for a version of a table that is not kept any more",
+            "See maintenance.versions_days; build from the tables as they are instead",
         )
     return None
 

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime
@@ -25,27 +26,46 @@ LAKE = "lake"
 """Held by every run together, and by one that needs the lake to itself."""
 
 
+LOOK_AGAIN_SECONDS = 1.0
+
+
 class HeldError(HeadraceError):
     """Another run holds what this one needs."""
 
 
 @contextmanager
-def held(settings: Settings, run: str, day: date, names: Sequence[str], alone: bool = False) -> Iterator[None]:
+def held(
+    settings: Settings, run: str, day: date, names: Sequence[str], alone: bool = False, wait_minutes: float = 0
+) -> Iterator[None]:
     """Hold the locks `names` for the block; with `alone` the whole lake. `run` and `day` are what others are told.
 
-    Raises HeldError, with the other run's jobs, day, process, machine and start, if another process has one of them.
+    Raises HeldError, with the other run's jobs, day, process, machine and start, if another process has one of them
+    and still has it after `wait_minutes`.
     """
     folder = lock_folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + 60 * wait_minutes
     with ExitStack() as locks:
-        if not _taken(locks.enter_context(_opened(folder, LAKE)), shared=not alone):
-            raise _held_by(_holder(folder), f"`{run}`")
-        for name in sorted(set(names)):
-            file = locks.enter_context(_opened(folder, name))
-            if not _taken(file):
-                raise _held_by(_read(file), f"job `{name}`")
-            _sign(file, run, day)
+        while True:
+            try:
+                _take(locks, folder, run, day, names, alone)
+                break
+            except HeldError:
+                locks.close()
+                if time.monotonic() >= until:
+                    raise
+            time.sleep(LOOK_AGAIN_SECONDS)
         yield
+
+
+def _take(locks: ExitStack, folder: Path, run: str, day: date, names: Sequence[str], alone: bool) -> None:
+    if not _taken(locks.enter_context(_opened(folder, LAKE)), shared=not alone):
+        raise _held_by(_holder(folder), f"`{run}`")
+    for name in sorted(set(names)):
+        file = locks.enter_context(_opened(folder, name))
+        if not _taken(file):
+            raise _held_by(_read(file), f"job `{name}`")
+        _sign(file, run, day)
 
 
 def lock_folder(settings: Settings) -> Path:

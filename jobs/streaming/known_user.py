@@ -65,6 +65,14 @@ def after_events(user: KnownUser, live: Iterable[HistoryEvent], length: int) -> 
     return user._replace(history=history, texts=texts, live_events=user.live_events + len(entered))
 
 
+def since(user: KnownUser, moment: int) -> KnownUser:
+    """The user with nothing of up to `moment` (µs since 1970), when they asked to be forgotten."""
+    if not user.history or user.history[0].timestamp > moment:
+        return user
+    kept = [event for event in user.history if event.timestamp > moment]
+    return user._replace(history=kept, texts=[event_text(event) for event in kept], profile={})
+
+
 def event_text(event: HistoryEvent) -> str:
     """One event of a history as JSON."""
     return f"[{event.timestamp},{quoted(event.event_id)},{quoted(event.item_id)},{quoted(event.event_type)}]"

@@ -7,8 +7,9 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
+from headrace.forgotten import forgotten_until
 from headrace.user_tower import UserTower
-from jobs.streaming.known_user import KnownUser, after_events, needs_write
+from jobs.streaming.known_user import KnownUser, after_events, needs_write, since
 from jobs.streaming.recent_events import EVENT_SEPARATOR, newest_events, unpack_events
 from jobs.streaming.user_store import NewRow
 
@@ -16,6 +17,8 @@ REMEMBERED_USERS = 4096
 """Users kept in memory between batches, about 25 kB each."""
 REMEMBERED_S = 30.0
 """A user is read from the store again after this time, so that a new batch row counts."""
+FORGOTTEN_S = 1.0
+"""Time between two looks at who asked to be forgotten."""
 
 
 class ReleaseTower(NamedTuple):
@@ -31,6 +34,8 @@ class Store(Protocol):
     def read(self, users: Sequence[str]) -> list[KnownUser]: ...
 
     def write(self, rows: Sequence[NewRow]) -> None: ...
+
+    def forgotten(self) -> dict[str, int]: ...
 
 
 class LiveUsers:
@@ -55,6 +60,7 @@ class LiveUsers:
         self._carried = carried_events
         self._clock = clock
         self._remembered_users = remembered_users
+        self._forgotten: tuple[float, dict[str, int]] = (-FORGOTTEN_S, {})
         self._remembered: OrderedDict[str, tuple[float, KnownUser]] = OrderedDict()
 
     def take(self, subjects: Sequence[str], recents: Sequence[str]) -> int:
@@ -67,12 +73,16 @@ class LiveUsers:
         for row, subject in enumerate(subjects):
             rows_of[subject].append(row)
         now = self._clock()
+        asked = self._asked(now)
         before = self._known(list(rows_of), now)
         release_id, tower = self._current_tower()
         changed: dict[str, KnownUser] = {}
         for subject, rows in rows_of.items():
             user, was_remembered = before[subject]
             events = unpack_events(_packed_events(rows, recents, self._carried, only_new=was_remembered))
+            if (until := forgotten_until(subject, asked)) >= 0:
+                user, events = since(user, until), [event for event in events if event.timestamp > until]
+                before[subject] = user, was_remembered
             after = after_events(user, events, self._length)
             if needs_write(user, after, release_id):
                 changed[subject] = after
@@ -81,6 +91,12 @@ class LiveUsers:
             self._remember(subject, now, changed[subject]._replace(release=release_id) if subject in changed else user)
         self._forget_oldest()
         return len(changed)
+
+    def _asked(self, now: float) -> dict[str, int]:
+        """Who asked to be forgotten, as known a moment ago."""
+        if now - self._forgotten[0] >= FORGOTTEN_S:
+            self._forgotten = now, self._store.forgotten()
+        return self._forgotten[1]
 
     def _known(self, subjects: Sequence[str], now: float) -> dict[str, tuple[KnownUser, bool]]:
         """Each user and whether it was remembered, in which case every earlier event is in it."""

@@ -13,6 +13,7 @@ import redis
 
 from headrace import feature_rows
 from headrace.errors import ServiceError
+from headrace.forgotten import FORGOTTEN_KEY
 from headrace.online_store import (
     LIVE_FIELDS,
     WRITE_IF_NEWER,
@@ -76,6 +77,11 @@ class UserStore:
         """Write the rows; a row newer than ours stays. Raises ServiceError after the last try."""
         if rows:
             self._patiently(lambda: self._write(rows))
+
+    def forgotten(self) -> dict[str, int]:
+        """By `subject_hash`, when who asked to be forgotten (µs since 1970). Raises ServiceError after the last try."""
+        asked: Any = self._patiently(lambda: self._client.hgetall(FORGOTTEN_KEY))
+        return {hashed.decode(): int(moment) for hashed, moment in asked.items()}
 
     def tell_ready(self, text: str, seconds: int) -> None:
         """Leave a sign of life that lapses after `seconds`."""

@@ -16,7 +16,7 @@ from infra.local.airflow_home import DAGS, airflow_home, environment
 from tests.conftest import settings_on_free_ports
 
 HERE = Path(__file__).parent
-DAG_IDS = ("ingest", "daily")
+DAG_IDS = ("ingest", "daily", "maintenance")
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +67,7 @@ def test_every_task_is_explained_in_one_line_and_tried_again_within_a_limit(
 
 def test_interval_of_ingest_is_the_whole_day_that_its_logical_date_ends(described: dict[str, Any]) -> None:
     assert described["intervals"]["ingest"] == ["2026-11-22T00:00:00+00:00", "2026-11-23T00:00:00+00:00"]
+
+
+def test_interval_of_maintenance_is_the_week_before_its_noon(described: dict[str, Any]) -> None:
+    assert described["intervals"]["maintenance"] == ["2026-11-15T12:00:00+00:00", "2026-11-22T12:00:00+00:00"]

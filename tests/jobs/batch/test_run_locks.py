@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -82,6 +83,13 @@ def test_a_killed_run_leaves_no_lock_behind(settings: Settings) -> None:
         other.wait(10)
         with held(settings, "clean", date(2026, 11, 21), ["clean"]):
             assert "2026-11-21" in (lock_folder(settings) / "clean.lock").read_text()
+
+
+def test_a_run_that_may_wait_begins_when_the_other_one_ends(settings: Settings) -> None:
+    with other_run(settings, "clean") as other:
+        Timer(0.2, other.kill).start()
+        with held(settings, "clean", DAY, ["clean"], wait_minutes=1):
+            assert other.wait(10) == -signal.SIGKILL
 
 
 def test_a_lake_in_a_bucket_is_locked_on_this_machine(tmp_path: Path) -> None:

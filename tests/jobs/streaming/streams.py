@@ -39,12 +39,17 @@ class MemoryStore:
         self.rows: dict[str, NewRow] = {}
         self.vectors: dict[str, npt.NDArray[np.float32]] = {}
         self.reads = 0
+        self.asked: dict[str, int] = {}
         self.failure: Exception | None = None
 
     def read(self, users: Sequence[str]) -> list[KnownUser]:
         """What was put in `users`, else nobody."""
         self.reads += len(users)
         return [self.users.get(user, KnownUser([], {}, [])) for user in users]
+
+    def forgotten(self) -> dict[str, int]:
+        """Who asked to be forgotten."""
+        return self.asked
 
     def write(self, rows: Sequence[NewRow]) -> None:
         """Keep the rows."""

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import ServiceError
+from headrace.forgotten import subject_hash
 from headrace.user_row import HistoryEvent, merge_history
 from jobs.streaming.live_users import REMEMBERED_S, LiveUsers
 from jobs.streaming.recent_events import EVENT_SEPARATOR
@@ -98,3 +99,20 @@ def test_after_a_failed_write_the_same_batch_is_taken_again_in_full(tower) -> No
     store.failure = None
     assert users.take(*batch) == 1
     assert histories(store)["a"] == [list(event(1, 1))]
+
+
+def test_who_asked_to_be_forgotten_is_a_new_person_from_that_moment_on(tower) -> None:
+    store, time = MemoryStore(), [0.0]
+    users = live_users(store, tower, lambda: time[0])
+    arriving = batches([(who, event(minute, minute)) for minute in range(4) for who in ("a", "b")], 2)
+    for batch in arriving[:2]:
+        users.take(*batch)
+    store.asked = {subject_hash("a"): event(2, 2).timestamp}  # minute 2 was still on its way
+    store.rows.clear()
+    time[0] = 2.0
+    for batch in arriving[2:]:  # Flink hands over the event before it, too
+        users.take(*batch)
+    assert histories(store) == {
+        "a": [list(event(3, 3))],
+        "b": [list(event(minute, minute)) for minute in (1, 2, 3)],
+    }

@@ -1,0 +1,73 @@
+"""Job `forget`: a person is removed from every table and its older versions, online store, topics and files.
+
+First what waits in bronze is cleaned, so that no job needs a file that goes. The request is written down before
+anything is removed: a run that was cut off is made up for by the next one, or by `maintenance`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from delta.tables import DeltaTable
+from pyspark.sql import functions as F
+
+from headrace.forgotten import subject_hash
+from headrace.settings import Settings
+from headrace.tables import BRONZE_EVENTS, FORGET_REQUESTS, TABLES
+from jobs.batch.clean import clean
+from jobs.batch.forget_files import remove_from_files
+from jobs.batch.forget_online import connected, mark_forgotten, remove_from_compacted, remove_online
+from jobs.batch.lake import Lake, spark_schema
+from jobs.batch.maintenance import vacuum
+from jobs.batch.personal_rows import remove_rows, requests, sessions_of
+
+
+def forget(lake: Lake, settings: Settings, subject: str, at: datetime) -> dict[str, int]:
+    """Remove a user (or `session:<id>`) with the sessions seen; the number of rows, keys and lines removed by place.
+
+    What arrives later of before `at` will not be taken. Older versions of the tables are removed for everybody, and
+    training sets that were made of them can't be built again. Raises ServiceError, before anything is removed, where
+    the online store does not answer.
+    """
+    store = connected(settings)
+    if lake.exists(BRONZE_EVENTS):
+        clean(lake, settings.clean)
+    subjects = [subject, *sessions_of(lake, subject_hash(subject))]
+    _write_down(lake, subjects, at)
+    asked = requests(lake)
+    mark_forgotten(store, asked)
+    removed = remove_rows(lake, asked)
+    for table in filter(lake.exists, TABLES):
+        vacuum(lake, table, at_once=True)
+    removed |= remove_from_compacted(lake, settings, subjects)
+    removed |= remove_from_files(settings, subjects)
+    if keys := remove_online(store, subjects):  # last: the stream has had time to see the request
+        removed["online store"] = keys
+    return removed
+
+
+def repeat_requests(lake: Lake, settings: Settings, day_end: datetime) -> dict[str, int]:
+    """Remove what arrived since of people who asked to be forgotten, and drop requests that nothing can arrive for.
+
+    A request is kept for `maintenance.requests_days`. Returns the rows removed by table.
+    """
+    if not lake.exists(FORGET_REQUESTS):
+        return {}
+    oldest = day_end - timedelta(days=settings.maintenance.requests_days)
+    if not lake.read(FORGET_REQUESTS).where(F.col("requested_at") < F.lit(oldest)).isEmpty():
+        DeltaTable.forPath(lake.spark, lake.path(FORGET_REQUESTS)).delete(F.col("requested_at") < F.lit(oldest))
+    asked = requests(lake)
+    if lake.exists(BRONZE_EVENTS):
+        clean(lake, settings.clean)
+    removed = remove_rows(lake, asked)
+    for table in TABLES:
+        if f"{table.layer}.{table.name}" in removed:
+            vacuum(lake, table, at_once=True)
+    mark_forgotten(connected(settings), asked)
+    return removed
+
+
+def _write_down(lake: Lake, subjects: Iterable[str], at: datetime) -> None:
+    rows = [(subject_hash(subject), at.astimezone(UTC)) for subject in subjects]
+    lake.append(lake.spark.createDataFrame(rows, spark_schema(FORGET_REQUESTS.schema)).coalesce(1), FORGET_REQUESTS)

@@ -1,0 +1,70 @@
+"""Whether anything of a person is left: looked for in every file that is there, not only in what the tables show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from headrace.forgotten import subject_hash
+from headrace.settings import Settings
+from headrace.tables import QUALITY_RESULTS, TABLES, Table
+from jobs.batch.forget_files import found_in_files, naming
+from jobs.batch.forget_online import connected, found_on_topics, found_online
+from jobs.batch.lake import Lake, spark_schema
+from jobs.batch.personal_rows import PERSONAL, subject_in
+
+
+def what_is_left(lake: Lake, settings: Settings, subjects: Sequence[str]) -> dict[str, str]:
+    """By place what is left there of the subjects; nothing, where nothing is.
+
+    Reads all Parquet files below the tables' folders (older versions, change feeds, files of runs that were cut off)
+    and the tables' logs, all keys of the online store, all records of the topics and the files in the home folder.
+    """
+    left: dict[str, str] = {}
+    for table in TABLES:
+        if lake.exists(table):
+            left |= _in_table(lake, table, subjects)
+    store = connected(settings)
+    if keys := found_online(store, subjects):
+        left["online store"] = ", ".join(keys)
+    left |= found_on_topics(lake, settings, [subject_hash(subject) for subject in subjects])
+    return left | found_in_files(settings, subjects)
+
+
+def _in_table(lake: Lake, table: Table, subjects: Sequence[str]) -> dict[str, str]:
+    name = f"{table.layer}.{table.name}"
+    left = {}
+    if table in PERSONAL or table is QUALITY_RESULTS:
+        files = list(_files(lake, table, ".parquet"))
+        if rows := _theirs(lake, table, files, subjects) if files else 0:
+            left[name] = f"{rows:,} rows in {len(files):,} files of all versions"
+    logs = list(_files(lake, table, ".json", of_log=True))
+    words = naming(subjects).pattern
+    if logs and (lines := lake.spark.read.text(logs).where(F.col("value").rlike(words)).count()):
+        left[f"log of {name}"] = f"{lines:,} lines"
+    return left
+
+
+def _theirs(lake: Lake, table: Table, files: list[str], subjects: Sequence[str]) -> int:
+    columns = [field for field in spark_schema(table.schema) if field.name != table.partition]
+    rows = lake.spark.read.schema(StructType(columns)).parquet(*files)
+    if table is QUALITY_RESULTS:
+        listed = ", ".join(f"'{subject_hash(subject)}'" for subject in subjects)
+        theirs = F.expr(f"exists(samples, s -> coalesce(sha2({subject_in('s')}, 256) IN ({listed}), false))")
+        return int(rows.where(theirs).count())
+    named = F.sha2(F.expr(PERSONAL[table].subject), 256).isin(*(subject_hash(subject) for subject in subjects))
+    return int(rows.where(named).count())
+
+
+def _files(lake: Lake, table: Table, ending: str, of_log: bool = False) -> Iterator[str]:
+    """Every file below the table's folder with this ending, whoever wrote it: of the table's log, or all others."""
+    jvm = lake.spark.sparkContext._jvm
+    folder = jvm.org.apache.hadoop.fs.Path(lake.path(table))
+    system = folder.getFileSystem(lake.spark.sparkContext._jsc.hadoopConfiguration())
+    listed = system.listFiles(folder, True)
+    while listed.hasNext():
+        place = str(listed.next().getPath().toString())
+        if place.endswith(ending) and ("/_delta_log/" in place) == of_log:
+            yield place

@@ -1,0 +1,137 @@
+"""Which rows of which table are about a person, and what is done with them when the person asks to be forgotten.
+
+Requests know people by hash, so that neither the requests nor the tables' logs (which keep the conditions of deletes)
+say who it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import reduce
+from operator import or_
+
+from delta.tables import DeltaTable
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from headrace.events import SESSION_PREFIX
+from headrace.tables import (
+    BRONZE_EVENTS,
+    BRONZE_USERS,
+    FORGET_REQUESTS,
+    GOLD_RANKING_EXAMPLES,
+    GOLD_RETRIEVAL_EXAMPLES,
+    GOLD_USER_BEHAVIOUR,
+    GOLD_USER_FEATURES,
+    GOLD_USER_ITEM_FEATURES,
+    QUALITY_RESULTS,
+    REJECTED_EVENTS,
+    SILVER_EVENTS,
+    SILVER_MACHINES,
+    SILVER_USERS,
+    Table,
+)
+from jobs.batch.lake import Lake
+
+Requests = Mapping[str, datetime]
+"""Moment of the request by the hash of the subject."""
+
+
+@dataclass(frozen=True)
+class Personal:
+    """SQL of whom a row is about, and of when; a row without a time is of before any request."""
+
+    subject: str
+    time: str
+
+
+def subject_in(text: str) -> str:
+    """SQL of the subject that a JSON text names, also where the text is cut off or otherwise no JSON."""
+
+    def field(name: str) -> str:
+        loose = rf"""regexp_extract({text}, '"{name}"\\s*:\\s*"?([^",}}\\s]+)', 1)"""
+        return f"nullif(trim(coalesce(get_json_object({text}, '$.{name}'), {loose})), '')"
+
+    session = f"concat('{SESSION_PREFIX}', {field('session_id')})"
+    return f"coalesce({field('user_id')}, {field('subject_id')}, {session})"
+
+
+_RECEIVED = Personal(
+    subject_in("raw"), "coalesce(try_cast(get_json_object(raw, '$.timestamp') AS timestamp), received_at)"
+)
+_BY_DAY = Personal("user_id", "CAST(day AS timestamp)")
+PERSONAL: Mapping[Table, Personal] = {
+    BRONZE_EVENTS: _RECEIVED,
+    BRONZE_USERS: Personal(subject_in("raw"), "received_at"),
+    REJECTED_EVENTS: _RECEIVED,
+    SILVER_EVENTS: Personal("subject_id", "timestamp"),
+    SILVER_MACHINES: Personal("subject_id", "CAST(day AS timestamp)"),
+    SILVER_USERS: Personal("user_id", "valid_from"),
+    GOLD_USER_FEATURES: _BY_DAY,
+    GOLD_USER_BEHAVIOUR: _BY_DAY,
+    GOLD_USER_ITEM_FEATURES: _BY_DAY,
+    GOLD_RETRIEVAL_EXAMPLES: _BY_DAY,
+    GOLD_RANKING_EXAMPLES: _BY_DAY,
+}
+"""Tables with rows of people; `quality.results` has some as samples, the others have none."""
+
+
+def requests(lake: Lake) -> dict[str, datetime]:
+    """Every request that is kept, the last one of each subject."""
+    if not lake.exists(FORGET_REQUESTS):
+        return {}
+    newest = lake.read(FORGET_REQUESTS).groupBy("subject_hash").agg(F.max("requested_at").alias("at"))
+    return {row["subject_hash"]: row["at"] for row in newest.collect()}
+
+
+def sessions_of(lake: Lake, hashed: str) -> list[str]:
+    """Subjects of the sessions in which the user was seen: what was done there before signing in is theirs too."""
+    if not lake.exists(SILVER_EVENTS):
+        return []
+    theirs = lake.read(SILVER_EVENTS).where((F.sha2("user_id", 256) == hashed) & F.col("session_id").isNotNull())
+    return [SESSION_PREFIX + row[0] for row in theirs.select("session_id").distinct().orderBy("session_id").collect()]
+
+
+def without_forgotten(rows: DataFrame, table: Table, asked: Requests) -> DataFrame:
+    """The rows of a bronze table, to be appended, without those of before a request."""
+    return rows.where(~_of_forgotten(PERSONAL[table], asked)) if asked and table in PERSONAL else rows
+
+
+def remove_rows(lake: Lake, asked: Requests) -> dict[str, int]:
+    """Delete the rows of before the requests from all tables as they are now; the number removed by table.
+
+    Older versions of the tables still have them: they go with their files.
+    """
+    removed = {}
+    for table, personal in PERSONAL.items():
+        if not (asked and lake.exists(table)):
+            continue
+        theirs = _of_forgotten(personal, asked)
+        if number := lake.read(table).where(theirs).count():
+            DeltaTable.forPath(lake.spark, lake.path(table)).delete(theirs)
+            removed[f"{table.layer}.{table.name}"] = number
+    if asked and (number := _remove_samples(lake, asked)):
+        removed[f"{QUALITY_RESULTS.layer}.{QUALITY_RESULTS.name}"] = number
+    return removed
+
+
+def _of_forgotten(personal: Personal, asked: Requests) -> Column:
+    subject, time = F.sha2(F.expr(personal.subject), 256), F.expr(personal.time)
+    before = [(subject == hashed) & F.coalesce(time <= F.lit(at), F.lit(True)) for hashed, at in asked.items()]
+    return F.coalesce(reduce(or_, before), F.lit(False))
+
+
+def _remove_samples(lake: Lake, asked: Requests) -> int:
+    """Findings stay; the broken rows that they show do not."""
+    if not lake.exists(QUALITY_RESULTS):
+        return 0
+    listed = ", ".join(f"'{hashed}'" for hashed in asked)
+    theirs = f"coalesce(sha2({subject_in('s')}, 256) IN ({listed}), false)"
+    shown = F.expr(f"exists(samples, s -> {theirs})")
+    number = lake.read(QUALITY_RESULTS).where(shown).count()
+    if number:
+        kept = F.expr(f"filter(samples, s -> NOT {theirs})")
+        DeltaTable.forPath(lake.spark, lake.path(QUALITY_RESULTS)).update(shown, {"samples": kept})
+    return number

@@ -1,0 +1,189 @@
+"""Maintenance moves rows and removes old ones; who asks for it is forgotten everywhere. Nobody else loses a row."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import redis
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+from delta.tables import DeltaTable
+from pyspark.sql import SparkSession
+
+from headrace.errors import HeadraceError
+from headrace.forgotten import subject_hash
+from headrace.online_store import live_key
+from headrace.settings import Settings
+from headrace.settings_groups import CleanSettings
+from headrace.tables import (
+    BRONZE_EVENTS,
+    FORGET_REQUESTS,
+    GOLD_USER_FEATURES,
+    QUALITY_RESULTS,
+    SILVER_EVENTS,
+    TABLES,
+    end_of,
+    microseconds,
+)
+from jobs.batch.__main__ import job_arguments, run_jobs
+from jobs.batch.clean import Cleaned, clean
+from jobs.batch.features_job import compute_features, days_with_late_events, feature_days
+from jobs.batch.findings import Finding, keep
+from jobs.batch.forget import forget, repeat_requests
+from jobs.batch.forget_check import what_is_left
+from jobs.batch.ingest import Inputs, ingest_files
+from jobs.batch.ingest_topic import ingest_kafka
+from jobs.batch.lake import Lake
+from jobs.batch.maintenance import maintain, vacuum
+from jobs.batch.materialise import materialise
+from jobs.batch.mishaps import told
+from jobs.batch.personal_rows import PERSONAL
+from jobs.batch.training_recipe import recorded_recipe
+from jobs.batch.training_sets import write_training_sets
+from jobs.streaming.user_store import UserStore
+from tests.jobs.batch.worlds import AS_OF, DAY, collected, days_before, json_lines, purchase, take_in
+
+ASKED = datetime(2026, 11, 21, 9, tzinfo=UTC)
+FEW = CleanSettings(moments_per_minute=3)
+"""With these, who does four things in a minute is no person."""
+PEOPLE = ("anna", "bert")
+EVENTS = [
+    purchase(f"{user}{n}", user, f"i{n}", days_before(n + 0.5), session_id=f"s-{user}")
+    for user in PEOPLE
+    for n in range(4)
+]
+
+
+@pytest.fixture(scope="module")
+def place(services: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A lake, a store database and topics of its own."""
+    names = {name: f"forget-{name}" for name in ("events", "impressions", "rejected")}
+    kafka = services.kafka.model_copy(update={f"{name}_topic": topic for name, topic in names.items()})
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    policy = {names["impressions"]: {"cleanup.policy": "compact"}}
+    topics = [NewTopic(topic, 1, 1, config=policy.get(topic, {})) for topic in names.values()]
+    for made in admin.create_topics(topics).values():
+        made.result()
+    store = services.store.model_copy(update={"url": services.store.url.removesuffix("/0") + "/7"})
+    training = services.training.model_copy(update={"holdout_days": 2})
+    own = {"home": tmp_path_factory.mktemp("home"), "kafka": kafka, "store": store, "training": training}
+    return services.model_copy(update=own)
+
+
+@pytest.fixture(scope="module")
+def lake(place: Settings, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """Every table with rows of two people, and of what one of them did before signing in; two files of everything."""
+    lake, folder = Lake(spark, place.lake_root), tmp_path_factory.mktemp("files")
+    visit = {**purchase("visit", "", "i1", days_before(2)), "session_id": "s-anna"}
+    refused = [{**EVENTS[0], "event_id": "r1", "item_id": ""}, '{"event_id": "r2", "user_id": "anna", "broken']
+    take_in(
+        lake, folder, "a", events=[*EVENTS, visit, *refused], users=[{"user_id": user, "age": 40} for user in PEOPLE]
+    )
+    fast = [purchase(f"f{user}{n}", user, "i1", f"2026-11-20T10:00:{n:02}Z") for user in PEOPLE for n in range(4)]
+    ingest_files(lake, Inputs(events=[json_lines(folder / "b.jsonl", fast)]), AS_OF)
+    clean(lake, FEW)
+    compute_features(lake, place, *feature_days(DAY, place, holdout=True))
+    write_training_sets(lake, place, DAY)
+    for day in (DAY - timedelta(days=400), DAY):
+        sample = json.dumps({"user_id": "anna", "item_id": "i1"})
+        keep(lake, day, ["clean"], [Finding("clean", "t", "", "r", "warn", False, 1, 1, 1.0, "", "m", (sample,))])
+    return lake
+
+
+def send(settings: Settings, topic: str, *values: dict[str, Any]) -> None:
+    producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    for value in values:
+        producer.produce(topic, json.dumps(value), key=value["user_id"])
+    assert producer.flush(30) == 0
+
+
+def rows_of_others(lake: Lake) -> dict[str, list[str]]:
+    """All rows that do not name the person, as text, of every table but those of requests and findings."""
+    tables = [table for table in TABLES if lake.exists(table) and table not in (FORGET_REQUESTS, QUALITY_RESULTS)]
+    rows = {table.path: [json.dumps(row, default=str) for row in collected(lake, table)] for table in tables}
+    return {path: [text for text in texts if "anna" not in text] for path, texts in rows.items()}
+
+
+def test_maintenance_changes_no_row_it_keeps_and_no_job_takes_it_for_news(lake: Lake, place: Settings) -> None:
+    def days() -> set[date]:
+        return {row["day"] for row in collected(lake, QUALITY_RESULTS)}
+
+    before, recipe = rows_of_others(lake), recorded_recipe(lake, DAY)
+    assert days() == {DAY - timedelta(days=400), DAY}
+    quality_before = lake.version(QUALITY_RESULTS)
+    for day in (DAY - timedelta(days=40), DAY):
+        (place.training_folder / str(day)).mkdir(parents=True)
+
+    done = maintain(lake, place, DAY)
+
+    assert (done.days, done.small_files >= 2, done.files >= 1) == (1, True, True)
+    files = DeltaTable.forPath(lake.spark, lake.path(BRONZE_EVENTS)).detail().head()["numFiles"]
+    assert files == 1
+    assert days() == {DAY}
+    assert [path.name for path in place.training_folder.iterdir()] == [str(DAY)]
+    assert rows_of_others(lake) == before
+    assert clean(lake, FEW) == Cleaned(0, 0, 0, 0)
+    assert days_with_late_events(lake, DAY + timedelta(days=1), 7) == []
+    write_training_sets(lake, place, DAY, recorded_recipe(lake, DAY))
+    assert (rows_of_others(lake), recorded_recipe(lake, DAY)) == (before, recipe)
+    assert lake.read(QUALITY_RESULTS, quality_before).count() == 2
+    vacuum(lake, QUALITY_RESULTS, at_once=True)
+    with pytest.raises(HeadraceError, match="asked for a version of a table that is not kept any more"), told("x", ""):
+        lake.read(QUALITY_RESULTS, quality_before).collect()
+
+
+def test_a_person_is_gone_from_every_place_and_the_neighbour_loses_no_row(
+    lake: Lake, place: Settings, tmp_path: Path
+) -> None:
+    materialise(lake, place, DAY)
+    store = redis.Redis.from_url(place.store.url)
+    for subject in (*PEOPLE, "session:s-anna"):
+        store.hset(live_key(subject), "history", "[]")
+    candidates = place.training_folder / str(DAY) / "ranking_candidates.parquet"
+    candidates.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"user_id": [*PEOPLE], "label": [1, 0]}), candidates)
+    send(place, place.kafka.impressions_topic, {"user_id": "anna", "items": []})
+    before = rows_of_others(lake)
+    left = what_is_left(lake, place, ["anna"])
+    planted = {f"{table.layer}.{table.name}" for table in PERSONAL} | {"quality.results", "online store"}
+    assert set(left) == planted | {str(candidates), f"topic {place.kafka.impressions_topic}"}
+
+    removed = forget(lake, place, "anna", ASKED)
+
+    assert removed["silver.events"] == 9
+    assert removed["bronze.rejected_events"] == 2
+    assert removed["online store"] == 4
+    assert (removed[str(candidates)], removed[f"topic {place.kafka.impressions_topic}"]) == (1, 2)
+    left = what_is_left(lake, place, ["anna", "session:s-anna"])
+    assert set(left) <= {f"topic {place.kafka.impressions_topic}"}  # until the broker compacts it
+    assert rows_of_others(lake) == before
+    assert [row["samples"] for row in collected(lake, QUALITY_RESULTS) if row["day"] == DAY] == [[]]
+    assert store.exists(live_key("bert"))
+    assert pq.read_table(candidates).to_pylist() == [{"user_id": "bert", "label": 0}]
+    asked_at = {subject_hash(name): microseconds(ASKED) for name in ("anna", "session:s-anna")}
+    assert UserStore(place.store, 50).forgotten() == asked_at  # as the stream sees it
+    assert clean(lake, FEW) == Cleaned(0, 0, 0, 0)
+    asked = job_arguments().parse_args(["forget", "--day", str(DAY), "--user", "bert", "--check"])
+    with pytest.raises(HeadraceError, match="something is left of bert in"):
+        run_jobs(lake, ["forget"], asked, place)
+
+    # What arrives later of before the request is not taken; what the person does after it is.
+    new = purchase("back", "anna", "i5", "2026-11-21T10:00:00Z")
+    send(place, place.kafka.events_topic, EVENTS[1], new, purchase("more", "bert", "i5", days_before(0)))
+    assert ingest_kafka(lake, place) == 2
+    again = json_lines(tmp_path / "again.jsonl", [EVENTS[2], {**new, "event_id": "back2"}])
+    assert ingest_files(lake, Inputs(events=[again]), AS_OF + timedelta(days=2)) == 1
+    assert clean(lake, FEW).events == 3
+    lake.append(lake.read(SILVER_EVENTS).where("event_id = 'bert1'").replace("bert", "anna"), SILVER_EVENTS)
+    assert repeat_requests(lake, place, end_of(DAY)) == {"silver.events": 1}
+    mine = [row["event_id"] for row in collected(lake, SILVER_EVENTS) if row["subject_id"] == "anna"]
+    assert mine == ["back", "back2"]
+    compute_features(lake, place, DAY + timedelta(days=1))
+    (row,) = [row for row in collected(lake, GOLD_USER_FEATURES) if row["user_id"] == "anna"]
+    assert row["history_event_ids"] == ["back", "back2"]
