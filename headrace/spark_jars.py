@@ -1,4 +1,4 @@
-"""The jars that a Spark application needs beside Spark's own: for `spark-submit` and for a session alike."""
+"""The jars and the Java options that a Spark application starts with: for `spark-submit` and for a session alike."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
-from headrace.settings import Settings
+from headrace.settings import PROJECT_ROOT, Settings
+
+JAVA_OPTIONS = (
+    f"-XX:+UseParallelGC -Dlog4j2.configurationFile={(PROJECT_ROOT / 'infra/local/spark-log4j2.properties').as_uri()}"
+)
+"""Of the driver: throughput counts, and nobody reads Spark's own start-up lines."""
 
 _VERSION = re.compile(r"-\d[\w.]*\.jar$")
 

@@ -12,12 +12,11 @@ from pyspark.sql import SparkSession
 
 from headrace.errors import HeadraceError
 from headrace.jars import MEND
-from headrace.settings import PROJECT_ROOT, Settings
-from headrace.spark_jars import spark_jars
+from headrace.settings import Settings
+from headrace.spark_jars import JAVA_OPTIONS, spark_jars
 
 _GATEWAY = "PYSPARK_GATEWAY_PORT"
 """Environment variable of programs that spark-submit runs."""
-_LOGGING = PROJECT_ROOT / "infra" / "local" / "spark-log4j2.properties"
 
 
 def extra_jars(settings: Settings) -> list[Path]:
@@ -55,7 +54,7 @@ def configuration(settings: Settings) -> dict[str, str]:
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.driver.memory": settings.spark.driver_memory,
-            "spark.driver.extraJavaOptions": f"-XX:+UseParallelGC -Dlog4j2.configurationFile={_LOGGING.as_uri()}",
+            "spark.driver.extraJavaOptions": JAVA_OPTIONS,
             "spark.sql.warehouse.dir": str(settings.home_folder / "spark-warehouse"),
         }
     if _GATEWAY in os.environ:  # Java runs already: too late for its logging file
