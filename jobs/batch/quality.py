@@ -110,11 +110,12 @@ def _judged(
 ) -> Iterator[Finding]:
     name = f"{expected.table.layer}.{expected.table.name}"
     share = broken / checked if checked else 0.0
+    measured = float(checked) if isinstance(rule, Filled) else share
 
     def finding(column: str, kind: str, severity: str, passed: bool, limit: str, message: str) -> Finding:
         samples = () if passed else _samples(expected.table, rule, rows, settings.samples)
         return Finding(
-            expected.stage, name, column, kind, severity, passed, checked, broken, share, limit, message, samples
+            expected.stage, name, column, kind, severity, passed, checked, broken, measured, limit, message, samples
         )
 
     counted = f"{broken:,} of {checked:,} rows"

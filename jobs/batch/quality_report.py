@@ -71,7 +71,7 @@ def _table(findings: Sequence[Finding], with_table: bool = False) -> str:
 
 def _row(finding: Finding, with_table: bool) -> str:
     state = _state(finding)
-    measured = "–" if finding.measured is None else f"{finding.measured:.4g}"
+    measured = "–" if finding.measured is None else _number(finding.measured)
     samples = "".join(f"<pre>{escape(sample)}</pre>" for sample in finding.samples)
     cells = [f"<td class='state {state}'>{state}</td>"]
     if with_table:
@@ -79,3 +79,7 @@ def _row(finding: Finding, with_table: bool) -> str:
     cells += [f"<td>{escape(text)}</td>" for text in (finding.column, finding.rule, finding.limit)]
     cells.append(f"<td class='number'>{measured}</td><td>{escape(finding.message)}{samples}</td>")
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _number(measured: float) -> str:
+    return f"{measured:,.0f}" if measured >= 1000 else f"{measured:.4g}"
