@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.release import ITEM_EMBEDDINGS, ITEMS, POPULAR, VOCABULARIES, Release
+from headrace.neighbours import Neighbours, neighbours_of, no_neighbours
+from headrace.release import ITEM_EMBEDDINGS, ITEMS, NEIGHBOURS, POPULAR, VOCABULARIES, Release
 
 CODE_COLUMNS = ("category_1", "category_2", "category_3", "brand", "maker")
 """Columns of the item table that are turned into codes: place in the vocabulary + 1; 0 = unknown."""
@@ -56,6 +57,8 @@ class Catalogue:
     """[items, embedding_size], the last dimension is the popularity prior."""
     popular: dict[str, npt.NDArray[np.int32]]
     """Item rows, most popular first: "" = all, else by category_1."""
+    neighbours: Neighbours = field(default_factory=no_neighbours)
+    """Items that go with each item; none in a release that was made without."""
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -64,12 +67,17 @@ class Catalogue:
     def item_features(self) -> npt.NDArray[np.float32]:
         """[items, len(ITEM_FEATURES)], finite: computed once, so that a request only gathers rows."""
         logs = {name: np.log1p(column) for name, column in self.numbers.items()}
-        recent, usual = self.numbers["popularity"], self.numbers["trend_popularity"]
-        logs["trend"] = np.log((recent + 1) / (usual / 2 + 1))
+        logs["trend"] = self.trend
         logs["repeat_rate"] = self.numbers["repeat_rate"]
         columns: npt.NDArray[np.float32] = np.stack([logs[name] for name in ITEM_FEATURES], axis=1).astype(np.float32)
         columns[~np.isfinite(columns)] = 0.0
         return columns
+
+    @cached_property
+    def trend(self) -> npt.NDArray[np.float32]:
+        """[items]: log of recent over usual popularity."""
+        recent, usual = self.numbers["popularity"], self.numbers["trend_popularity"]
+        return np.log((recent + 1) / (usual / 2 + 1))
 
     def rows(self, item_ids: Iterable[str]) -> npt.NDArray[np.int32]:
         """Row numbers of the ids; `UNKNOWN_ROW` for ids that the release does not know."""
@@ -96,6 +104,7 @@ def load_catalogue(release: Release) -> Catalogue:
         vocabularies=vocabularies,
         embeddings=np.load(release.path(ITEM_EMBEDDINGS), allow_pickle=False),
         popular=_popular_lists(read_arrow(release, POPULAR)),
+        neighbours=_neighbours(release, len(item_ids)),
     )
 
 
@@ -111,6 +120,12 @@ def read_arrow(release: Release, name: str) -> pa.Table:
     """One of the release's Arrow IPC files, whole."""
     with pa.memory_map(str(release.path(name))) as source:
         return pa.ipc.open_file(source).read_all()
+
+
+def _neighbours(release: Release, items: int) -> Neighbours:
+    if not release.path(NEIGHBOURS).exists():
+        return no_neighbours()
+    return neighbours_of(read_arrow(release, NEIGHBOURS), items)
 
 
 def encode(values: Iterable[str | None], vocabulary: list[str]) -> npt.NDArray[np.int32]:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.catalogue import ITEM_FEATURES, Catalogue
+from headrace.neighbours import Scores, own_weights
 from headrace.user_row import MICROSECONDS_PER_DAY, UserRow
 
 Floats = npt.NDArray[np.float32]
@@ -26,6 +27,7 @@ class Source(IntFlag):
     TOWER = 2
     POPULAR = 4
     CATEGORY = 8
+    NEIGHBOURS = 16
 
 
 SHARE_LEVELS = ("category_1", "category_2", "category_3", "brand", "maker")
@@ -36,6 +38,8 @@ NUMERIC = (
     "own_days_since",  # log1p of days since the last time; 0 if never
     "own_due",  # days since the last time over the usual gap, 0 to 5; 0 where no gap is known
     "tower_score",  # inner product, less the best of the request's candidates
+    "neighbour_score",  # root of what the own items say of it: 0 where none goes with it
+    "neighbour_share",  # the same over the largest of all items
     *ITEM_FEATURES,
     "price_ratio",  # log of price over the user's usual price; 0 if unknown
     *(f"{level}_share" for level in SHARE_LEVELS),  # share of the user's decayed counts in it
@@ -45,6 +49,7 @@ NUMERIC = (
     "from_tower",
     "from_popular",
     "from_category",
+    "from_neighbours",
 )
 CATEGORICAL = ("category_1", "category_2", "brand")
 USER_COLUMNS = (
@@ -57,6 +62,7 @@ USER_COLUMNS = (
 )
 """Columns of a user's feature row that any of these depend on."""
 _TOWER_SCORE = NUMERIC.index("tower_score")
+_NEIGHBOURS = NUMERIC.index("neighbour_score")
 _ITEM = NUMERIC.index(ITEM_FEATURES[0])
 _PRICE_RATIO = NUMERIC.index("price_ratio")
 _USER_EVENTS = NUMERIC.index("user_events")
@@ -86,6 +92,8 @@ class OwnColumns:
     """Per level of `SHARE_LEVELS`: share of the user's decayed counts by code."""
     usual_price: float
     """Mean log1p price of the own items, weighted by decayed count; NaN if none is known."""
+    neighbours: Scores
+    """What they say of all items."""
 
 
 def own_columns(user: UserRow, catalogue: Catalogue) -> OwnColumns:
@@ -124,6 +132,7 @@ def own_columns(user: UserRow, catalogue: Catalogue) -> OwnColumns:
         np.clip(due, 0, 5).astype(np.float32),
         shares,
         usual,
+        catalogue.neighbours.scores(rows, own_weights(decayed)),
     )
 
 
@@ -145,6 +154,9 @@ def ranking_features(
         columns = [np.log1p(own.counts[place]), np.log1p(decayed), decayed / largest, np.log1p(days), own.due[place]]
         numeric[is_own, :_TOWER_SCORE] = np.stack(columns, axis=1)
     numeric[:, _TOWER_SCORE] = tower_scores - tower_scores.max(initial=-np.inf)
+    said = np.sqrt(own.neighbours.of(candidates))
+    numeric[:, _NEIGHBOURS] = said
+    numeric[:, _NEIGHBOURS + 1] = said / np.sqrt(own.neighbours.values.max(initial=1e-9))
     numeric[:, _ITEM:_PRICE_RATIO] = catalogue.item_features[candidates]
     price_ratio = np.log1p(catalogue.numbers["price"][candidates]) - own.usual_price
     numeric[:, _PRICE_RATIO] = np.where(np.isfinite(price_ratio), price_ratio, 0.0)

@@ -37,6 +37,8 @@ RANKER_SCHEMA = "ranker_schema.json"
 """Names and order of the ranker's inputs: must equal `headrace.ranking_features`."""
 POPULAR = "popular.arrow"
 """Arrow IPC file: `list` ("" = all, else a category_1 value), `rank` from 1, `item_row`."""
+NEIGHBOURS = "neighbours.arrow"
+"""Arrow IPC file: `item_row`, `neighbour_row`, `weight`: which items go with which, strongest first."""
 EVALUATION = "evaluation.json"
 
 _RETRIEVAL_FILES = (ITEMS, VOCABULARIES, ITEM_EMBEDDINGS, USER_TOWER, POPULAR)

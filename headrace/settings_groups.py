@@ -230,6 +230,14 @@ class TrainingSettings(Group):
     """Hash buckets of the words of an item's title and text."""
     price_buckets: PositiveInt = 16
     """Price classes of the item tower, equally full, on the logarithm of the price."""
+    neighbours: PositiveInt = 50
+    """Items that go with each item: so many with the largest weights are kept."""
+    neighbour_items: PositiveInt = 5_000
+    """Only the items with most users have neighbours; memory and time grow with the square of their number."""
+    neighbour_least_users: PositiveInt = 3
+    """Items with fewer users have none."""
+    neighbour_ridge: PositiveFloat = 300.0
+    """Shrinks the weights between items (EASE)."""
     ranker_loss: Literal["log_loss", "softmax"] = "log_loss"
     """`log_loss`: every candidate by itself; `softmax`: each user's taken candidates against the others."""
     ranker_new_weight: float = Field(default=1.5, ge=0)

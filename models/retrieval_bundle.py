@@ -25,6 +25,8 @@ class RetrievalParts:
     """What a trained retrieval consists of."""
 
     items: pa.Table
+    neighbours: pa.Table
+    """Which items go with which (`models.neighbours`)."""
     vocabularies: Mapping[str, list[str]]
     vectors: npt.NDArray[np.float32]
     """[items + 1, embedding_size - 1], row 0 = unknown."""
@@ -38,6 +40,7 @@ def write_retrieval_files(parts: RetrievalParts, folder: Path) -> IndexReport:
     """Write all files but the manifest; returns how good the index is."""
     write_arrow(parts.items, folder / release.ITEMS)
     write_arrow(popular_table(parts.items), folder / release.POPULAR)
+    write_arrow(parts.neighbours, folder / release.NEIGHBOURS)
     vocabularies = json.dumps(parts.vocabularies, ensure_ascii=False, separators=(",", ":"))
     (folder / release.VOCABULARIES).write_text(vocabularies, encoding="utf-8")
     embeddings = item_embeddings(parts.vectors, popularity_prior(parts.items, parts.prior_weight))

@@ -25,6 +25,7 @@ from models.command import day_command, progress_bars, replacing, write_json
 from models.gold import Lake
 from models.index import IndexReport
 from models.item_table import build_vocabularies, item_table
+from models.neighbours import neighbour_table
 from models.provenance import code_version
 from models.retrieval_bundle import RetrievalParts, write_retrieval_files
 from models.training_files import FINAL_BUNDLE, HOLDOUT_BUNDLE, RETRIEVAL_METRICS, RETRIEVAL_PARAMETERS
@@ -149,8 +150,10 @@ def _write(
 ) -> IndexReport:
     """One sealed bundle in `folder`, written aside and swapped in when it is whole."""
     day = inputs.holdout_day if holdout else inputs.day
+    items = inputs.items_before if holdout else inputs.items
     parts = RetrievalParts(
-        items=inputs.items_before if holdout else inputs.items,
+        items=items,
+        neighbours=neighbour_table(inputs.lake, day, items, settings.training),
         vocabularies=inputs.vocabularies,
         vectors=vectors,
         prior_weight=weight,

@@ -16,6 +16,8 @@ from serving.index import VectorIndex
 
 Rows = npt.NDArray[np.int32]
 _NONE: Rows = np.zeros(0, np.int32)
+_TREND_POWER = 0.6
+"""What is taken more than usual goes before what is taken less: chosen on the demo data's holdout."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Mix:
     """Of so many of the user's top categories…"""
     per_category: int = 5
     """…so many popular items each."""
+    neighbours: int = 60
+    """New items that the user's own items go with, the stronger and the more in trend the sooner."""
     tower: int = 500
     """Nearest items of the user's vector."""
 
@@ -57,6 +61,7 @@ class CandidateSources:
         self.mix = mix or Mix()
         self._index = index
         self._unavailable = ~catalogue.available
+        self._trend = np.exp(_TREND_POWER * catalogue.trend)
         self._category_names = catalogue.vocabularies["category_1"]
         self._popular_by_category = {name: self._offered(rows) for name, rows in catalogue.popular.items()}
         popular = self._popular_by_category.get("", _NONE)
@@ -77,6 +82,7 @@ class CandidateSources:
                 (Source.OWN, self._offered(_own_rows(own), refused)[: self.mix.own]),
                 (Source.POPULAR, self.popular(self.mix.popular, excluded)),
                 (Source.CATEGORY, self._offered(self._of_top_categories(own), refused)),
+                (Source.NEIGHBOURS, self._neighbours(own, refused)),
                 (Source.TOWER, self._nearest(vector, self.mix.tower, more, refused)),
                 *self._filling(number, excluded),
             ],
@@ -112,6 +118,14 @@ class CandidateSources:
             if shares[code] > 0
         ]
         return np.concatenate(lists) if lists else _NONE
+
+    def _neighbours(self, own: OwnColumns, refused: npt.NDArray[np.bool_]) -> Rows:
+        rows = own.neighbours.rows
+        values = own.neighbours.values * self._trend[rows]
+        values[refused[rows] | np.isin(rows, own.rows, assume_unique=True)] = 0
+        number = min(self.mix.neighbours, int(np.count_nonzero(values)))
+        best = np.argpartition(-values, number - 1)[:number] if number else _NONE
+        return rows[best[np.argsort(-values[best], kind="stable")]]
 
     def _nearest(self, vector: npt.NDArray[np.float32], number: int, more: int, refused: npt.NDArray[np.bool_]) -> Rows:
         asked = int(number * self._asked_per_offered) + more

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from headrace.catalogue import Catalogue
 from headrace.events import INTEREST_TYPES, EventType
+from headrace.neighbours import own_weights
 from headrace.ranking_features import OwnColumns, Source
 from headrace.user_row import HistoryEvent, UserRow
 
@@ -31,6 +32,7 @@ _Seen = tuple[str | None, dict[str, set[int]]]
 _NEVER: _Seen = (None, {})
 _LIST_FILLED = "From the catalogue"
 _TOWER, _CATEGORY, _POPULAR = int(Source.TOWER), int(Source.CATEGORY), int(Source.POPULAR)
+_NEIGHBOURS = int(Source.NEIGHBOURS)
 
 
 class Reasons:
@@ -48,15 +50,16 @@ class Reasons:
         counts = dict(zip(own.rows.tolist(), own.counts.tolist(), strict=True))
         item_ids = [self._catalogue.item_ids[row] for row in rows.tolist()]
         seen = _by_item(user.history, set(item_ids))
-        by_vector = np.array([row not in counts for row in rows.tolist()], bool) & ((sources & _TOWER) > 0)
+        new = np.array([row not in counts for row in rows.tolist()], bool)
+        causes = self._neighbours(user.history, own, rows[new & ((sources & _NEIGHBOURS) > 0)])
+        by_vector = new & ((sources & _TOWER) > 0) & ~np.isin(rows, np.fromiter(causes, np.int32))
         nearest = self._nearest_in_history(user.history, rows[by_vector])
+        causes |= dict(zip(rows[by_vector].tolist(), nearest, strict=True))
         return [
             self._own(seen.get(item, _NEVER), round(counts[row]))
             if row in counts
-            else self._other(row, source, next(nearest) if named else None)
-            for item, row, source, named in zip(
-                item_ids, rows.tolist(), sources.tolist(), by_vector.tolist(), strict=True
-            )
+            else self._other(row, source, causes.get(row))
+            for item, row, source in zip(item_ids, rows.tolist(), sources.tolist(), strict=True)
         ]
 
     def related(self, item_row: int, number: int) -> list[str]:
@@ -84,6 +87,20 @@ class Reasons:
         if sources & _CATEGORY and (category := self._catalogue.value("category_1", row)):
             return f"Popular in {category}"
         return self.popular if sources & _POPULAR else _LIST_FILLED
+
+    def _neighbours(
+        self, history: Sequence[HistoryEvent], own: OwnColumns, rows: Rows
+    ) -> dict[int, HistoryEvent | None]:
+        """Per row the history's newest event with the own item that says most for it; rows without one are left out."""
+        if not len(rows):
+            return {}
+        strongest = self._catalogue.neighbours.strongest(own.rows, own_weights(own.decayed_counts), rows)
+        newest = {event.item_id: event for event in history}
+        return {
+            row: event
+            for row, cause in zip(rows.tolist(), strongest.tolist(), strict=True)
+            if cause >= 0 and (event := newest.get(self._catalogue.item_ids[cause]))
+        }
 
     def _nearest_in_history(self, history: Sequence[HistoryEvent], rows: Rows) -> Iterator[HistoryEvent | None]:
         """Per row the history's event whose item vector is nearest by cosine; None where none points its way."""

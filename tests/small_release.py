@@ -19,6 +19,7 @@ from headrace.release import (
     INDEX,
     ITEM_EMBEDDINGS,
     ITEMS,
+    NEIGHBOURS,
     POPULAR,
     RANKER,
     RANKER_SCHEMA,
@@ -116,6 +117,8 @@ def write_tiny_retrieval(folder: Path, items: Sequence[str], seed: int) -> None:
     _write_arrow(folder / ITEMS, _item_table(items))
     (folder / VOCABULARIES).write_text(json.dumps(_vocabularies()), encoding="utf-8")
     _write_arrow(folder / POPULAR, _popular_table(len(items)))
+    pair = pa.table({"item_row": [7], "neighbour_row": [len(items) // 2], "weight": [0.5]})
+    _write_arrow(folder / NEIGHBOURS, pair.slice(0, len(items) > 7))  # who takes item 7 takes the middle one
     onnx.save_model(mean_tower(embeddings), str(folder / USER_TOWER))
 
 

@@ -50,6 +50,8 @@ def test_every_source_is_named_on_the_candidates_it_gave(recommender: Recommende
     assert sources[0] & Source.POPULAR
     assert sources[1] & Source.CATEGORY  # item-1 leads DRUG GM, anna's category by item-7
     assert not sources[2] & Source.CATEGORY or 800 % 3 == 2
+    assert sources[450] & Source.NEIGHBOURS  # of item-7
+    assert sum((bits & Source.NEIGHBOURS) > 0 for bits in sources.values()) == 1
     nearest = recommender.sources._nearest(recommender.tower.vector(ANNA), 300, 0, ~recommender.catalogue.available)
     assert all(sources[row] & Source.TOWER for row in nearest.tolist() if row in sources)
 
@@ -59,6 +61,13 @@ def test_excluded_items_are_out_of_every_source_and_the_number_stays(recommender
     candidates = found(recommender, ANNA, 500, excluded)
     assert not set(excluded) & set(candidates.rows.tolist())
     assert len(set(candidates.rows.tolist())) == 500
+
+
+def test_what_goes_with_an_own_item_is_no_candidate_where_it_is_refused_or_owned(recommender: Recommender) -> None:
+    assert 450 not in found(recommender, ANNA, 500, [450]).rows
+    both = buyer("both", {"item-7": 1, "item-450": 1})
+    candidates = found(recommender, both)
+    assert not (candidates.sources[candidates.rows == 450] & Source.NEIGHBOURS).any()
 
 
 def test_items_that_are_not_available_are_never_candidates(recommender: Recommender) -> None:

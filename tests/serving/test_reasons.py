@@ -58,6 +58,12 @@ def test_a_near_item_names_the_nearest_of_the_history_by_its_title(recommender: 
     assert reason(recommender, ANNA, far, Source.TOWER | Source.POPULAR) == "Popular this month"
 
 
+def test_an_item_that_goes_with_an_own_one_names_it(recommender: Recommender) -> None:
+    assert reason(recommender, ANNA, 450, Source.NEIGHBOURS) == "Because you bought Title of item-7"
+    forgotten = replace(ANNA, history=[event for event in ANNA.history if event.item_id != "item-7"])
+    assert reason(recommender, forgotten, 450, Source.NEIGHBOURS | Source.POPULAR) == "Popular this month"
+
+
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
