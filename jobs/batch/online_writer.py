@@ -17,7 +17,7 @@ import redis
 from headrace.feature_columns import encode_column, encode_times, join, row_keys
 from headrace.feature_rows import feature_names, field_key, time_field, value_kind
 from headrace.tables import Table
-from jobs.batch.places import rows_at
+from jobs.batch.places import rows_at, together
 
 _TIMEOUT_S = 60.0
 
@@ -67,7 +67,7 @@ def partition_writer(
         written = 0
         with redis.Redis.from_url(url, socket_timeout=_TIMEOUT_S, single_connection_client=True) as store:
             script = store.script_load(WRITE_IF_NOT_OLDER)
-            for batch in batches:
+            for batch in together(batches):
                 for _, rows in rows_at(batch, view.key, wanted):
                     written += _send(store, commands(rows, view, script, ttl_seconds))
         yield pa.record_batch([pa.array([written], pa.int64())], names=["written"])

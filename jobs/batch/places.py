@@ -7,7 +7,7 @@ A row is known by its file and by (key, event_timestamp, created_timestamp), whi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -24,6 +24,8 @@ FILE = "_file"
 IDENTITY = ("_key", "_event_timestamp", "_created_timestamp")
 """Columns of a place beside the file's address."""
 _ROWS_AT_ONCE = 1000
+_PLACES_AT_ONCE = 200_000
+"""A row group is read anew for each so many places; they are some hundred bytes each."""
 
 
 def place(key: str) -> list[Column]:
@@ -37,6 +39,18 @@ def by_place(chosen: DataFrame) -> DataFrame:
     """Rows that carry a place, shared out so that each worker reads from few files."""
     tasks = int(chosen.sparkSession.conf.get("spark.sql.shuffle.partitions") or 1)
     return chosen.repartitionByRange(tasks, FILE, IDENTITY[0]).sortWithinPartitions(FILE, IDENTITY[0])
+
+
+def together(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same places in few large batches: those of one file lie all over its row groups."""
+    kept: list[pa.RecordBatch] = []
+    for batch in batches:
+        kept.append(batch)
+        if sum(map(len, kept)) >= _PLACES_AT_ONCE:
+            yield from pa.Table.from_batches(kept).combine_chunks().to_batches()
+            kept.clear()
+    if kept:
+        yield from pa.Table.from_batches(kept).combine_chunks().to_batches()
 
 
 def rows_at(places: pa.RecordBatch, key: str, wanted: pa.Schema) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
-from jobs.batch.places import FILE, IDENTITY, TIMES, by_place, place, rows_at
+from jobs.batch.places import FILE, IDENTITY, TIMES, by_place, place, rows_at, together
 
 
 def point_in_time(labels: DataFrame, features: DataFrame, key: str, time: str, columns: Sequence[str]) -> DataFrame:
@@ -33,7 +33,7 @@ def point_in_time(labels: DataFrame, features: DataFrame, key: str, time: str, c
     wanted = to_arrow_schema(fetched)
 
     def fetch(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
+        for batch in together(batches):
             for piece, rows in rows_at(batch, key, wanted):
                 given = [piece.column(name) for name in kept]
                 yield pa.RecordBatch.from_arrays([*given, *rows.columns], [*kept, *wanted.names])
