@@ -20,7 +20,7 @@ from headrace.settings import PROJECT_ROOT, Settings
 from infra.demo.live import event
 from tests.conftest import settings_on_free_ports
 from tests.docs.test_commands import BLOCK
-from tests.spark_fixture import FEW_ROWS
+from tests.spark_fixture import FEW_ROWS, QUICK_JAVA
 
 HEADRACE = PROJECT_ROOT / ".venv" / "bin" / "headrace"
 PAGE = (PROJECT_ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
@@ -46,7 +46,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def environment(settings: Settings) -> dict[str, str]:
     """What the page exports, but folder and ports of this test's own."""
     own = {"HEADRACE_TRAINING__HOLDOUT_DAYS": "7", "SPARK_CONF_DIR": FEW_ROWS}
-    return {**os.environ, **EXPORTED, **settings.as_environment(), **own}
+    return {**os.environ, **QUICK_JAVA, **EXPORTED, **settings.as_environment(), **own}
 
 
 @pytest.fixture(scope="module")

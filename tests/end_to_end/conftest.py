@@ -15,9 +15,10 @@ import pytest
 from headrace.service_client import service_address
 from headrace.settings import PROJECT_ROOT, Settings
 from infra.local import services as local
+from tests.spark_fixture import QUICK_JAVA
 
 END = "2026-11-23"
-HOUSEHOLDS = "150"
+HOUSEHOLDS = "100"
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,12 @@ class Platform:
         """Address of the HTTP service."""
         return service_address(self.settings)
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """`python -m …` with this platform's settings; fails with its whole output if it fails."""
+    def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """`python -m …` with this platform's settings (and `variables`); fails with its whole output if it fails."""
         done = subprocess.run(
             [sys.executable, "-m", *arguments],
             cwd=PROJECT_ROOT,
-            env={**os.environ, **self.settings.as_environment()},
+            env={**os.environ, **QUICK_JAVA, **self.settings.as_environment(), **variables},
             capture_output=True,
             text=True,
         )

@@ -30,7 +30,7 @@ from headrace.tables import (
 from jobs.batch.__main__ import job_arguments, run_jobs
 from jobs.batch.lake import Lake
 from tests.jobs.batch.worlds import DAY, collected, days_before, json_lines, purchase
-from tests.spark_fixture import FEW_ROWS
+from tests.spark_fixture import FEW_ROWS, QUICK_JAVA
 
 JOBS = ["ingest", "clean", "features", "training_sets", "quality", "materialise"]
 PATIENCE_SECONDS = 240
@@ -83,8 +83,7 @@ def half_online(settings: Settings) -> Callable[[], bool]:
 
 def killed(settings: Settings, arguments: list[str], middle: Callable[[], bool]) -> None:
     """Run the jobs in a process of their own, and kill it with its Java in the middle."""
-    environment = {**os.environ, **settings.as_environment(), "SPARK_CONF_DIR": FEW_ROWS}
-    environment["JDK_JAVA_OPTIONS"] = "-XX:TieredStopAtLevel=1"
+    environment = {**os.environ, **QUICK_JAVA, **settings.as_environment(), "SPARK_CONF_DIR": FEW_ROWS}
     log = settings.home_folder / "killed.log"
     with log.open("ab") as output:
         child = subprocess.Popen(
