@@ -17,11 +17,11 @@ demo: bootstrap ## A retailer's purchases to live recommendations; Ctrl-C ends i
 
 .PHONY: test
 test: bootstrap lint ## Lint, types, layers and all tests, end to end included
-	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore tests/faults $(ARGS)
+	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore tests/long $(ARGS)
 
-.PHONY: faults
-faults: bootstrap ## Kill every batch job in the middle of its writing and run it again (five minutes; not part of test)
-	@$(PYTHON) -m pytest tests/faults $(ARGS)
+.PHONY: test-long
+test-long: bootstrap ## Tests of minutes each, not part of test: every batch job killed, the lake maintained, a person forgotten
+	@$(PYTHON) -m pytest tests/long $(ARGS)
 
 .PHONY: check
 check: bootstrap lint ## Lint, types and layers only

@@ -1,4 +1,4 @@
-"""The Spark session that looks at what is left."""
+"""The Spark session of the long tests."""
 
 from tests.spark_fixture import spark
 
