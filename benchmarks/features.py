@@ -33,7 +33,7 @@ from jobs.batch.lake import Lake
 from jobs.batch.spark import spark_session
 
 DAY = date(2026, 11, 20)
-GOAL = 6.0
+GOAL = 4.0
 DAYS = 364
 KINDS = ((0.97, "return"), (0.95, "rating"), (0.9, "add_to_cart"), (0.85, "view"), (0.7, "purchase"))
 """Event types with the share of the events that is below them; the rest are impressions."""
