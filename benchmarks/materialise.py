@@ -1,6 +1,6 @@
 """Materialise: user rows per second into the online store, ours against `feast materialize`, in the same run.
 
-    python -m benchmarks.materialise [--users 50000] [--peer-users 5000] [--rounds 2]
+    python -m benchmarks.materialise [--users 200000] [--peer-users 20000] [--rounds 2]
 
 Both read Delta through the same Spark session (its start and one small run of each come before the clock) and write to
 the same Valkey, emptied before each run; the runs alternate and rates are compared. The peer may get fewer users: its
@@ -85,8 +85,8 @@ class Contest:
 def main() -> None:
     """Warm up, run in turns, compare what the SDK reads, report."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.materialise", description=__doc__.split("\n")[0])
-    parser.add_argument("--users", type=int, default=50_000, help="users that ours writes (default 50,000)")
-    parser.add_argument("--peer-users", type=int, default=5_000, help="users that the peer writes (default 5,000)")
+    parser.add_argument("--users", type=int, default=200_000, help="users that ours writes (default 200,000)")
+    parser.add_argument("--peer-users", type=int, default=20_000, help="users that the peer writes (default 20,000)")
     parser.add_argument("--rounds", type=int, default=2, help="runs of each (default 2)")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="headrace-materialise-") as folder:
