@@ -11,6 +11,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from headrace.children import run_module
+from headrace.cli_release import releases
 from headrace.errors import BadInputError, HeadraceError
 from headrace.settings import load_settings
 
@@ -34,9 +35,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-)
-releases = typer.Typer(
-    help="Release bundles: what each was made of, how good it is, which is live.", no_args_is_help=True
 )
 app.add_typer(releases, name="release")
 
@@ -348,76 +346,3 @@ def show_settings() -> None:
     from headrace.settings_reference import effective_text
 
     typer.echo(effective_text(load_settings()), nl=False)
-
-
-@releases.command("list")
-def list_releases(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: one object per release.")] = False,
-) -> None:
-    """List the releases kept here, newest first, with their aliases in the registry.
-
-    Example: `headrace release list`
-    """
-    from headrace import release_listing
-
-    if as_json:
-        print(release_listing.as_json(load_settings()))
-    else:
-        release_listing.show_all(load_settings(), Console())
-
-
-@releases.command("show")
-def show_release(
-    release_id: Annotated[str | None, typer.Argument(metavar="ID", help="Release id; the newest if not given.")] = None,
-) -> None:
-    """Show what one release was made of, how good it is, and whether all its files are complete and unchanged.
-
-    Exit code 1 if they are not: serving refuses such a release.
-
-    Example: `headrace release show 20261122-0123456789ab`
-    """
-    from headrace import release_listing
-
-    if not release_listing.show_one(load_settings(), release_id, Console()):
-        raise typer.Exit(1)
-
-
-Why = Annotated[str, typer.Option("--why", help="Kept with the decision in the registry.")]
-
-
-@releases.command("promote")
-def promote_release(
-    release_id: Annotated[str, typer.Argument(metavar="ID", help="Release id, as `release list` shows it.")],
-    why: Why = "by hand",
-) -> None:
-    """Make a registered release champion: running services take it within seconds.
-
-    The bundle is brought here if it is not, and verified file by file, before the alias moves. One that a gate
-    refused, or with a missing or changed file, is not promoted.
-
-    Example: `headrace release promote 20261122-0123456789ab --why "better on new items"`
-    """
-    _run("models.promotion", "promote", release_id, "--why", why)
-
-
-@releases.command("rollback")
-def roll_back_release(why: Why = "by hand") -> None:
-    """Make the release champion again whose place the present one took; once more goes one further back.
-
-    Example: `headrace release rollback --why "click rate fell"`
-    """
-    _run("models.promotion", "rollback", "--why", why)
-
-
-@releases.command("diff")
-def compare_releases(
-    one: Annotated[str, typer.Argument(metavar="ONE", help="Release id, or an alias such as champion.")],
-    other: Annotated[str, typer.Argument(metavar="OTHER", help="The same.")],
-) -> None:
-    """Show what two releases on this machine differ in: data, code, settings, quality and size.
-
-    Example: `headrace release diff champion 20261122-0123456789ab`
-    """
-    from headrace import release_diff
-
-    release_diff.show_difference(load_settings(), one, other, Console())

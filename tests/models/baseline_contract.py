@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from functools import cache
 
 import numpy as np
@@ -35,14 +36,15 @@ def world() -> tuple[Interactions, list[np.ndarray]]:
     return events, [np.setdiff1d(own_taste[user], events.taken[user].indices) for user in range(USERS)]
 
 
-class BaselineContract:
+class BaselineContract(ABC):
     """Subclasses say how to make the baseline."""
 
     finds = "new"
     """What it finds better than the popular list: `new` items of the taste, `own` favourites, or `nothing`."""
 
+    @abstractmethod
     def make(self) -> Baseline:
-        raise NotImplementedError
+        """A baseline that learnt nothing yet."""
 
     @pytest.fixture(scope="class")
     def fitted(self) -> Baseline:
