@@ -266,7 +266,7 @@ USER_ITEM_FEATURES = FeatureGroup(
             "decayed_count",
             "The same, each occasion halved by its age.",
             AFFINITY,
-            also_used_by=("models.evaluation.truth",),
+            also_used_by=("models.evaluation.truth", "models.neighbours"),
         ),
         Feature("first_timestamp", "Time of the first one, microseconds since 1970.", ALL_TIME),
         Feature("last_timestamp", "Time of the last one.", ALL_TIME),

@@ -22,6 +22,7 @@ from headrace.neighbours import own_weights
 from headrace.settings_groups import TrainingSettings
 from headrace.tables import GOLD_USER_ITEM_FEATURES
 from models.gold import Lake
+from models.ridge import inverse_of
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -92,7 +93,7 @@ def _by_users(taken: sparse.csr_matrix, ridge: float) -> _Inverse:
 def _by_items(taken: sparse.csr_matrix, ridge: float) -> _Inverse:
     gram = (taken.T @ taken).toarray().astype(np.float64)
     gram[np.diag_indices_from(gram)] += ridge
-    inverse = scipy.linalg.inv(gram, overwrite_a=True, check_finite=False).astype(np.float32)
+    inverse = inverse_of(gram).astype(np.float32)
     return (lambda begin, end: inverse[begin:end].copy()), np.diagonal(inverse).copy()
 
 

@@ -7,12 +7,11 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, Field, PositiveFloat, PositiveInt
-from scipy import linalg
 
-from headrace.errors import BadInputError
 from models.baselines.counting import Personal, PersonalConfig
 from models.baselines.interactions import Floats, Interactions, Rows
 from models.baselines.interface import Baseline
+from models.ridge import inverse_of
 
 
 class EaseConfig(BaseModel):
@@ -73,7 +72,7 @@ class Ease(Baseline):
         self._of_users: npt.NDArray[np.float32] | None = (self._counts @ self._counts.T).toarray()
         gram = self._of_users.astype(np.float64)
         gram[np.diag_indices_from(gram)] += ridge
-        self._inverse = _inverse(gram)
+        self._inverse = inverse_of(gram)
         by_item, diagonal = self._counts.T.tocsr(), np.empty(len(self._columns))
         for start in range(0, len(diagonal), 2048):
             part = by_item[start : start + 2048]
@@ -83,7 +82,7 @@ class Ease(Baseline):
     def _learn_from_items(self) -> None:
         gram = (self._counts.T @ self._counts).toarray().astype(np.float64)
         gram[np.diag_indices_from(gram)] += self.config.ridge
-        inverse = _inverse(gram)
+        inverse = inverse_of(gram)
         weights = -inverse / np.diag(inverse)
         weights[np.diag_indices_from(weights)] = 0.0
         self._of_users, self._weights = None, weights.astype(np.float32)
@@ -142,13 +141,3 @@ def _trend(events: Interactions, config: EaseConfig) -> npt.NDArray[np.float32]:
     expected = events.users_within(span + 1.0) * config.trend_days / span
     ratio = (events.users_within(config.trend_days) + 1.0) / (expected + 1.0)
     return (ratio**config.trend_exponent).astype(np.float32)
-
-
-def _inverse(gram: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Of a positive definite matrix, in place by Cholesky."""
-    factor, failed = linalg.lapack.dpotrf(gram, lower=1, overwrite_a=1)
-    inverse, failed_too = linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)
-    if failed or failed_too:
-        raise BadInputError("EASE's matrix cannot be inverted", "Raise its ridge")
-    lower = np.tril(inverse)
-    return lower + np.tril(lower, -1).T
