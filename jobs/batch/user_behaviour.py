@@ -15,6 +15,7 @@ from headrace.context_features import HOURS, WEEKDAYS, hour_of, weekday_of
 from headrace.events import EventType
 from headrace.settings_groups import FeatureSettings
 from headrace.tables import microseconds
+from jobs.batch.lake import computed, if_few
 from jobs.batch.profiles import current_at
 
 COUNTED = {
@@ -97,7 +98,7 @@ def _preferred(user_items: DataFrame, items: DataFrame, as_of: datetime, setting
     """Each user's categories, best decayed count first (then by name), with their shares of what has a category."""
     named = current_at(items, as_of).select("item_id", F.coalesce("category_2", "category_1").alias("category"))
     counts = (
-        user_items.join(F.broadcast(named.where(F.col("category").isNotNull())), "item_id")
+        user_items.join(if_few(computed(named.where(F.col("category").isNotNull()))), "item_id")
         .groupBy("user_id", "category")
         .agg(F.sum("units").alias("units"))
     )
