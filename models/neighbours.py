@@ -59,8 +59,10 @@ def own_matrix(pairs: pa.Table, item_ids: pa.ChunkedArray) -> sparse.csr_matrix:
 
 def strongest_weights(taken: sparse.csr_matrix, names: Ints, ridge: float, number: int) -> tuple[Ints, Ints, Floats]:
     """(item, neighbour, weight): of each item of `taken` [users, items] the `number` largest EASE weights above 0."""
-    found: list[tuple[Ints, Ints, Floats]] = []
     users, items = taken.shape
+    if not items:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
+    found: list[tuple[Ints, Ints, Floats]] = []
     block_of, diagonal = _by_users(taken, ridge) if users < items else _by_items(taken, ridge)
     for begin in range(0, items, _BLOCK):
         weights = block_of(begin, min(begin + _BLOCK, items)) / -diagonal
@@ -70,9 +72,7 @@ def strongest_weights(taken: sparse.csr_matrix, names: Ints, ridge: float, numbe
         values = np.take_along_axis(weights, best, axis=1)
         item, place = np.nonzero(values > 0)
         found.append((names[begin + item], names[best[item, place]], values[item, place]))
-    empty = np.zeros(0, np.int64)
-    parts = zip(*found, strict=True) if found else ((empty,), (empty,), (np.zeros(0, np.float32),))
-    item, neighbour, value = (np.concatenate(part) for part in parts)
+    item, neighbour, value = (np.concatenate(part) for part in zip(*found, strict=True))
     return item, neighbour, value
 
 

@@ -22,6 +22,8 @@ CHAMPION = "champion"
 _TIMEOUT_S = 5.0
 _CURVE_POINTS = 100
 _REPLACED_TAG = "replaced"
+_NO_SUCH_ALIAS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""What the registry says of a model or an alias that it does not have."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,9 @@ class Registry:
 
         try:
             return _version(self._client.get_model_version_by_alias(self._settings.model_name, CHAMPION))
-        except MlflowException:
+        except MlflowException as error:
+            if error.error_code not in _NO_SUCH_ALIAS:
+                raise
             return None
 
     def version(self, number: str) -> Version:

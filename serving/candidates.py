@@ -17,7 +17,7 @@ from serving.index import VectorIndex
 Rows = npt.NDArray[np.int32]
 _NONE: Rows = np.zeros(0, np.int32)
 _TREND_POWER = 0.6
-"""What is taken more than usual goes before what is taken less: chosen on the demo data's holdout."""
+"""What is taken more than usual goes before what is taken less. A first guess: not searched for here."""
 
 
 @dataclass(frozen=True)

@@ -36,3 +36,7 @@ def test_a_user_has_a_row_and_items_that_take_no_part_are_left_out():
     pairs = pa.table({"user_id": ["b", "a", "b"], "item_id": ["x", "y", "z"], "decayed_count": [1.0, 3.0, 7.0]})
     matrix = own_matrix(pairs, pa.chunked_array([["y", "x"]])).toarray()
     np.testing.assert_allclose(matrix, [[np.log(4), 0], [0, np.log(2)]])
+
+
+def test_without_any_item_there_are_no_pairs():
+    assert [len(part) for part in strongest_weights(sparse.csr_matrix((4, 0)), np.arange(0), 300.0, 50)] == [0, 0, 0]
