@@ -21,8 +21,9 @@ from headrace.settings import Settings
 from headrace.tables import GOLD_RANKING_EXAMPLES
 from models.command import day_command, progress_bars, replacing, write_json
 from models.gold import Lake
+from models.judges import choose_judges
 from models.onnx_export import export_function
-from models.ranker.examples import choose_judges, read_examples, target_counts
+from models.ranker.examples import read_examples, target_counts
 from models.ranker.training import RankerReport, train_ranker_model
 from models.training_files import CANDIDATES, HOLDOUT_BUNDLE, RANKER_FOLDER, RANKER_METRICS, RANKER_PARAMETERS
 from models.two_tower.holdout import count_targets
@@ -39,7 +40,7 @@ def train_ranker(settings: Settings, day: date) -> Path:
     bundle = open_release(folder / HOLDOUT_BUNDLE)
     vocabularies = bundle.json(release.VOCABULARIES)
     ranking = Lake(settings.lake_root).read(GOLD_RANKING_EXAMPLES, day, ["user_id", "own_items", "target_items"])
-    judging = choose_judges(examples, training.ranker_validation_share, training.seed)
+    judging = choose_judges(examples.user_ids, training.ranker_validation_share)
     counts = target_counts(examples[np.flatnonzero(judging)], count_targets(ranking, bundle))
     with progress_bars() as progress:
         cardinalities = tuple(len(vocabularies[name]) + 1 for name in CATEGORICAL)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace.errors import BadInputError
 from headrace.settings import Settings
@@ -30,9 +31,13 @@ def users(settings: Settings, day: date) -> Iterator[UserRow]:
     return (_user(values) for values in _rows(_read(settings, GOLD_USER_FEATURES, day)))
 
 
-def own_rows_by_user(settings: Settings, day: date, row_of: Mapping[str, int]) -> dict[str, Rows]:
-    """Per user the rows of all items ever taken; a user's own row keeps only the best 1,000."""
+def own_rows_by_user(
+    settings: Settings, day: date, row_of: Mapping[str, int], only: Sequence[str] | None = None
+) -> dict[str, Rows]:
+    """Per user (of `only`, if given) the rows of all items ever taken; a user's own row keeps only the best 1,000."""
     table = _read(settings, GOLD_USER_ITEM_FEATURES, day, ["user_id", "item_id"])
+    if only is not None:
+        table = table.filter(pc.is_in(table.column("user_id"), value_set=pa.array(only, pa.string())))
     user_ids, users_of = _encoded(table.column("user_id"))
     item_ids, items_of = _encoded(table.column("item_id"))
     rows = np.fromiter((row_of.get(item, -1) for item in item_ids), np.int32, len(item_ids))[items_of]

@@ -12,22 +12,20 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import date
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import track
 
-from headrace.errors import BadInputError, HeadraceError
+from headrace.errors import HeadraceError
 from headrace.ranking_features import own_columns
 from headrace.settings import Settings, load_settings
 from headrace.user_row import UserRow
 from serving import lake
+from serving.list_files import LISTS_SCHEMA, lists_table, read_user_ids, whole_file
 from serving.recommender import RankedList, Recommender, Rows, Vector, load_recommender
 
 USERS_PER_BATCH = 256
@@ -39,9 +37,6 @@ CANDIDATES_SCHEMA = pa.schema(
         ("categorical", pa.list_(pa.int32())),  # row-major, candidates × len(CATEGORICAL)
         ("labels", pa.list_(pa.float32())),  # occasions in the holdout; 0 = not taken
     ]
-)
-LISTS_SCHEMA = pa.schema(
-    [("user_id", pa.string()), ("rank", pa.int32()), ("item_id", pa.string()), ("score", pa.float32())]
 )
 
 
@@ -59,7 +54,7 @@ def write_candidates(settings: Settings, release: Path, day: date, output: Path,
                 targets[user.user_id] = taken
                 yield user
 
-    with _writer(output, CANDIDATES_SCHEMA) as writer:
+    with whole_file(output, CANDIDATES_SCHEMA) as writer:
         written = 0
         for users in _batches(known_users(), "Candidates"):
             rows = [
@@ -106,14 +101,14 @@ def _write_lists(
     number = max(k, settings.serving.candidates)
     excluded = lake.own_rows_by_user(settings, day, recommender.catalogue.row_of) if exclude_own else {}
     wanted = None if only_users is None else dict.fromkeys(only_users)
-    with _writer(output, LISTS_SCHEMA) as writer:
+    with whole_file(output, LISTS_SCHEMA) as writer:
         written = 0
         for users in _batches(_wanted_users(lake.users(settings, day), wanted), "Lists"):
             lists = [
                 (user.user_id, _list(recommender, user, vector, k, number, excluded.get(user.user_id)))
                 for user, vector in _with_vectors(recommender, users)
             ]
-            writer.write_table(_lists_table(recommender, lists))
+            writer.write_table(lists_table(recommender.catalogue.item_ids, lists))
             written += len(lists)
     return written
 
@@ -158,45 +153,9 @@ def _with_vectors(recommender: Recommender, users: Sequence[UserRow]) -> Iterato
     return zip(users, vectors, strict=True)
 
 
-def _lists_table(recommender: Recommender, lists: Sequence[tuple[str, RankedList]]) -> pa.Table:
-    lengths = [len(ranked.rows) for _, ranked in lists]
-    item_ids = recommender.catalogue.item_ids
-    return pa.table(
-        {
-            "user_id": pa.array(np.repeat(np.array([user_id for user_id, _ in lists], object), lengths), pa.string()),
-            "rank": pa.array(np.concatenate([np.arange(1, length + 1) for length in lengths]), pa.int32()),
-            "item_id": pa.array([item_ids[row] for _, ranked in lists for row in ranked.rows], pa.string()),
-            "score": pa.array(np.concatenate([ranked.scores for _, ranked in lists]), pa.float32()),
-        },
-        LISTS_SCHEMA,
-    )
-
-
 def _batches(users: Iterator[UserRow], what: str) -> Iterator[list[UserRow]]:
     batches = iter(lambda: list(islice(users, USERS_PER_BATCH)), [])
     return iter(track(batches, f"{what} (× {USERS_PER_BATCH} users)", console=Console(stderr=True), transient=True))
-
-
-@contextmanager
-def _writer(output: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
-    """Writes beside `output` and moves there at the end, so that a run that fails leaves no half file."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f".{output.name}.partial")
-    try:
-        with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
-            yield writer
-        partial.replace(output)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _user_ids(file: Path | None) -> list[str] | None:
-    if file is None:
-        return None
-    try:
-        return pq.read_table(file, columns=["user_id"]).column("user_id").cast(pa.string()).unique().to_pylist()
-    except (OSError, KeyError, pa.ArrowInvalid) as error:
-        raise BadInputError(f"{file}: no Parquet file with a column user_id ({error})") from None
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -233,7 +192,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 arguments.output,
                 k=arguments.k,
                 exclude_own=arguments.exclude_own,
-                only_users=_user_ids(arguments.users_from),
+                only_users=read_user_ids(arguments.users_from) if arguments.users_from else None,
                 output_new=arguments.output_new,
             )
     except HeadraceError as error:

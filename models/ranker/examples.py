@@ -74,14 +74,6 @@ def read_examples(path: Path, most_users: int) -> RankingExamples:
     )
 
 
-def choose_judges(examples: RankingExamples, share: float, seed: int) -> npt.NDArray[np.bool_]:
-    """[users]: True for a random `share` of the users, at least one, who judge instead of training."""
-    judging = np.zeros(len(examples), bool)
-    chosen = max(1, round(share * len(examples)))
-    judging[np.random.default_rng(seed).permutation(len(examples))[:chosen]] = True
-    return judging
-
-
 def target_counts(examples: RankingExamples, targets: Mapping[str, tuple[int, int]]) -> npt.NDArray[np.int64]:
     """[users, 2]: all targets and new targets of each user, from `targets` by user id."""
     return np.array([targets.get(user, (0, 0)) for user in examples.user_ids], np.int64).reshape(-1, 2)

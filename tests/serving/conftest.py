@@ -104,7 +104,8 @@ def lake_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         settings,
         GOLD_USER_ITEM_FEATURES,
         [
-            {"user_id": user.user_id, "item_id": item, "day": DAY}
+            {"user_id": user.user_id, "item_id": item, "day": day}
+            for day in (DAY, DAY - timedelta(days=settings.training.holdout_days))
             for user in LAKE_USERS
             for item in [*user.own.items, "item-0"]
         ],
