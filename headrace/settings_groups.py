@@ -213,6 +213,8 @@ class TrainingSettings(Group):
     """Length of user and item vectors, the popularity dimension included."""
     retrieval_batch_size: PositiveInt = 1024
     """Examples per step of the two-tower; the other items of a batch are its negatives."""
+    retrieval_part_users: PositiveInt = 100_000
+    """Users whose sequences are in memory at a time while the two-tower trains."""
     retrieval_learning_rate: PositiveFloat = 0.02
     """Adagrad rate of the two-tower."""
     retrieval_epochs: PositiveInt = 1

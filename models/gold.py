@@ -1,8 +1,8 @@
-"""Reads one day of a gold table from Delta, with the table's version, without Spark."""
+"""Reads one day of a gold table from Delta, whole or in parts, with the table's version, without Spark."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -31,11 +31,44 @@ class Lake:
         if not files:
             empty = _stored(table).empty_table()
             return empty.select(list(columns)) if columns else empty
-        # Pyarrow's own file systems: reading through deltalake's is 40 times slower and can abort the process at exit.
-        filesystem, _ = pyarrow.fs.FileSystem.from_uri(_uri(files[0]))
-        paths = [pyarrow.fs.FileSystem.from_uri(_uri(file))[1] for file in files]
-        dataset = pyarrow.dataset.dataset(paths, format="parquet", filesystem=filesystem, schema=_stored(table))
-        return dataset.to_table(columns=list(columns) if columns else None)
+        return _dataset(table, files).to_table(columns=list(columns) if columns else None)
+
+    def first(self, table: Table, day: date, rows: int) -> pa.Table:
+        """The first `rows` rows of a day; fewer where it has fewer."""
+        held: list[pa.Table] = []
+        for part in self.parts(table, day, rows):
+            held.append(part)
+            if sum(len(each) for each in held) >= rows:
+                break
+        return pa.concat_tables(held).slice(0, rows) if held else _stored(table).empty_table()
+
+    def files(self, table: Table, day: date) -> int:
+        """In how many files a day is kept."""
+        return len(self._files(table, day))
+
+    def parts(
+        self,
+        table: Table,
+        day: date,
+        rows: int,
+        columns: Sequence[str] | None = None,
+        shard: int = 0,
+        shards: int = 1,
+    ) -> Iterator[pa.Table]:
+        """About `rows` rows of a day at a time, only those in memory: of every `shards`-th file, `shard` the first."""
+        files = sorted(self._files(table, day))[shard::shards]
+        if not files:
+            return
+        wanted = list(columns) if columns else None
+        held: list[pa.RecordBatch] = []
+        options = {"batch_size": rows, "batch_readahead": 1, "fragment_readahead": 1}
+        for batch in _dataset(table, files).to_batches(columns=wanted, **options):
+            held.append(batch)
+            if sum(len(each) for each in held) >= rows:
+                yield pa.Table.from_batches(held)
+                held = []
+        if held:
+            yield pa.Table.from_batches(held)
 
     def _files(self, table: Table, day: date | None) -> list[str]:
         from deltalake import DeltaTable
@@ -57,6 +90,13 @@ class Lake:
                 f"Compute them: python -m jobs.batch features,training_sets --day {day}",
             )
         return files
+
+
+def _dataset(table: Table, files: Sequence[str]) -> pyarrow.dataset.Dataset:
+    """Through pyarrow's own file systems: deltalake's are 40 times slower and can abort the process at exit."""
+    filesystem, _ = pyarrow.fs.FileSystem.from_uri(_uri(files[0]))
+    paths = [pyarrow.fs.FileSystem.from_uri(_uri(file))[1] for file in files]
+    return pyarrow.dataset.dataset(paths, format="parquet", filesystem=filesystem, schema=_stored(table))
 
 
 def _stored(table: Table) -> pa.Schema:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from models.gold import Lake
 
 POPULAR_LENGTH = 2000
 POPULAR_PER_CATEGORY = 500
+VOCABULARY_COLUMNS = ("types", "profile_keys", "profile_values")
 _TEXTS = ("title", *CODE_COLUMNS, "text")
 _STATES = ("price", "available", "promotion", "blocked")
 _MISSING = {"price": float("nan"), "age_days": float("nan")}
@@ -58,16 +59,22 @@ def item_table(lake: Lake, day: date, features_of: date | None = None) -> pa.Tab
     return pa.table(columns).combine_chunks()
 
 
-def build_vocabularies(items: pa.Table, examples: pa.Table) -> dict[str, list[str]]:
-    """Values by name, most frequent first: item columns, event types and profile keys of the training window."""
-    vocabularies = {name: _by_frequency(items.column(name).to_pylist()) for name in CODE_COLUMNS}
-    vocabularies["event_types"] = _by_frequency(pc.list_flatten(examples.column("types")).to_pylist())
-    keys = pc.list_flatten(examples.column("profile_keys")).to_pylist()
-    values = pc.list_flatten(examples.column("profile_values")).to_pylist()
-    for key in sorted(set(keys)):
-        vocabularies[PROFILE_PREFIX + key] = _by_frequency(
-            value for name, value in zip(keys, values, strict=True) if name == key
-        )
+def build_vocabularies(items: pa.Table, examples: Iterable[pa.Table]) -> dict[str, list[str]]:
+    """Values by name, most frequent first: item columns, event types and profile keys of the training window.
+
+    `examples` are parts of `gold.retrieval_examples` with the columns of `VOCABULARY_COLUMNS`.
+    """
+    vocabularies = {name: _by_frequency(Counter(items.column(name).to_pylist())) for name in CODE_COLUMNS}
+    types: Counter[str] = Counter()
+    profiles: dict[str, Counter[str]] = defaultdict(Counter)
+    for part in examples:
+        flat = {name: pc.list_flatten(part.column(name)) for name in VOCABULARY_COLUMNS}
+        types.update(_counts(flat["types"]))
+        keys, values = flat["profile_keys"].to_pylist(), flat["profile_values"].to_pylist()
+        for key, value in zip(keys, values, strict=True):
+            profiles[key][value] += 1
+    vocabularies["event_types"] = _by_frequency(types)
+    vocabularies |= {PROFILE_PREFIX + key: _by_frequency(profiles[key]) for key in sorted(profiles)}
     return vocabularies
 
 
@@ -105,6 +112,11 @@ def write_arrow(table: pa.Table, path: Path) -> None:
         writer.write_table(table)
 
 
-def _by_frequency(values: Iterable[str | None]) -> list[str]:
-    counts = Counter(value for value in values if value)
-    return [value for value, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))]
+def _counts(values: pa.Array) -> dict[str, int]:
+    counted = pc.value_counts(values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values)
+    return dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
+
+
+def _by_frequency(counts: Mapping[str | None, int] | Mapping[str, int]) -> list[str]:
+    known = [(value, count) for value, count in counts.items() if value]
+    return [value for value, _ in sorted(known, key=lambda pair: (-pair[1], pair[0]))]

@@ -2,6 +2,8 @@
 
 Writes two sealed bundles below `<home>/training/<D>/`: `retrieval_holdout`, which knows nothing of the last
 `training.holdout_days` (the ranker learns from its candidates), and `retrieval`, trained on over them.
+
+Started on several machines with TensorFlow's `TF_CONFIG`, the processes train one model; the first one writes it.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from headrace.user_tower import TowerEncoder
 from models.command import day_command, progress_bars, replacing, write_json
 from models.gold import Lake
 from models.index import IndexReport
-from models.item_table import build_vocabularies, item_table
+from models.item_table import VOCABULARY_COLUMNS, build_vocabularies, item_table
 from models.neighbours import neighbour_table
 from models.provenance import code_version
 from models.retrieval_bundle import RetrievalParts, write_retrieval_files
@@ -32,10 +34,12 @@ from models.training_files import FINAL_BUNDLE, HOLDOUT_BUNDLE, RETRIEVAL_METRIC
 from models.two_tower.holdout import HoldoutUsers, read_holdout
 from models.two_tower.item_columns import item_columns
 from models.two_tower.model import TwoTower
+from models.two_tower.parts import SequenceParts, survey
 from models.two_tower.prior import RetrievalReport, choose_weight
-from models.two_tower.sequences import ExampleSource, Sequences, find_occasions, read_sequences
-from models.two_tower.training import PhaseReport, build_model, train_phase
+from models.two_tower.sequences import ExampleCutter
+from models.two_tower.training import Phase, PhaseReport, build_model, train_phase
 from models.two_tower.vectors import item_vectors, user_function
+from models.workers import this_worker
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class _Inputs:
     items: pa.Table
     items_before: pa.Table
     vocabularies: dict[str, list[str]]
-    sequences: Sequences
+    parts: SequenceParts
     encoder: TowerEncoder
     holdout_users: HoldoutUsers
 
@@ -57,32 +61,39 @@ def train_retrieval(settings: Settings, day: date) -> Path:
     """Train, write both bundles and return the folder that holds them. Raises BadInputError on too little data."""
     folder = settings.training_folder / day.isoformat()
     training = settings.training
+    worker = this_worker()
+    strategy = worker.strategy()
     with progress_bars() as progress:
         inputs = _read(settings, day, progress)
-        source = ExampleSource(
-            inputs.sequences,
-            settings.features.history_length,
-            training.example_half_life_days,
-            training.repeat_weight,
+        before, after = microseconds(end_of(inputs.holdout_day)), microseconds(end_of(day))
+        start = before - training.retrieval_days * 86_400_000_000
+        seen = survey(inputs.parts, (start, before, after))
+        cutter = ExampleCutter(
+            settings.features.history_length, training.example_half_life_days, training.repeat_weight
         )
         sizes = tuple(len(inputs.vocabularies[key]) + 1 for key in inputs.encoder.profile_keys)
         columns = item_columns(inputs.items_before, inputs.vocabularies, training)
-        model = build_model(columns, len(inputs.vocabularies["event_types"]), sizes, source, training)
-        occasions = find_occasions(inputs.sequences)
-        before, after = microseconds(end_of(inputs.holdout_day)), microseconds(end_of(day))
-        start = before - training.retrieval_days * 86_400_000_000
+        with strategy.scope():
+            model = build_model(columns, len(inputs.vocabularies["event_types"]), sizes, seen.events[after], training)
 
-        phase = train_phase(model, source, occasions.between(start, before), before, training, "holdout", progress)
-        vectors = item_vectors(model, _events_of_items(inputs, before))
-        report = _measure(model, vectors, inputs)
-        _write(settings, folder / HOLDOUT_BUNDLE, inputs, model, vectors, report.best_weight, holdout=True)
+        def train(name: str, begin: int, end: int) -> PhaseReport:
+            phase = Phase(name, begin, end, seen.examples[begin, end])
+            return train_phase(model, cutter, inputs.parts, phase, training, worker, progress)
+
+        first = train("holdout", start, before)
+        if worker.chief:
+            vectors = item_vectors(model, seen.events[before])
+            report = _measure(model, vectors, inputs)
+            _write(settings, folder / HOLDOUT_BUNDLE, inputs, model, vectors, report.best_weight, holdout=True)
 
         model.item_tower.use(item_columns(inputs.items, inputs.vocabularies, training))
-        on = train_phase(model, source, occasions.between(before, after), after, training, "final", progress)
-        vectors = item_vectors(model, _events_of_items(inputs, after))
+        last = train("final", before, after)
+        if not worker.chief:
+            return folder
+        vectors = item_vectors(model, seen.events[after])
         index = _write(settings, folder / FINAL_BUNDLE, inputs, model, vectors, report.best_weight, holdout=False)
     write_json(folder / RETRIEVAL_PARAMETERS, {**training.model_dump(mode="json"), "prior_weight": report.best_weight})
-    metrics = _metrics(report, [phase, on], index)
+    metrics = _metrics(report, [first, last], index)
     write_json(folder / RETRIEVAL_METRICS, metrics)
     _print(metrics)
     return folder
@@ -91,21 +102,15 @@ def train_retrieval(settings: Settings, day: date) -> Path:
 def _read(settings: Settings, day: date, progress: Progress) -> _Inputs:
     task = progress.add_task("reading gold tables", total=None)
     lake = Lake(settings.lake_root)
-    holdout_day = day - timedelta(days=settings.training.holdout_days)
-    examples = lake.read(GOLD_RETRIEVAL_EXAMPLES, day)
+    training = settings.training
+    holdout_day = day - timedelta(days=training.holdout_days)
     items, items_before = item_table(lake, day), item_table(lake, day, features_of=holdout_day)
-    vocabularies = build_vocabularies(items, examples)
+    users = training.retrieval_part_users
+    vocabularies = build_vocabularies(items, lake.parts(GOLD_RETRIEVAL_EXAMPLES, day, users, VOCABULARY_COLUMNS))
     item_ids = items.column("item_id").to_pylist()
     row_of = {item: row for row, item in enumerate(item_ids)}
     encoder = TowerEncoder(row_of, vocabularies, settings.features.history_length)
-    profiles = [
-        dict(zip(keys, values, strict=True))
-        for keys, values in zip(
-            examples.column("profile_keys").to_pylist(), examples.column("profile_values").to_pylist(), strict=True
-        )
-    ]
-    sequences = read_sequences(examples, item_ids, vocabularies, encoder.encode([()] * len(profiles), profiles).profile)
-    ranking = lake.read(GOLD_RANKING_EXAMPLES, day)
+    ranking = lake.first(GOLD_RANKING_EXAMPLES, day, training.ranker_users)
     bought = items_before.column("users_total").to_numpy() > 0
     inputs = _Inputs(
         lake=lake,
@@ -114,19 +119,12 @@ def _read(settings: Settings, day: date, progress: Progress) -> _Inputs:
         items=items,
         items_before=items_before,
         vocabularies=vocabularies,
-        sequences=sequences,
+        parts=SequenceParts(lake, day, users, item_ids, vocabularies, encoder),
         encoder=encoder,
         holdout_users=read_holdout(ranking, row_of, bought, encoder),
     )
     progress.update(task, total=1, completed=1)
     return inputs
-
-
-def _events_of_items(inputs: _Inputs, before: int) -> npt.NDArray[np.int64]:
-    """[items + 1]: events of each item before a time, in the sequences that training reads."""
-    sequences = inputs.sequences
-    known = sequences.items[sequences.times < before]
-    return np.bincount(known, minlength=inputs.items.num_rows + 1)
 
 
 def _measure(model: TwoTower, vectors: npt.NDArray[np.float32], inputs: _Inputs) -> RetrievalReport:

@@ -15,7 +15,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.errors import BadInputError
 from headrace.user_row import MICROSECONDS_PER_DAY
 
 Ints = npt.NDArray[np.int32]
@@ -63,19 +62,11 @@ class Occasions:
 def read_sequences(
     table: pa.Table, item_ids: Sequence[str], vocabularies: Mapping[str, Sequence[str]], profile: Ints
 ) -> Sequences:
-    """The rows of `gold.retrieval_examples` as flat columns.
-
-    Raises BadInputError if no user has two events or more: there is nothing to learn from.
-    """
+    """Rows of `gold.retrieval_examples` as flat columns."""
     events = table.column("items").combine_chunks()
     if isinstance(events, pa.ChunkedArray):
         events = pa.concat_arrays(events.chunks)
     lengths = pc.list_value_length(events).to_numpy(zero_copy_only=False).astype(np.int64)
-    if not len(lengths) or lengths.max() < 2:
-        raise BadInputError(
-            f"the training window has {len(lengths)} users and none of them has two events",
-            "Import more events, or widen training.retrieval_days",
-        )
     return Sequences(
         items=_codes(_flat(table, "items"), item_ids),
         types=_codes(_flat(table, "types"), vocabularies["event_types"]),
@@ -100,10 +91,9 @@ def find_occasions(sequences: Sequences) -> Occasions:
 
 
 @dataclass(frozen=True)
-class ExampleSource:
-    """Cuts training batches out of the sequences, only when they are needed."""
+class ExampleCutter:
+    """Cuts training batches out of sequences, only when they are needed."""
 
-    sequences: Sequences
     history_length: int
     half_life_days: float
     """An example weighs half after so many days before `as_of`."""
@@ -111,20 +101,19 @@ class ExampleSource:
     """Weight of an item that the user took before, against 1 of a new one."""
 
     def batches(
-        self, occasions: Occasions, batch_size: int, as_of: int, random: np.random.Generator
+        self, sequences: Sequences, occasions: Occasions, batch_size: int, as_of: int, random: np.random.Generator
     ) -> Iterator[Batch]:
-        """Batches of about `batch_size` examples, occasions in random order."""
+        """Batches of about `batch_size` examples, occasions of the sequences in random order."""
         shuffled = occasions[random.permutation(len(occasions))]
         sizes = np.cumsum(shuffled.end - shuffled.begin)
         cuts = np.searchsorted(sizes, np.arange(batch_size, sizes[-1] if len(sizes) else 0, batch_size)) + 1
-        known_since = self._first_places()
+        known_since = _first_places(sequences)
         for part in np.split(np.arange(len(shuffled)), np.unique(cuts)):
             if len(part):
-                yield self._batch(shuffled[part], as_of, known_since)
+                yield self._batch(sequences, shuffled[part], as_of, known_since)
 
-    def history(self, occasions: Occasions) -> Batch:
+    def history(self, sequences: Sequences, occasions: Occasions) -> Batch:
         """The user tower's inputs of each occasion: the newest `history_length` events strictly before it."""
-        sequences = self.sequences
         place = occasions.begin[:, None] - 1 - np.arange(self.history_length)
         inside = place >= sequences.starts[occasions.user][:, None]
         place = np.where(inside, place, 0)
@@ -138,12 +127,14 @@ class ExampleSource:
             "profile": sequences.profile[occasions.user],
         }
 
-    def _batch(self, occasions: Occasions, as_of: int, known_since: npt.NDArray[np.int64]) -> Batch:
+    def _batch(
+        self, sequences: Sequences, occasions: Occasions, as_of: int, known_since: npt.NDArray[np.int64]
+    ) -> Batch:
         sizes = occasions.end - occasions.begin
         occasion = np.repeat(np.arange(len(occasions)), sizes)
         offset = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         place = occasions.begin[occasion] + offset
-        item = self.sequences.items[place]
+        item = sequences.items[place]
         once = np.unique(occasion * (int(item.max(initial=0)) + 1) + item, return_index=True)[1]
         once = np.sort(once[item[once] > 0])  # one example per item and occasion, known items only
         place, occasion, item = place[once], occasion[once], item[once]
@@ -151,19 +142,19 @@ class ExampleSource:
         weight = 0.5 ** (age_days / self.half_life_days)
         weight *= np.where(known_since[place] < occasions.begin[occasion], self.repeat_weight, 1.0)
         return {
-            **self.history(occasions),
+            **self.history(sequences, occasions),
             "target_items": item.astype(np.int32),
             "target_occasions": occasion.astype(np.int32),
             "target_weights": weight.astype(np.float32),
         }
 
-    def _first_places(self) -> npt.NDArray[np.int64]:
-        """[events]: place of the first event in which the same user took the same item."""
-        sequences = self.sequences
-        user = np.repeat(np.arange(len(sequences.starts) - 1), np.diff(sequences.starts))
-        pair = user * (int(sequences.items.max(initial=0)) + 1) + sequences.items
-        _, first, inverse = np.unique(pair, return_index=True, return_inverse=True)
-        return first[inverse]
+
+def _first_places(sequences: Sequences) -> npt.NDArray[np.int64]:
+    """[events]: place of the first event in which the same user took the same item."""
+    user = np.repeat(np.arange(len(sequences.starts) - 1), np.diff(sequences.starts))
+    pair = user * (int(sequences.items.max(initial=0)) + 1) + sequences.items
+    _, first, inverse = np.unique(pair, return_index=True, return_inverse=True)
+    return first[inverse]
 
 
 def _flat(table: pa.Table, name: str) -> pa.Array:

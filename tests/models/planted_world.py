@@ -60,8 +60,8 @@ class World:
         """Events of a user before a time."""
         return [event for event in self.events[user] if event[0] < moment]
 
-    def write(self, lake: Path) -> None:
-        """All tables that training and evaluation read."""
+    def write(self, lake: Path, files: int = 1) -> None:
+        """All tables that training and evaluation read; the sequences in so many files."""
         put(lake, tables.SILVER_ITEMS, [self._item(item) for item in self.item_ids()])
         put(lake, tables.SILVER_ITEM_STATES, [])
         put(
@@ -74,7 +74,8 @@ class World:
             put(lake, tables.GOLD_USER_ITEM_FEATURES, self._user_item_features(day))
         users = [user for user in self.events if self.events[user]]
         put(lake, tables.GOLD_USER_FEATURES, [self._user_features(user) for user in users])
-        put(lake, tables.GOLD_RETRIEVAL_EXAMPLES, [self._sequence(user) for user in users])
+        for part in np.array_split(users, files):
+            put(lake, tables.GOLD_RETRIEVAL_EXAMPLES, [self._sequence(str(user)) for user in part])
         put(lake, tables.GOLD_RANKING_EXAMPLES, [self._ranking_example(user) for user in users])
 
     def write_test_events(self, path: Path) -> None:

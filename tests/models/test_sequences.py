@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pytest
 
-from headrace.errors import BadInputError
 from headrace.user_row import MICROSECONDS_PER_DAY
-from models.two_tower.sequences import ExampleSource, find_occasions, read_sequences
+from models.two_tower.sequences import ExampleCutter, find_occasions, read_sequences
 
 ITEMS = ["a", "b", "c", "d"]
 
@@ -26,10 +24,9 @@ def sequences(*users: dict[str, list[tuple[int, str]]], first_target: int = 0):
     return read_sequences(table, ITEMS, {"event_types": ["purchase"]}, np.zeros((len(users), 0), np.int32))
 
 
-def one_batch(source: ExampleSource, as_of: int = 0):
+def one_batch(data, cutter: ExampleCutter, as_of: int = 0):
     """All examples at once."""
-    occasions = find_occasions(source.sequences)
-    return next(source.batches(occasions, 1000, as_of, np.random.default_rng(0)))
+    return next(cutter.batches(data, find_occasions(data), 1000, as_of, np.random.default_rng(0)))
 
 
 def test_history_of_an_example_never_holds_its_own_basket_or_anything_later():
@@ -43,7 +40,7 @@ def test_history_of_an_example_never_holds_its_own_basket_or_anything_later():
     ]
     data = sequences(*users)
     occasions = find_occasions(data)
-    history = ExampleSource(data, 50, 84, 1).history(occasions)
+    history = ExampleCutter(50, 84, 1).history(data, occasions)
     for row, (user, time) in enumerate(zip(occasions.user, occasions.times, strict=True)):
         before = [ITEMS.index(item) + 1 for day, item in users[user] if day * MICROSECONDS_PER_DAY < time]
         assert history["history_items"][row][: len(before)].tolist() == before[::-1]
@@ -51,40 +48,35 @@ def test_history_of_an_example_never_holds_its_own_basket_or_anything_later():
 
 
 def test_each_item_of_a_basket_is_one_example_and_all_share_one_history():
-    batch = one_batch(ExampleSource(sequences([(1, "a"), (2, "b"), (2, "c"), (2, "b")]), 3, 84, 1))
+    batch = one_batch(sequences([(1, "a"), (2, "b"), (2, "c"), (2, "b")]), ExampleCutter(3, 84, 1))
     assert batch["history_items"].tolist() == [[1, 0, 0]]
     assert sorted(batch["target_items"].tolist()) == [2, 3]
     assert batch["target_occasions"].tolist() == [0, 0]
 
 
 def test_items_that_the_catalogue_does_not_know_are_no_targets():
-    batch = one_batch(ExampleSource(sequences([(1, "a"), (2, "unheard"), (2, "b")]), 3, 84, 1))
+    batch = one_batch(sequences([(1, "a"), (2, "unheard"), (2, "b")]), ExampleCutter(3, 84, 1))
     assert batch["target_items"].tolist() == [2]
 
 
 def test_events_before_the_training_window_are_history_only():
     data = sequences([(1, "a"), (2, "b"), (3, "c")], first_target=2)
-    batch = one_batch(ExampleSource(data, 3, 84, 1))
+    batch = one_batch(data, ExampleCutter(3, 84, 1))
     assert batch["target_items"].tolist() == [3]
     assert batch["history_items"].tolist() == [[2, 1, 0]]
 
 
 def test_examples_halve_in_weight_with_age_and_repeats_weigh_what_the_setting_says():
     data = sequences([(0, "a"), (10, "b"), (20, "a")])
-    batch = one_batch(ExampleSource(data, 3, 10, 0.5), as_of=20 * MICROSECONDS_PER_DAY)
+    batch = one_batch(data, ExampleCutter(3, 10, 0.5), as_of=20 * MICROSECONDS_PER_DAY)
     weights = dict(zip(batch["target_items"].tolist(), batch["target_weights"].tolist(), strict=True))
     assert weights == {2: 0.5, 1: 0.5}  # b: new, ten days old; a: of today, but taken before
 
 
 def test_every_example_is_in_exactly_one_batch():
     users = [[(day, ITEMS[day % 4]) for day in range(20)] for _ in range(9)]
-    source = ExampleSource(sequences(*users), 5, 84, 1)
-    occasions = find_occasions(source.sequences)
-    sizes = [len(b["target_items"]) for b in source.batches(occasions, 16, 0, np.random.default_rng(1))]
+    data = sequences(*users)
+    batches = ExampleCutter(5, 84, 1).batches(data, find_occasions(data), 16, 0, np.random.default_rng(1))
+    sizes = [len(batch["target_items"]) for batch in batches]
     assert sum(sizes) == 9 * 19
     assert max(sizes) <= 17
-
-
-def test_users_with_one_event_each_are_refused_with_a_reason():
-    with pytest.raises(BadInputError, match="none of them has two events"):
-        sequences([(1, "a")], [(2, "b")])

@@ -142,7 +142,7 @@ def test_a_world_without_repeated_events_is_refused_with_a_reason(tmp_path: Path
 
 
 def test_a_missing_table_is_named_with_the_job_that_makes_it(tmp_path: Path):
-    with pytest.raises(BadInputError, match="table gold/retrieval_examples is not in"):
+    with pytest.raises(BadInputError, match=r"table silver/\w+ is not in"):
         train_retrieval(settings_in(tmp_path), DAY)
 
 

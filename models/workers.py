@@ -1,0 +1,54 @@
+"""Which of several training processes this one is, as TensorFlow's own variable `TF_CONFIG` says."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.errors import BadInputError
+
+CONFIG = "TF_CONFIG"
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One of the processes that train one model together; on its own if there are no others."""
+
+    number: int = 0
+    workers: int = 1
+
+    @property
+    def chief(self) -> bool:
+        """Whether it is the one that measures and writes."""
+        return self.number == 0
+
+    def strategy(self) -> Any:
+        """How TensorFlow spreads the training. Call it before anything else of TensorFlow; waits for all workers."""
+        import tensorflow as tf
+
+        if self.workers == 1:
+            return tf.distribute.get_strategy()
+        return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def this_worker() -> Worker:
+    """From `TF_CONFIG`: the cluster's workers by address, and which of them this process is.
+
+    Raises BadInputError where it can't be understood.
+    """
+    text = os.environ.get(CONFIG, "")
+    if not text:
+        return Worker()
+    try:
+        config = json.loads(text)
+        workers, number = len(config["cluster"]["worker"]), int(config["task"]["index"])
+        if config["task"]["type"] != "worker" or not 0 <= number < workers:
+            raise ValueError
+    except (ValueError, KeyError, TypeError):
+        raise BadInputError(
+            f"{CONFIG} is not understood: {text[:200]}",
+            'Expected {"cluster": {"worker": ["host:port", …]}, "task": {"type": "worker", "index": 0}}',
+        ) from None
+    return Worker(number, workers)
