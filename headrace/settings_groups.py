@@ -240,10 +240,13 @@ class TrainingSettings(Group):
     """Items with fewer users have none."""
     neighbour_ridge: PositiveFloat = 300.0
     """Shrinks the weights between items (EASE)."""
-    ranker_loss: Literal["log_loss", "softmax"] = "log_loss"
-    """`log_loss`: every candidate by itself; `softmax`: each user's taken candidates against the others."""
+    ranker_model: Literal["wide_deep", "dcn", "ncf"] = "wide_deep"
+    """`wide_deep`: Wide & Deep; `dcn`: DCN-v2; `ncf`: a small neural CF."""
+    ranker_loss: Literal["log_loss", "pairwise", "softmax"] = "log_loss"
+    """`log_loss`: pointwise, every candidate by itself; `pairwise`: each taken candidate of a user against each of the
+    others; `softmax`: listwise, the taken ones against all."""
     ranker_new_weight: float = Field(default=1.5, ge=0)
-    """Weight of a softmax over the candidates that are new to the user, added to either loss: learns discovery."""
+    """Weight of a softmax over the candidates that are new to the user, added to each loss: learns discovery."""
     ranker_users: PositiveInt = 20_000
     """Most users that the ranker learns from (about 60 kB of memory each)."""
     ranker_validation_share: float = Field(default=0.2, gt=0, lt=1)

@@ -1,1 +1,1 @@
-"""Wide & Deep ranker: which of a user's candidates come first."""
+"""Rankers: which of a user's candidates come first."""

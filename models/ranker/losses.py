@@ -7,38 +7,51 @@ from typing import Any, Literal
 import tensorflow as tf
 
 Tensor = Any
+LossKind = Literal["log_loss", "pairwise", "softmax"]
 _NOWHERE = -1e9
 
 
 class RankingLoss(tf.keras.losses.Loss):
     """Loss over whole candidate lists, per taken candidate.
 
-    Labels are [users, candidates, 3]: taken, new to the user, present. `log_loss` judges every candidate by itself;
-    `softmax` is listwise (ListNet): the taken candidates of a user against all of them. To either, `new_weight` times
-    the softmax over the new candidates alone is added, so that discovery is learned beside repeats.
+    Labels are [users, candidates, 3]: taken, new to the user, present. `log_loss` is pointwise: every candidate by
+    itself; `pairwise` (RankNet, Burges et al. 2005) compares each taken candidate of a user with each other one;
+    `softmax` is listwise (ListNet): the taken candidates of a user against all of them. To each, `new_weight` times the
+    softmax over the new candidates alone is added, so that discovery is learned beside repeats.
     """
 
-    def __init__(self, kind: Literal["softmax", "log_loss"], new_weight: float) -> None:
+    def __init__(self, kind: LossKind, new_weight: float) -> None:
         super().__init__(reduction=tf.keras.losses.Reduction.NONE, name=kind)
-        self._kind = kind
+        self._of_all = {"log_loss": _point_loss, "pairwise": _pair_loss, "softmax": _list_loss}[kind]
         self._new_weight = new_weight
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Mean loss; `y_pred` is [users, candidates]."""
         taken, is_new, present = tf.unstack(y_true, axis=-1)
-        if self._kind == "log_loss":
-            losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=taken, logits=y_pred)
-            of_all = tf.reduce_sum(losses * present) / tf.maximum(tf.reduce_sum(taken * present), 1.0)
-        else:
-            of_all = _list_loss(y_pred, taken * present, present)
-        of_new = _list_loss(y_pred, taken * present * is_new, present * is_new)
-        return of_all + self._new_weight * of_new
+        of_all = self._of_all(y_pred, taken * present, present)
+        return of_all + self._new_weight * _list_loss(y_pred, taken * present * is_new, present * is_new)
+
+
+def _point_loss(scores: Tensor, wanted: Tensor, shown: Tensor) -> Tensor:
+    """Cross-entropy of all candidates, per wanted one."""
+    losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=wanted, logits=scores)
+    return tf.reduce_sum(losses * shown) / tf.maximum(tf.reduce_sum(wanted), 1.0)
+
+
+def _pair_loss(scores: Tensor, wanted: Tensor, shown: Tensor) -> Tensor:
+    """Mean over users of the mean log loss over their pairs of a wanted and another candidate."""
+    pairs = wanted[:, :, None] * (shown - wanted)[:, None, :]
+    losses = tf.nn.softplus(scores[:, None, :] - scores[:, :, None])
+    return _mean_of_users(tf.reduce_sum(losses * pairs, axis=[1, 2]), tf.reduce_sum(pairs, axis=[1, 2]))
 
 
 def _list_loss(scores: Tensor, wanted: Tensor, shown: Tensor) -> Tensor:
-    """Mean over users of −log softmax at the wanted candidates; users without one do not count."""
+    """Mean over users of −log softmax at the wanted candidates."""
     log_shares = tf.nn.log_softmax(tf.where(shown > 0, scores, _NOWHERE), axis=1)
-    number = tf.reduce_sum(wanted, axis=1)
-    losses = -tf.reduce_sum(log_shares * wanted, axis=1) / tf.maximum(number, 1.0)
+    return _mean_of_users(-tf.reduce_sum(log_shares * wanted, axis=1), tf.reduce_sum(wanted, axis=1))
+
+
+def _mean_of_users(losses: Tensor, number: Tensor) -> Tensor:
+    """Mean of each user's mean; users without any do not count."""
     counted = tf.cast(number > 0, tf.float32)
-    return tf.reduce_sum(losses * counted) / tf.maximum(tf.reduce_sum(counted), 1.0)
+    return tf.reduce_sum(losses / tf.maximum(number, 1.0) * counted) / tf.maximum(tf.reduce_sum(counted), 1.0)

@@ -14,10 +14,12 @@ from rich.progress import Progress
 from headrace.ranking_features import CATEGORICAL, NUMERIC
 from headrace.settings_groups import TrainingSettings
 from models.evaluation.resampling import slack
+from models.ranker.architectures import RANKERS
 from models.ranker.examples import RankingExamples
 from models.ranker.judging import ProbabilityReport, judge, judge_probabilities, personal_frequency
 from models.ranker.losses import RankingLoss
-from models.ranker.model import Scaling, WideAndDeep
+from models.ranker.model import Ranker, RankerInputs
+from models.ranker.scaling import Scaling
 
 _USERS_SCORED_AT_ONCE = 32
 
@@ -49,7 +51,7 @@ def train_ranker_model(
     cardinalities: tuple[int, ...],
     training: TrainingSettings,
     progress: Progress,
-) -> tuple[WideAndDeep, RankerReport]:
+) -> tuple[Ranker, RankerReport]:
     """Train without the users that judge (`judging` [users]) and judge after every epoch.
 
     `judge_counts` [judges, 2] holds the number of all and of new targets of each judge.
@@ -59,7 +61,7 @@ def train_ranker_model(
     personal = judge(personal_frequency(judges), judges, judge_counts)
     report.personal_frequency_ndcg_all = personal.ndcg_all
 
-    def after_epoch(model: WideAndDeep, loss: float) -> None:
+    def after_epoch(model: Ranker, loss: float) -> None:
         judgement = judge(score_examples(model, judges), judges, judge_counts)
         report.losses.append(loss)
         report.ndcg_all.append(judgement.ndcg_all)
@@ -80,80 +82,69 @@ def _trained(
     cardinalities: tuple[int, ...],
     training: TrainingSettings,
     progress: Progress,
-    after_epoch: Callable[[WideAndDeep, float], None],
-) -> WideAndDeep:
+    after_epoch: Callable[[Ranker, float], None],
+) -> Ranker:
     tf.keras.utils.set_random_seed(training.seed)
     tf.config.experimental.enable_op_determinism()
     loss = RankingLoss(training.ranker_loss, training.ranker_new_weight)
     usual = float((examples.taken[examples.present] > 0).mean())
-    model = WideAndDeep(Scaling.of(examples.numeric[examples.present], usual), cardinalities, loss, training.seed)
+    inputs = RankerInputs(Scaling.of(examples.numeric[examples.present], usual), cardinalities)
+    model = RANKERS[training.ranker_model](inputs, loss, training.seed)
     steps = -(-len(examples) // _users_per_step(examples, training))
     epochs = max(training.ranker_epochs, -(-training.ranker_least_steps // steps))
-    all_steps = steps * epochs
-    rate = tf.keras.optimizers.schedules.CosineDecay(training.ranker_learning_rate, all_steps, 0.05)
+    rate = tf.keras.optimizers.schedules.CosineDecay(training.ranker_learning_rate, steps * epochs, 0.05)
     model.compile(optimizer=tf.keras.optimizers.legacy.Adam(rate))
+    step = tf.function(model.train_step, input_signature=[_batch_signature(examples)])
     random = np.random.default_rng(training.seed)
-    task = progress.add_task("ranker", total=all_steps)
+    task = progress.add_task("ranker", total=steps * epochs)
     for _ in range(epochs):
-        losses = _Losses()
-        model.fit(_batches(examples, training, random), epochs=1, verbose=0, callbacks=[losses])
-        after_epoch(model, float(np.mean(losses.values)))
-        progress.advance(task, steps)
+        losses = []
+        for batch in _batches(examples, training, random):
+            losses.append(step(batch)["loss"])
+            progress.advance(task)
+        after_epoch(model, float(tf.reduce_mean(losses)))
     return model
 
 
-def score_examples(model: WideAndDeep, examples: RankingExamples) -> npt.NDArray[np.float32]:
+def score_examples(model: Ranker, examples: RankingExamples) -> npt.NDArray[np.float32]:
     """[users, candidates]."""
-    exported = model.exported()
-    function = tf.function(exported.call, input_signature=exported.signature)
     scores = []
     for begin in range(0, len(examples), _USERS_SCORED_AT_ONCE):
         users = slice(begin, begin + _USERS_SCORED_AT_ONCE)
         numeric, categorical = examples.numeric[users], examples.categorical[users]
-        flat = function(
-            tf.constant(numeric.reshape(-1, len(NUMERIC))), tf.constant(categorical.reshape(-1, len(CATEGORICAL)))
-        )
+        flat = model.score(numeric.reshape(-1, len(NUMERIC)), categorical.reshape(-1, len(CATEGORICAL)))
         scores.append(flat.numpy().reshape(numeric.shape[:2]))
     return np.concatenate(scores)
-
-
-class _Losses(tf.keras.callbacks.Callback):
-    """Keeps the loss of every step: Keras itself only shows the last one's."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.values: list[float] = []
-
-    def on_train_batch_end(self, _batch: int, logs: dict[str, float] | None = None) -> None:
-        self.values.append(float((logs or {})["loss"]))
 
 
 def _users_per_step(examples: RankingExamples, training: TrainingSettings) -> int:
     return max(1, training.ranker_batch_size // examples.present.shape[1])
 
 
-def _batches(examples: RankingExamples, training: TrainingSettings, random: np.random.Generator) -> tf.data.Dataset:
+def _batches(
+    examples: RankingExamples, training: TrainingSettings, random: np.random.Generator
+) -> Iterator[dict[str, npt.NDArray[np.generic]]]:
+    """All users once, in a new order."""
     size = _users_per_step(examples, training)
     order = random.permutation(len(examples))
+    for begin in range(0, len(order), size):
+        part = examples[order[begin : begin + size]]
+        yield {
+            "numeric": part.numeric,
+            "categorical": part.categorical,
+            "taken": part.taken,
+            "present": part.present.astype(np.float32),
+        }
 
-    def parts() -> Iterator[dict[str, npt.NDArray[np.generic]]]:
-        for begin in range(0, len(order), size):
-            part = examples[order[begin : begin + size]]
-            yield {
-                "numeric": part.numeric,
-                "categorical": part.categorical,
-                "taken": part.taken,
-                "present": part.present.astype(np.float32),
-            }
 
+def _batch_signature(examples: RankingExamples) -> dict[str, tf.TensorSpec]:
     candidates = examples.present.shape[1]
-    signature = {
+    return {
         "numeric": tf.TensorSpec([None, candidates, len(NUMERIC)], tf.float32),
         "categorical": tf.TensorSpec([None, candidates, len(CATEGORICAL)], tf.int32),
         "taken": tf.TensorSpec([None, candidates], tf.float32),
         "present": tf.TensorSpec([None, candidates], tf.float32),
     }
-    return tf.data.Dataset.from_generator(parts, output_signature=signature).prefetch(4)
 
 
 def _log_loss(scores: npt.NDArray[np.float32], taken: npt.NDArray[np.bool_], present: npt.NDArray[np.bool_]) -> float:

@@ -1,0 +1,37 @@
+"""A small neural CF (He et al. 2017): a user's and an item's half, their product, and a network over both.
+
+The halves are made of features instead of ids, so that users and items nobody has seen yet have them too.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from headrace.catalogue import ITEM_FEATURES
+from headrace.ranking_features import NUMERIC
+from models.ranker.model import Ranker, Tensor
+
+FACTORS = 32
+HIDDEN = (64, 32)
+_OF_ITEM = [NUMERIC.index(name) for name in ITEM_FEATURES]
+_OF_USER = [place for place in range(len(NUMERIC)) if place not in _OF_ITEM]
+
+
+class NeuralCf(Ranker):
+    """The smallest of the rankers."""
+
+    def build_layers(self) -> None:
+        """A factor layer for each half, and the network."""
+        self.of_user = self.dense(FACTORS, None)
+        self.of_item = self.dense(FACTORS, None)
+        self.hidden = [self.dense(size, "relu") for size in HIDDEN]
+
+    def represent(self, numeric: Tensor, categorical: Tensor) -> Tensor:
+        """Product of the factors, and the network over both."""
+        scaled = self.scaled(numeric)
+        user = self.of_user(tf.gather(scaled, _OF_USER, axis=1))
+        item = self.of_item(tf.concat([tf.gather(scaled, _OF_ITEM, axis=1), *self.codes(categorical)], axis=1))
+        deep = tf.concat([user, item], axis=1)
+        for layer in self.hidden:
+            deep = layer(deep)
+        return tf.concat([user * item, deep], axis=1)

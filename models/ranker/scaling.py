@@ -1,0 +1,34 @@
+"""How the ranker's numbers become comparable; measured on the users that it learns from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+CLASSES = 16
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Means, spreads and classes of the numbers. Part of the model's graph, so that serving gives them as they are."""
+
+    mean: npt.NDArray[np.float32]
+    spread: npt.NDArray[np.float32]
+    steps: npt.NDArray[np.float32]
+    """[numbers, CLASSES - 1]: ascending bounds of the classes, as equally full as the values allow."""
+    start: float
+    """Score that learning starts from: the log odds of being taken."""
+
+    @classmethod
+    def of(cls, numeric: npt.NDArray[np.float32], share_taken: float) -> Scaling:
+        """From [candidates, numbers] and the share of the candidates that were taken."""
+        share = min(max(share_taken, 1e-4), 1 - 1e-4)
+        steps = np.quantile(numeric, np.linspace(0, 1, CLASSES + 1)[1:-1], axis=0).T
+        return cls(
+            numeric.mean(axis=0, dtype=np.float64).astype(np.float32),
+            np.maximum(numeric.std(axis=0, dtype=np.float64), 1e-3).astype(np.float32),
+            np.ascontiguousarray(steps, np.float32),
+            float(np.log(share / (1 - share))),
+        )

@@ -1,0 +1,56 @@
+"""Wide & Deep (Cheng et al. 2016).
+
+Wide: one weight per class of each number and per cross of category with own history and with sources. Deep: a small
+network over the normalised numbers and embeddings of the categorical codes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from headrace.ranking_features import NUMERIC
+from models.ranker.model import Ranker, Tensor
+from models.ranker.scaling import CLASSES
+
+HIDDEN = (128, 64)
+SOURCE_PLACES = [place for place, name in enumerate(NUMERIC) if name.startswith("from_")]
+_OWN = NUMERIC.index("own_count")
+_OWN_STEPS = (0.5, 0.9, 1.3, 1.8, 2.4)
+"""Steps of log1p(occasions): never, 1, 2, 3 to 4, 5 to 9, 10 and more."""
+
+
+class WideAndDeep(Ranker):
+    """Remembers in the wide part what the deep one would smooth away."""
+
+    def build_layers(self) -> None:
+        """Both parts."""
+        crosses = self.cardinalities[0] * (len(_OWN_STEPS) + 1 + 2 ** len(SOURCE_PLACES))
+        self.wide = self.add_weight(name="wide", shape=(len(NUMERIC) * (CLASSES - 1), 1), initializer="zeros")
+        self.crosses = self.add_weight(name="crosses", shape=(crosses,), initializer="zeros")
+        self.hidden = [self.dense(size, "relu") for size in HIDDEN]
+
+    def represent(self, numeric: Tensor, categorical: Tensor) -> Tensor:
+        """The deep part."""
+        deep = tf.concat([self.scaled(numeric), *self.codes(categorical)], axis=1)
+        for layer in self.hidden:
+            deep = layer(deep)
+        return deep
+
+    def shortcut(self, numeric: Tensor, categorical: Tensor) -> Tensor:
+        """The wide part."""
+        # A weight for every step that a value has passed: their sum is the weight of its class.
+        passed = tf.cast(numeric[:, :, None] > self.scaling.steps, tf.float32)
+        linear = tf.matmul(tf.reshape(passed, [-1, self.wide.shape[0]]), self.wide)[:, 0]
+        category = categorical[:, 0]
+        own = tf.reduce_sum(tf.cast(numeric[:, _OWN, None] > tf.constant(_OWN_STEPS), tf.int32), axis=1)
+        bits = tf.cast(tf.gather(numeric, SOURCE_PLACES, axis=1) > 0, tf.int32)
+        sources = tf.reduce_sum(bits * tf.constant([2**place for place in range(len(SOURCE_PLACES))]), axis=1)
+        first = own * self.cardinalities[0] + category
+        second = (len(_OWN_STEPS) + 1 + sources) * self.cardinalities[0] + category
+        return linear + tf.gather(self.crosses, first) + tf.gather(self.crosses, second)
+
+    def memory(self) -> list[Any]:
+        """The crosses too are of single categories."""
+        return [self.crosses, *self.embeddings]

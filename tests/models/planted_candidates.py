@@ -1,0 +1,29 @@
+"""Candidates whose pattern is known: a user takes what the tower and popularity speak for, and never of category 3."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from headrace.ranking_features import CATEGORICAL, NUMERIC
+from models.ranker.examples import RankingExamples
+
+CARDINALITIES = (6, 4, 3)
+REFUSED_CATEGORY = 3
+CANDIDATES, TAKEN = 30, 5
+
+
+def planted_examples(users: int = 120, seed: int = 5) -> RankingExamples:
+    """Lists of 30 candidates, every third user's of 20 only; five of each are taken."""
+    random = np.random.default_rng(seed)
+    numeric = random.normal(0, 1, (users, CANDIDATES, len(NUMERIC))).astype(np.float32)
+    sizes = np.array(CARDINALITIES)
+    categorical = random.integers(0, sizes, (users, CANDIDATES, len(CATEGORICAL))).astype(np.int32)
+    present = np.ones((users, CANDIDATES), bool)
+    present[::3, 20:] = False
+    liking = numeric[:, :, NUMERIC.index("tower_score")] + numeric[:, :, NUMERIC.index("popularity")]
+    liking = liking + random.normal(0, 0.3, liking.shape)
+    liking[(categorical[:, :, 0] == REFUSED_CATEGORY) | ~present] = -np.inf
+    best = np.argsort(-liking, axis=1)[:, :TAKEN]
+    taken = np.zeros((users, CANDIDATES), np.float32)
+    np.put_along_axis(taken, best, 1.0, axis=1)
+    return RankingExamples([f"user-{user}" for user in range(users)], numeric, categorical, taken, present)
