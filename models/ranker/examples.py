@@ -51,7 +51,8 @@ class RankingExamples:
 def read_examples(path: Path, most_users: int) -> RankingExamples:
     """At most `most_users` users of a file that `python -m serving.offline candidates` wrote.
 
-    Raises BadInputError if the file is missing, was made with other features, or holds fewer than ten users.
+    Raises BadInputError if the file is missing, was made with other features, holds fewer than ten users or nothing to
+    learn from, or if a number in it is none.
     """
     try:
         table = pq.read_table(path, columns=list(CANDIDATE_COLUMNS)).slice(0, most_users)
@@ -65,13 +66,32 @@ def read_examples(path: Path, most_users: int) -> RankingExamples:
         )
     lengths = np.array([len(rows) for rows in table.column("item_rows")], np.int64)
     present = np.arange(lengths.max()) < lengths[:, None]
-    return RankingExamples(
+    examples = RankingExamples(
         user_ids=table.column("user_id").to_pylist(),
         numeric=_padded(table, "numeric", present, len(NUMERIC), path),
         categorical=_padded(table, "categorical", present, len(CATEGORICAL), path),
         taken=_padded(table, "labels", present, 1, path)[:, :, 0],
         present=present,
     )
+    _require_numbers(examples, path)
+    taken, candidates = int((examples.taken > 0).sum()), int(present.sum())
+    if taken in (0, candidates):
+        raise BadInputError(
+            f"{path}: {'all' if taken else 'none'} of the {candidates} candidates were taken: nothing to learn from",
+            "Import events of the last training.holdout_days too, and of more users",
+        )
+    return examples
+
+
+def _require_numbers(examples: RankingExamples, path: Path) -> None:
+    wrong = ~np.isfinite(examples.numeric)
+    if wrong.any():
+        user, candidate, place = (int(each) for each in np.argwhere(wrong)[0])
+        value = examples.numeric[user, candidate, place]
+        raise BadInputError(
+            f"{path}: '{NUMERIC[place]}' of user {examples.user_ids[user]} is {value}",
+            "Look for the cause in gold.user_features and gold.item_features of the day, then write the file again",
+        )
 
 
 def target_counts(examples: RankingExamples, targets: Mapping[str, tuple[int, int]]) -> npt.NDArray[np.int64]:

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from rich.progress import Progress
 
+from headrace.errors import BadInputError
+from headrace.ranking_features import NUMERIC
 from headrace.settings_groups import TrainingSettings
 from models.onnx_export import export_function
-from models.ranker.examples import RankingExamples, choose_judges
+from models.ranker.examples import RankingExamples, read_examples
 from models.ranker.model import Ranker
 from models.ranker.training import RankerReport, score_examples, train_ranker_model
 from tests.models.planted_candidates import CARDINALITIES, REFUSED_CATEGORY, planted_examples
@@ -23,7 +27,7 @@ EACH_ONCE = [("wide_deep", "softmax"), ("dcn", "log_loss"), ("ncf", "pairwise")]
 def trained(examples: RankingExamples, **settings: object) -> tuple[Ranker, RankerReport]:
     """A small training on most of the users."""
     training = TrainingSettings(ranker_batch_size=600, ranker_least_steps=80, ranker_learning_rate=0.02, **settings)
-    judging = choose_judges(examples, 0.25, training.seed)
+    judging = np.arange(len(examples)) % 4 == 0
     counts = np.full((int(judging.sum()), 2), 5)
     with Progress(disable=True) as progress:
         return train_ranker_model(examples, counts, judging, CARDINALITIES, training, progress)
@@ -59,3 +63,49 @@ def test_serving_gets_the_scores_of_training(ranker: tuple[Ranker, RankerReport]
     for user, expected in enumerate(score_examples(model, unseen)):
         inputs = {"numeric": unseen.numeric[user], "categorical": unseen.categorical[user]}
         np.testing.assert_allclose(session.run(["score"], inputs)[0], expected, atol=1e-4)
+
+
+def test_a_number_that_is_none_is_named_with_its_user(tmp_path: Path) -> None:
+    examples = planted_examples(users=12)
+    examples.numeric[4, 2, NUMERIC.index("price_ratio")] = np.nan
+    with pytest.raises(BadInputError, match="'price_ratio' of user user-4 is nan"):
+        read_examples(written(examples, tmp_path), 100)
+
+
+def test_where_nothing_or_everything_was_taken_there_is_nothing_to_learn(tmp_path: Path) -> None:
+    examples = planted_examples(users=12)
+    for taken, said in ((0.0, "none"), (1.0, "all")):
+        examples.taken[:] = taken
+        with pytest.raises(BadInputError, match=f"{said} of the 320 candidates were taken"):
+            read_examples(written(examples, tmp_path), 100)
+
+
+def test_nine_users_are_too_few(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="9 users cannot train a ranker"):
+        read_examples(written(planted_examples(users=9), tmp_path), 100)
+
+
+def test_candidates_come_back_from_their_file_as_they_went_in(tmp_path: Path) -> None:
+    examples = planted_examples(users=12)
+    read = read_examples(written(examples, tmp_path), 11)
+    assert read.user_ids == examples.user_ids[:11]
+    np.testing.assert_array_equal(read.present, examples.present[:11])
+    for ours, theirs in ((read.numeric, examples.numeric), (read.taken, examples.taken)):
+        np.testing.assert_array_equal(ours[read.present], theirs[:11][read.present])
+
+
+def written(examples: RankingExamples, folder: Path) -> Path:
+    """The file of `serving.offline candidates` with these."""
+    rows = [
+        {
+            "user_id": user,
+            "item_rows": np.flatnonzero(present).astype(np.int32),
+            "numeric": examples.numeric[place, present].reshape(-1),
+            "categorical": examples.categorical[place, present].reshape(-1),
+            "labels": examples.taken[place, present],
+        }
+        for place, (user, present) in enumerate(zip(examples.user_ids, examples.present, strict=True))
+    ]
+    path = folder / "candidates.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
