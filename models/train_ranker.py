@@ -47,7 +47,7 @@ def train_ranker(settings: Settings, day: date) -> Path:
         model, report = train_ranker_model(examples, counts, judging, cardinalities, training, progress)
     with replacing(folder / RANKER_FOLDER) as partial:
         export_function(model.exported(), partial / release.RANKER_SAVED_MODEL, partial / release.RANKER)
-        schema = {"numeric": list(NUMERIC), "categorical": list(CATEGORICAL)}
+        schema = {"numeric": list(NUMERIC), "categorical": list(CATEGORICAL), "calibration": asdict(model.platt)}
         (partial / release.RANKER_SCHEMA).write_text(json.dumps(schema, indent=1), encoding="utf-8")
     write_json(folder / RANKER_PARAMETERS, training.model_dump(mode="json"))
     write_json(folder / RANKER_METRICS, asdict(report))
@@ -63,7 +63,9 @@ def _print(report: RankerReport) -> None:
         print(f"epoch {epoch}: loss {loss:.4f}, nDCG@20 all {of_all:.4f}, new {of_new:.4f}")
     if report.probabilities:
         found = report.probabilities
-        print(f"AUC {found.auc:.4f}, inside users {found.auc_per_user:.4f}, calibration {found.calibration_error:.4f}")
+        print(f"AUC {found.auc:.4f}, inside users {found.auc_per_user:.4f}")
+        before = report.calibration_error_before
+        print(f"calibration error {found.calibration_error:.4f}, before calibration {before:.4f}")
     print(f"personal frequency on the same users: nDCG@20 all {report.personal_frequency_ndcg_all:.4f}")
 
 

@@ -11,6 +11,7 @@ import tensorflow_recommenders as tfrs
 
 from headrace.ranking_features import CATEGORICAL, NUMERIC
 from models.onnx_export import Exported
+from models.ranker.calibration import Platt
 from models.ranker.losses import RankingLoss
 from models.ranker.scaling import Scaling
 
@@ -42,6 +43,7 @@ class Ranker(tfrs.Model, ABC):
         self.scaling = inputs.scaling
         self.cardinalities = inputs.cardinalities
         self.seed = seed
+        self.platt = Platt()
         start = tf.keras.initializers.RandomUniform(-0.05, 0.05, seed=seed)
         self.embeddings = [
             self.add_weight(name=f"embedding_{name}", shape=(size, EMBEDDING), initializer=start)
@@ -88,8 +90,12 @@ class Ranker(tfrs.Model, ABC):
         return self.ranking(labels=labels, predictions=scores) + CATEGORY_DECAY * memory
 
     def exported(self) -> Exported:
-        """What is written: `score` [n] of `numeric` and `categorical`."""
-        return Exported(lambda *inputs: self(inputs), list(_SIGNATURE), "score", self.variables)
+        """What is written: `score` [n] of `numeric` and `categorical`, the log odds of being taken."""
+
+        def log_odds(*inputs: Tensor) -> Tensor:
+            return self.platt.slope * self(inputs) + self.platt.offset
+
+        return Exported(log_odds, list(_SIGNATURE), "score", self.variables)
 
     def scaled(self, numeric: Tensor) -> Tensor:
         """The numbers in comparable units, without outliers."""

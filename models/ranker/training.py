@@ -15,12 +15,14 @@ from headrace.ranking_features import CATEGORICAL, NUMERIC
 from headrace.settings_groups import TrainingSettings
 from models.evaluation.resampling import slack
 from models.ranker.architectures import RANKERS
+from models.ranker.calibration import Platt, fit_platt
 from models.ranker.examples import RankingExamples
 from models.ranker.judging import ProbabilityReport, judge, judge_probabilities, personal_frequency
 from models.ranker.losses import RankingLoss
 from models.ranker.model import Ranker, RankerInputs
 from models.ranker.scaling import Scaling
 
+Floats = npt.NDArray[np.float32]
 _USERS_SCORED_AT_ONCE = 32
 
 
@@ -40,6 +42,11 @@ class RankerReport:
     ndcg_all_slack: float = 0.0
     """How much nDCG@20 less personal frequency's may be too low by chance."""
     probabilities: ProbabilityReport | None = None
+    """Of the calibrated scores: each half of the judges by what the other half taught."""
+    calibration_error_before: float = 0.0
+    """The same error of the scores as the ranker learned them."""
+    calibration_slope: float = 1.0
+    calibration_offset: float = 0.0
     log_loss: float = 0.0
     """Of the softmax over a user's candidates, per taken candidate."""
 
@@ -71,10 +78,27 @@ def train_ranker_model(
     started = time.perf_counter()
     model = _trained(learning, cardinalities, training, progress, after_epoch)
     scores, taken = score_examples(model, judges), judges.taken > 0
-    report.probabilities = judge_probabilities(scores, judges)
+    _calibrate(model, scores, judges, report)
     report.log_loss = _log_loss(scores, taken & judges.present, judges.present)
     report.seconds = time.perf_counter() - started
     return model, report
+
+
+def _calibrate(model: Ranker, scores: Floats, judges: RankingExamples, report: RankerReport) -> None:
+    """By all judges; its error is measured on those that it did not see."""
+    report.calibration_error_before = judge_probabilities(scores, judges).calibration_error
+    crossed = scores.copy()
+    halves = np.arange(len(judges)) % 2 == 0
+    for half in (halves, ~halves):
+        if half.any() and (~half).any():
+            crossed[half] = _platt_of(scores[~half], judges[np.flatnonzero(~half)]).log_odds(scores[half])
+    report.probabilities = judge_probabilities(crossed, judges)
+    model.platt = _platt_of(scores, judges)
+    report.calibration_slope, report.calibration_offset = model.platt.slope, model.platt.offset
+
+
+def _platt_of(scores: Floats, examples: RankingExamples) -> Platt:
+    return fit_platt(scores[examples.present].astype(np.float64), examples.taken[examples.present] > 0)
 
 
 def _trained(

@@ -15,6 +15,7 @@ from headrace.errors import BadInputError
 from headrace.ranking_features import NUMERIC
 from headrace.settings_groups import TrainingSettings
 from models.onnx_export import export_function
+from models.ranker.calibration import fit_platt
 from models.ranker.examples import RankingExamples, read_examples
 from models.ranker.model import Ranker
 from models.ranker.training import RankerReport, score_examples, train_ranker_model
@@ -55,14 +56,38 @@ def test_a_ranker_has_seen_that_a_category_is_never_taken(ranker: tuple[Ranker, 
     assert scores[refused].mean() < scores[~refused].mean() - 0.5
 
 
+def test_scores_are_served_as_probabilities_in_the_order_that_was_learned(ranker: tuple[Ranker, RankerReport]) -> None:
+    model, report = ranker
+    assert report.probabilities is not None
+    assert report.probabilities.calibration_error < min(0.05, report.calibration_error_before + 0.005)
+    unseen = planted_examples(seed=8)
+    scores = score_examples(model, unseen)
+    served = model.platt.log_odds(scores)
+    assert (np.argsort(-served, axis=1) == np.argsort(-scores, axis=1)).all()
+    share = unseen.taken[unseen.present].mean()
+    np.testing.assert_allclose((1 / (1 + np.exp(-served)))[unseen.present].mean(), share, atol=0.03)
+
+
 def test_serving_gets_the_scores_of_training(ranker: tuple[Ranker, RankerReport], tmp_path: Path) -> None:
     model, _ = ranker
     unseen = planted_examples(users=3, seed=7)
     export_function(model.exported(), tmp_path / "saved", tmp_path / "ranker.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "ranker.onnx"), providers=["CPUExecutionProvider"])
-    for user, expected in enumerate(score_examples(model, unseen)):
+    for user, expected in enumerate(model.platt.log_odds(score_examples(model, unseen))):
         inputs = {"numeric": unseen.numeric[user], "categorical": unseen.categorical[user]}
         np.testing.assert_allclose(session.run(["score"], inputs)[0], expected, atol=1e-4)
+
+
+def test_calibration_finds_slope_and_offset_and_never_turns_the_order_round() -> None:
+    random = np.random.default_rng(3)
+    scores = random.normal(0, 2, 40_000)
+    taken = random.random(len(scores)) < 1 / (1 + np.exp(2.0 - 0.5 * scores))
+    found = fit_platt(scores, taken)
+    np.testing.assert_allclose([found.slope, found.offset], [0.5, -2.0], atol=0.1)
+    assert fit_platt(-scores, taken).slope == 1.0
+    nothing_taken = fit_platt(scores, np.zeros(len(scores), bool))
+    assert nothing_taken.slope > 0
+    assert np.isfinite(nothing_taken.offset)
 
 
 def test_a_number_that_is_none_is_named_with_its_user(tmp_path: Path) -> None:
