@@ -32,6 +32,8 @@ INDEX = "scann"
 USER_TOWER = "user_tower.onnx"
 USER_TOWER_SAVED_MODEL = "user_tower"
 RANKER = "ranker.onnx"
+RANKER_INT8 = "ranker_int8.onnx"
+"""The same with weights of eight bits; missing where its lists would differ, and in older releases."""
 RANKER_SAVED_MODEL = "ranker"
 RANKER_SCHEMA = "ranker_schema.json"
 """Names and order of the ranker's inputs, which must equal `headrace.ranking_features`; `calibration`: the slope and

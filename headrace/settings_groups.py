@@ -274,6 +274,8 @@ class ServingSettings(Group):
     """Alias in the registry, or the folder of a release bundle."""
     candidates: PositiveInt = 500
     """Candidates ranked per request."""
+    ranker_precision: Literal["float", "int8"] = "float"
+    """`int8`: the release's ranker with weights of eight bits: faster and smaller, nearly the same lists."""
     max_limit: PositiveInt = 100
     """Largest `limit` of a request."""
     max_body_bytes: PositiveInt = 1_048_576

@@ -23,6 +23,7 @@ from models.command import day_command, progress_bars, replacing, write_json
 from models.gold import Lake
 from models.judges import choose_judges
 from models.onnx_export import export_function
+from models.ranker.eight_bits import LEAST_OVERLAP, add_int8
 from models.ranker.examples import read_examples, target_counts
 from models.ranker.training import RankerReport, train_ranker_model
 from models.training_files import CANDIDATES, HOLDOUT_BUNDLE, RANKER_FOLDER, RANKER_METRICS, RANKER_PARAMETERS
@@ -41,12 +42,14 @@ def train_ranker(settings: Settings, day: date) -> Path:
     vocabularies = bundle.json(release.VOCABULARIES)
     ranking = Lake(settings.lake_root).read(GOLD_RANKING_EXAMPLES, day, ["user_id", "own_items", "target_items"])
     judging = choose_judges(examples.user_ids, training.ranker_validation_share)
-    counts = target_counts(examples[np.flatnonzero(judging)], count_targets(ranking, bundle))
+    judges = examples[np.flatnonzero(judging)]
+    counts = target_counts(judges, count_targets(ranking, bundle))
     with progress_bars() as progress:
         cardinalities = tuple(len(vocabularies[name]) + 1 for name in CATEGORICAL)
         model, report = train_ranker_model(examples, counts, judging, cardinalities, training, progress)
     with replacing(folder / RANKER_FOLDER) as partial:
         export_function(model.exported(), partial / release.RANKER_SAVED_MODEL, partial / release.RANKER)
+        report.int8 = add_int8(partial / release.RANKER, partial / release.RANKER_INT8, judges, counts)
         schema = {"numeric": list(NUMERIC), "categorical": list(CATEGORICAL), "calibration": asdict(model.platt)}
         (partial / release.RANKER_SCHEMA).write_text(json.dumps(schema, indent=1), encoding="utf-8")
     write_json(folder / RANKER_PARAMETERS, training.model_dump(mode="json"))
@@ -66,6 +69,9 @@ def _print(report: RankerReport) -> None:
         print(f"AUC {found.auc:.4f}, inside users {found.auc_per_user:.4f}")
         before = report.calibration_error_before
         print(f"calibration error {found.calibration_error:.4f}, before calibration {before:.4f}")
+    if report.int8:
+        note = "" if report.int8.kept else f", below {LEAST_OVERLAP}: the release gets no int8 ranker"
+        print(f"int8: {report.int8.top_20_overlap:.4f} of the first 20 places as with floats{note}")
     print(f"personal frequency on the same users: nDCG@20 all {report.personal_frequency_ndcg_all:.4f}")
 
 

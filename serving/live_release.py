@@ -60,7 +60,7 @@ class LiveRelease:
             return None
         self._refused, self._refused_at = wanted, monotonic()  # until it proves good
         serving = self._settings.serving
-        recommender = load_recommender(folder, serving.candidates, serving.max_per_category)
+        recommender = load_recommender(folder, serving.candidates, serving.max_per_category, serving.ranker_precision)
         recommender.warm()
         gc.freeze()  # a full collection would walk every item of the catalogue in the middle of a request
         self._refused = None

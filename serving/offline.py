@@ -82,7 +82,8 @@ def write_lists(
     `exclude_own` leaves out everything a user ever took: the task of finding something new. `output_new` gets these
     lists beside those in `output`, for one loading of the release.
     """
-    recommender = load_recommender(release, settings.serving.candidates, settings.serving.max_per_category)
+    serving = settings.serving
+    recommender = load_recommender(release, serving.candidates, serving.max_per_category, serving.ranker_precision)
     only = None if only_users is None else list(only_users)
     if output_new:
         _write_lists(recommender, settings, day, output_new, k, True, only)

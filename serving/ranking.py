@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from headrace.errors import ReleaseError
 from headrace.ranking_features import CATEGORICAL, NUMERIC, RankingFeatures
-from headrace.release import RANKER, RANKER_SCHEMA, Release
+from headrace.release import RANKER, RANKER_INT8, RANKER_SCHEMA, Release
 
 _MEND = "Train the ranker again with this version of Headrace"
 
@@ -38,10 +38,10 @@ class Ranker:
         return np.asarray(self._session.run(None, feed)[0], np.float32).reshape(-1)
 
 
-def open_ranker(release: Release) -> Ranker:
-    """The ranker of an opened release.
+def open_ranker(release: Release, precision: str = "float") -> Ranker:
+    """The ranker of an opened release, its weights as floats or, if `precision` is `int8`, of eight bits.
 
-    Raises ReleaseError if it was trained on other features than this code computes.
+    Raises ReleaseError if it was trained on other features than this code computes, or has none of that precision.
     """
     schema: dict[str, Any] = release.json(RANKER_SCHEMA)
     for name, ours in (("numeric", NUMERIC), ("categorical", CATEGORICAL)):
@@ -51,4 +51,10 @@ def open_ranker(release: Release) -> Ranker:
                 f"release {release.release_id}: {RANKER_SCHEMA} lists other {name} features than this code computes",
                 _MEND,
             )
-    return Ranker(release.path(RANKER))
+    file = RANKER_INT8 if precision == "int8" else RANKER
+    if file not in release.manifest.files:
+        raise ReleaseError(
+            f"release {release.release_id} has no {precision} ranker",
+            "Set serving.ranker_precision to float, or train the ranker again with this version of Headrace",
+        )
+    return Ranker(release.path(file))

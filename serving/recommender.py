@@ -46,7 +46,7 @@ class RankedList:
 class Recommender:
     """Lists of one release. Holds no state between calls, so any thread may use it."""
 
-    def __init__(self, release: Release, candidates: int, max_per_category: int) -> None:
+    def __init__(self, release: Release, candidates: int, max_per_category: int, precision: str = "float") -> None:
         """Load every part of the release into memory. Raises ReleaseError if one of them does not fit."""
         self.release = release
         self.candidates = candidates
@@ -54,7 +54,7 @@ class Recommender:
         self.catalogue: Catalogue = load_catalogue(release)
         self.tower: UserTower = load_user_tower(release, self.catalogue.row_of)
         self.sources = CandidateSources(self.catalogue, open_index(release))
-        self._ranker: Ranker | None = open_ranker(release) if release.manifest.stage == "full" else None
+        self._ranker: Ranker | None = open_ranker(release, precision) if release.manifest.stage == "full" else None
         features = release.manifest.settings["features"]
         self.history_length = int(features["history_length"])
         self._half_life_days = float(features["affinity_half_life_days"])
@@ -166,6 +166,9 @@ class Recommender:
         )
 
 
-def load_recommender(folder: Path, candidates: int, max_per_category: int = 0) -> Recommender:
-    """The recommender over the release in `folder`, every file verified. Raises ReleaseError."""
-    return Recommender(open_release(folder), candidates, max_per_category)
+def load_recommender(folder: Path, candidates: int, max_per_category: int = 0, precision: str = "float") -> Recommender:
+    """The recommender over the release in `folder`, every file verified; the ranker's `precision` is float or int8.
+
+    Raises ReleaseError.
+    """
+    return Recommender(open_release(folder), candidates, max_per_category, precision)

@@ -31,7 +31,10 @@ def write_side_by_side(
 ) -> int:
     """Write the lists and times of all `releases`; returns the number of users. Raises ReleaseError, BadInputError."""
     serving = settings.serving
-    recommenders = [load_recommender(folder, serving.candidates, serving.max_per_category) for folder in releases]
+    recommenders = [
+        load_recommender(folder, serving.candidates, serving.max_per_category, serving.ranker_precision)
+        for folder in releases
+    ]
     for each in recommenders:
         each.warm()
     wanted = set(users)

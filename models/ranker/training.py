@@ -16,6 +16,7 @@ from headrace.settings_groups import TrainingSettings
 from models.evaluation.resampling import slack
 from models.ranker.architectures import RANKERS
 from models.ranker.calibration import Platt, fit_platt
+from models.ranker.eight_bits import Int8Report
 from models.ranker.examples import RankingExamples
 from models.ranker.judging import ProbabilityReport, judge, judge_probabilities, personal_frequency
 from models.ranker.losses import RankingLoss
@@ -47,6 +48,8 @@ class RankerReport:
     """The same error of the scores as the ranker learned them."""
     calibration_slope: float = 1.0
     calibration_offset: float = 0.0
+    int8: Int8Report | None = None
+    """Set by the command that exports it."""
     log_loss: float = 0.0
     """Of the softmax over a user's candidates, per taken candidate."""
 

@@ -16,7 +16,9 @@ from headrace.ranking_features import NUMERIC
 from headrace.settings_groups import TrainingSettings
 from models.onnx_export import export_function
 from models.ranker.calibration import fit_platt
+from models.ranker.eight_bits import LEAST_OVERLAP, add_int8, onnx_scores, top_overlap, write_int8
 from models.ranker.examples import RankingExamples, read_examples
+from models.ranker.judging import judge
 from models.ranker.model import Ranker
 from models.ranker.training import RankerReport, score_examples, train_ranker_model
 from tests.models.planted_candidates import CARDINALITIES, REFUSED_CATEGORY, planted_examples
@@ -76,6 +78,27 @@ def test_serving_gets_the_scores_of_training(ranker: tuple[Ranker, RankerReport]
     for user, expected in enumerate(model.platt.log_odds(score_examples(model, unseen))):
         inputs = {"numeric": unseen.numeric[user], "categorical": unseen.categorical[user]}
         np.testing.assert_allclose(session.run(["score"], inputs)[0], expected, atol=1e-4)
+
+
+def test_eight_bits_order_candidates_as_floats_do(ranker: tuple[Ranker, RankerReport], tmp_path: Path) -> None:
+    model, _ = ranker
+    unseen = planted_examples(users=30, seed=9)
+    floats, int8 = tmp_path / "ranker.onnx", tmp_path / "int8.onnx"
+    export_function(model.exported(), tmp_path / "saved", floats)
+    report = add_int8(floats, int8, unseen, np.full((len(unseen), 2), 5))
+    assert report.kept
+    assert report.ndcg_all > judge(onnx_scores(floats, unseen), unseen, np.full((len(unseen), 2), 5)).ndcg_all - 0.01
+    assert int8.stat().st_size < floats.stat().st_size
+    first = int8.read_bytes()
+    write_int8(floats, int8)
+    assert int8.read_bytes() == first
+
+
+def test_lists_that_eight_bits_would_change_are_noticed() -> None:
+    examples = planted_examples(users=30)
+    scores = np.random.default_rng(4).normal(size=examples.present.shape).astype(np.float32)
+    assert top_overlap(scores, 2 * scores + 1, examples.present) == 1
+    assert top_overlap(scores, -scores, examples.present) < LEAST_OVERLAP
 
 
 def test_calibration_finds_slope_and_offset_and_never_turns_the_order_round() -> None:

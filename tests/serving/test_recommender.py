@@ -5,19 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from headrace.errors import ReleaseError
 from headrace.online_store import LiveRow
 from headrace.ranking_features import own_columns
-from headrace.release import EVALUATION, RANKER, RANKER_SCHEMA, seal_release
+from headrace.release import EVALUATION, RANKER, RANKER_INT8, RANKER_SCHEMA, seal_release
 from headrace.settings import Settings
 from headrace.user_row import HistoryEvent, UserRow
 from serving.recommender import Recommender, load_recommender
 from serving.reranking import cap_per_category
 from tests.serving.conftest import AS_OF, HOUR, ITEMS, buyer
 from tests.small_release import AS_OF as RELEASE_AS_OF
-from tests.small_release import tiny_full_release
+from tests.small_release import linear_ranker, tiny_full_release
 
 SEALING: dict[str, Any] = {
     "as_of": RELEASE_AS_OF,
@@ -100,6 +101,17 @@ def test_a_ranker_trained_on_other_features_is_refused(tmp_path: Path) -> None:
     seal_release(folder, stage="full", **SEALING)
     with pytest.raises(ReleaseError, match="other numeric features"):
         load_recommender(folder, 500)
+
+
+def test_the_int8_ranker_is_served_where_it_is_asked_for_and_its_absence_is_named(tmp_path: Path) -> None:
+    folder = tiny_full_release(tmp_path / "full", items=ITEMS[:30]).folder
+    with pytest.raises(ReleaseError, match=r"has no int8 ranker.*ranker_precision to float"):
+        load_recommender(folder, 500, precision="int8")
+    onnx.save_model(linear_ranker({"popularity": -1.0}), str(folder / RANKER_INT8))
+    seal_release(folder, stage="full", **SEALING)
+    vector = np.zeros(8, np.float32)
+    best = [load_recommender(folder, 30, 0, each).for_user(ANNA, vector, 1)[0].rows[0] for each in ("float", "int8")]
+    assert best[0] != best[1]
 
 
 def test_a_release_without_ranker_gives_candidates_and_refuses_to_serve(tmp_path: Path) -> None:
