@@ -218,7 +218,10 @@ class TrainingSettings(Group):
     retrieval_learning_rate: PositiveFloat = 0.02
     """Adagrad rate of the two-tower."""
     retrieval_epochs: PositiveInt = 1
-    """Passes over the retrieval examples."""
+    """Most passes over the retrieval examples."""
+    retrieval_patience: NonNegativeInt = 0
+    """The two-tower stops early, with its best weights, when the holdout's recall of new items has not grown for so
+    many looks (four an epoch); 0 = it trains to the end."""
     example_half_life_days: PositiveFloat = 84.0
     """An example weighs half after this many days."""
     repeat_weight: float = Field(default=1.0, ge=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from headrace.errors import BadInputError
@@ -28,9 +29,14 @@ class Worker:
         """How TensorFlow spreads the training. Call it before anything else of TensorFlow; waits for all workers."""
         import tensorflow as tf
 
-        if self.workers == 1:
-            return tf.distribute.get_strategy()
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        return tf.distribute.get_strategy() if self.workers == 1 else _of_many_workers()
+
+
+@cache
+def _of_many_workers() -> Any:
+    import tensorflow as tf
+
+    return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 def this_worker() -> Worker:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,8 @@ class PhaseReport:
     seconds: float
     losses: list[float]
     """Mean loss per example of each step."""
+    epochs: int
+    """Passes over the examples, rounded, at least one: fewer than asked for where it stopped early."""
 
     @property
     def examples_per_second(self) -> float:
@@ -84,6 +86,7 @@ def train_phase(
     training: TrainingSettings,
     worker: Worker,
     progress: Progress,
+    callbacks: Sequence[tf.keras.callbacks.Callback] = (),
 ) -> PhaseReport:
     """Train on the phase's occasions in the `worker`'s parts.
 
@@ -117,9 +120,10 @@ def train_phase(
     if worker.workers > 1:  # the worker's own batches are what it trains on: they are neither shared nor cut
         steps = math.ceil(expected / (batch_size * worker.workers))
         data = model.distribute_strategy.distribute_datasets_from_function(lambda _context, own=data: own)
-    model.fit(data, epochs=1, steps_per_epoch=steps, verbose=0, callbacks=[callback])
+    model.fit(data, epochs=1, steps_per_epoch=steps, verbose=0, callbacks=[callback, *callbacks])
     progress.update(task, completed=expected)
-    return PhaseReport(phase.name, examples, time.perf_counter() - started, callback.losses)
+    epochs = max(1, round(len(callback.losses) * training.retrieval_batch_size / phase.examples))
+    return PhaseReport(phase.name, examples, time.perf_counter() - started, callback.losses, epochs)
 
 
 class _Progress(tf.keras.callbacks.Callback):

@@ -13,8 +13,12 @@ from headrace.errors import BadInputError, ReleaseError
 from headrace.release import open_release
 from headrace.user_row import HistoryEvent
 from headrace.user_tower import load_user_tower
+from models.command import progress_bars
 from models.gold import Lake
 from models.train_retrieval import train_retrieval
+from models.two_tower.course import Course
+from models.two_tower.inputs import read_inputs
+from models.workers import Worker
 from tests.models.conftest import Trained, settings_in
 from tests.models.planted_world import DAY, NEVER_BOUGHT, TASTES, World
 
@@ -122,6 +126,19 @@ def test_the_same_data_and_seed_give_the_same_vectors_and_index(tmp_path: Path):
     first, second = (open_release(train_retrieval(settings, DAY) / "retrieval").manifest.files for _ in range(2))
     # Within one process TensorFlow numbers the parts of its graphs on; two processes give the same ones.
     assert {name for name in first if first[name] != second[name]} <= {"user_tower.onnx", SAVED_GRAPH}
+
+
+def test_training_stops_when_recall_grows_no_more_and_keeps_its_best_weights(tmp_path: Path):
+    settings = settings_in(tmp_path, retrieval_epochs=40, retrieval_patience=3)
+    World(users=120).write(Path(settings.lake_root))
+    looks: list[float] = []
+    with progress_bars() as progress:
+        inputs = read_inputs(settings, DAY, progress)
+        course = Course(inputs, settings.training, Worker(), progress)
+        report = course.up_to_the_holdout(lambda recall, _: looks.append(recall))
+    assert report.epochs < 40
+    assert looks.index(max(looks)) == len(looks) - 4
+    assert course.measure().recall_new == pytest.approx(max(looks), abs=1e-6)
 
 
 def test_a_single_user_is_enough(tmp_path: Path):

@@ -48,7 +48,7 @@ def test_two_processes_find_as_much_as_one(retrieval: Trained, tmp_path: Path):
     addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
     both = [start(settings, addresses, number) for number in range(2)]
     try:
-        outputs = [process.communicate(timeout=240)[0] for process in both]
+        outputs = [process.communicate(timeout=480)[0] for process in both]
     finally:
         for process in both:
             process.kill()

@@ -1,0 +1,81 @@
+"""One model's way through its training: up to the holdout, measured there, then on over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from rich.progress import Progress
+
+from headrace.settings_groups import TrainingSettings
+from models.two_tower.inputs import RetrievalInputs
+from models.two_tower.item_columns import item_columns
+from models.two_tower.prior import RetrievalReport, choose_weight
+from models.two_tower.sequences import ExampleCutter
+from models.two_tower.training import Phase, PhaseReport, build_model, train_phase
+from models.two_tower.vectors import UserFunction, item_vectors, user_function
+from models.two_tower.watch import LOOKS_PER_EPOCH, RecallWatch
+from models.workers import Worker
+
+Floats = npt.NDArray[np.float32]
+Look = Callable[[float, int], None]
+
+
+class Course:
+    """A model and what it learns from. Make it before anything else of TensorFlow where there are several workers."""
+
+    def __init__(self, inputs: RetrievalInputs, training: TrainingSettings, worker: Worker, progress: Progress) -> None:
+        self._inputs, self._training, self._worker, self._progress = inputs, training, worker, progress
+        length = inputs.encoder.history_length
+        self._cutter = ExampleCutter(length, training.example_half_life_days, training.repeat_weight)
+        sizes = tuple(len(inputs.vocabularies[key]) + 1 for key in inputs.encoder.profile_keys)
+        event_types = len(inputs.vocabularies["event_types"])
+        columns = item_columns(inputs.items_before, inputs.vocabularies, training)
+        with worker.strategy().scope():
+            self._model = build_model(columns, event_types, sizes, inputs.seen.events[inputs.after], training)
+
+    def up_to_the_holdout(self, look: Look | None = None) -> PhaseReport:
+        """Learn from what was before it.
+
+        `training.retrieval_patience` ends it when the holdout's recall grows no more; `look` is told that recall and
+        how many looks there were, four in an epoch, and may raise to give up.
+        """
+        patience = self._training.retrieval_patience
+        watch = RecallWatch(lambda: self.measure().recall_new, patience, look) if patience or look else None
+        return self._learn("holdout", self._inputs.start, self._inputs.before, self._training, watch)
+
+    def over_the_holdout(self, epochs: int) -> PhaseReport:
+        """Learn on from the holdout itself, with the items' features of the last day."""
+        inputs = self._inputs
+        self._model.item_tower.use(item_columns(inputs.items, inputs.vocabularies, self._training))
+        training = self._training.model_copy(update={"retrieval_epochs": epochs})
+        return self._learn("final", inputs.before, inputs.after, training, None)
+
+    def vectors(self, *, holdout: bool) -> Floats:
+        """[items + 1, embedding_size - 1] as the model is now; ids count if they had an event before the moment."""
+        inputs = self._inputs
+        return item_vectors(self._model, inputs.seen.events[inputs.before if holdout else inputs.after])
+
+    def user_function(self, vectors: Floats) -> UserFunction:
+        """The user tower over `vectors`."""
+        encoder = self._inputs.encoder
+        return user_function(self._model, vectors, encoder.history_length, len(encoder.profile_keys))
+
+    def measure(self) -> RetrievalReport:
+        """How well the holdout's users are served by the model as it is now."""
+        vectors, items = self.vectors(holdout=True), self._inputs.items_before
+        users = self._inputs.holdout_users
+        affinity = self.user_function(vectors).vectors(users.inputs)[:, :-1]
+        popularity, recent = (items.column(name).to_numpy() for name in ("trend_popularity", "popularity"))
+        return choose_weight(affinity, vectors[1:], np.log1p(popularity), np.log1p(recent), users)
+
+    def _learn(
+        self, name: str, begin: int, end: int, training: TrainingSettings, watch: RecallWatch | None
+    ) -> PhaseReport:
+        phase = Phase(name, begin, end, self._inputs.seen.examples[begin, end])
+        parts = self._inputs.parts
+        if watch:
+            watch.every = max(1, phase.examples // (LOOKS_PER_EPOCH * training.retrieval_batch_size))
+        callbacks = [watch] if watch else []
+        return train_phase(self._model, self._cutter, parts, phase, training, self._worker, self._progress, callbacks)
