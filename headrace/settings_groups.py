@@ -258,6 +258,8 @@ class TrainingSettings(Group):
     """Passes over the ranking examples; more where that makes fewer than `ranker_least_steps`."""
     ranker_least_steps: PositiveInt = 150
     """Steps that the ranker gets however few its users are."""
+    ranker_checkpoint_steps: PositiveInt = 500
+    """A training of the ranker that is killed goes on from the last multiple of so many steps."""
     ranker_batch_size: PositiveInt = 4096
     """Candidates per step of the ranker."""
     ranker_learning_rate: PositiveFloat = 0.002

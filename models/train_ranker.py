@@ -23,10 +23,18 @@ from models.command import day_command, progress_bars, replacing, write_json
 from models.gold import Lake
 from models.judges import choose_judges
 from models.onnx_export import export_function
+from models.ranker.checkpoint import Checkpoint
 from models.ranker.eight_bits import LEAST_OVERLAP, add_int8
 from models.ranker.examples import read_examples, target_counts
 from models.ranker.training import RankerReport, train_ranker_model
-from models.training_files import CANDIDATES, HOLDOUT_BUNDLE, RANKER_FOLDER, RANKER_METRICS, RANKER_PARAMETERS
+from models.training_files import (
+    CANDIDATES,
+    HOLDOUT_BUNDLE,
+    RANKER_CHECKPOINT,
+    RANKER_FOLDER,
+    RANKER_METRICS,
+    RANKER_PARAMETERS,
+)
 from models.two_tower.holdout import count_targets
 
 
@@ -44,9 +52,10 @@ def train_ranker(settings: Settings, day: date) -> Path:
     judging = choose_judges(examples.user_ids, training.ranker_validation_share)
     judges = examples[np.flatnonzero(judging)]
     counts = target_counts(judges, count_targets(ranking, bundle))
+    checkpoint = Checkpoint.of(folder / RANKER_CHECKPOINT, folder / CANDIDATES, training)
     with progress_bars() as progress:
         cardinalities = tuple(len(vocabularies[name]) + 1 for name in CATEGORICAL)
-        model, report = train_ranker_model(examples, counts, judging, cardinalities, training, progress)
+        model, report = train_ranker_model(examples, counts, judging, cardinalities, training, progress, checkpoint)
     with replacing(folder / RANKER_FOLDER) as partial:
         export_function(model.exported(), partial / release.RANKER_SAVED_MODEL, partial / release.RANKER)
         report.int8 = add_int8(partial / release.RANKER, partial / release.RANKER_INT8, judges, counts)

@@ -16,6 +16,7 @@ from headrace.settings_groups import TrainingSettings
 from models.evaluation.resampling import slack
 from models.ranker.architectures import RANKERS
 from models.ranker.calibration import Platt, fit_platt
+from models.ranker.checkpoint import Checkpoint, Standing
 from models.ranker.eight_bits import Int8Report
 from models.ranker.examples import RankingExamples
 from models.ranker.judging import ProbabilityReport, judge, judge_probabilities, personal_frequency
@@ -61,25 +62,27 @@ def train_ranker_model(
     cardinalities: tuple[int, ...],
     training: TrainingSettings,
     progress: Progress,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[Ranker, RankerReport]:
     """Train without the users that judge (`judging` [users]) and judge after every epoch.
 
-    `judge_counts` [judges, 2] holds the number of all and of new targets of each judge.
+    `judge_counts` [judges, 2] holds the number of all and of new targets of each judge. With a `checkpoint` a training
+    that was killed goes on from there, to the same model as without the break.
     """
     learning, judges = examples[np.flatnonzero(~judging)], examples[np.flatnonzero(judging)]
     report = RankerReport(len(learning), len(judges))
     personal = judge(personal_frequency(judges), judges, judge_counts)
     report.personal_frequency_ndcg_all = personal.ndcg_all
 
-    def after_epoch(model: Ranker, loss: float) -> None:
+    def after_epoch(model: Ranker) -> dict[str, float]:
         judgement = judge(score_examples(model, judges), judges, judge_counts)
-        report.losses.append(loss)
-        report.ndcg_all.append(judgement.ndcg_all)
-        report.ndcg_new.append(judgement.ndcg_new)
-        report.ndcg_all_slack = slack(judgement.of_all, personal.of_all)
+        short = slack(judgement.of_all, personal.of_all)
+        return {"ndcg_all": judgement.ndcg_all, "ndcg_new": judgement.ndcg_new, "ndcg_all_slack": short}
 
     started = time.perf_counter()
-    model = _trained(learning, cardinalities, training, progress, after_epoch)
+    model, curves = _trained(learning, cardinalities, training, progress, after_epoch, checkpoint)
+    report.losses, report.ndcg_all, report.ndcg_new = curves["losses"], curves["ndcg_all"], curves["ndcg_new"]
+    report.ndcg_all_slack = curves["ndcg_all_slack"][-1]
     scores, taken = score_examples(model, judges), judges.taken > 0
     _calibrate(model, scores, judges, report)
     report.log_loss = _log_loss(scores, taken & judges.present, judges.present)
@@ -109,28 +112,39 @@ def _trained(
     cardinalities: tuple[int, ...],
     training: TrainingSettings,
     progress: Progress,
-    after_epoch: Callable[[Ranker, float], None],
-) -> Ranker:
+    after_epoch: Callable[[Ranker], dict[str, float]],
+    checkpoint: Checkpoint | None,
+) -> tuple[Ranker, dict[str, list[float]]]:
+    """The model, and its mean loss and what `after_epoch` measured of each epoch."""
     tf.keras.utils.set_random_seed(training.seed)
     tf.config.experimental.enable_op_determinism()
     loss = RankingLoss(training.ranker_loss, training.ranker_new_weight)
     usual = float((examples.taken[examples.present] > 0).mean())
     inputs = RankerInputs(Scaling.of(examples.numeric[examples.present], usual), cardinalities)
     model = RANKERS[training.ranker_model](inputs, loss, training.seed)
-    steps = -(-len(examples) // _users_per_step(examples, training))
+    size = max(1, training.ranker_batch_size // examples.present.shape[1])
+    steps = -(-len(examples) // size)
     epochs = max(training.ranker_epochs, -(-training.ranker_least_steps // steps))
     rate = tf.keras.optimizers.schedules.CosineDecay(training.ranker_learning_rate, steps * epochs, 0.05)
     model.compile(optimizer=tf.keras.optimizers.legacy.Adam(rate))
     step = tf.function(model.train_step, input_signature=[_batch_signature(examples)])
-    random = np.random.default_rng(training.seed)
-    task = progress.add_task("ranker", total=steps * epochs)
-    for _ in range(epochs):
-        losses = []
-        for batch in _batches(examples, training, random):
-            losses.append(step(batch)["loss"])
-            progress.advance(task)
-        after_epoch(model, float(tf.reduce_mean(losses)))
-    return model
+    standing = checkpoint.resume(model) if checkpoint else Standing()
+    task = progress.add_task("ranker", total=steps * epochs, completed=standing.steps)
+    for number, users in enumerate(_steps(len(examples), size, epochs, training.seed), start=1):
+        if number <= standing.steps:
+            continue
+        standing.losses.append(float(step(_batch(examples[users]))["loss"]))
+        standing.steps = number
+        if number % steps == 0:
+            measured = {"losses": float(np.mean(standing.losses[-steps:])), **after_epoch(model)}
+            for name, value in measured.items():
+                standing.curves.setdefault(name, []).append(value)
+        if checkpoint and number % checkpoint.every_steps == 0:
+            checkpoint.save(model, standing)
+        progress.advance(task)
+    if checkpoint:
+        checkpoint.remove()
+    return model, standing.curves
 
 
 def score_examples(model: Ranker, examples: RankingExamples) -> npt.NDArray[np.float32]:
@@ -144,24 +158,21 @@ def score_examples(model: Ranker, examples: RankingExamples) -> npt.NDArray[np.f
     return np.concatenate(scores)
 
 
-def _users_per_step(examples: RankingExamples, training: TrainingSettings) -> int:
-    return max(1, training.ranker_batch_size // examples.present.shape[1])
+def _steps(users: int, size: int, epochs: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
+    """The users of every step: all of them once in each epoch, each time in a new order."""
+    random = np.random.default_rng(seed)
+    for _ in range(epochs):
+        order = random.permutation(users)
+        yield from (order[begin : begin + size] for begin in range(0, users, size))
 
 
-def _batches(
-    examples: RankingExamples, training: TrainingSettings, random: np.random.Generator
-) -> Iterator[dict[str, npt.NDArray[np.generic]]]:
-    """All users once, in a new order."""
-    size = _users_per_step(examples, training)
-    order = random.permutation(len(examples))
-    for begin in range(0, len(order), size):
-        part = examples[order[begin : begin + size]]
-        yield {
-            "numeric": part.numeric,
-            "categorical": part.categorical,
-            "taken": part.taken,
-            "present": part.present.astype(np.float32),
-        }
+def _batch(part: RankingExamples) -> dict[str, npt.NDArray[np.generic]]:
+    return {
+        "numeric": part.numeric,
+        "categorical": part.categorical,
+        "taken": part.taken,
+        "present": part.present.astype(np.float32),
+    }
 
 
 def _batch_signature(examples: RankingExamples) -> dict[str, tf.TensorSpec]:

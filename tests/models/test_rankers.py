@@ -9,13 +9,14 @@ import onnxruntime
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from headrace.errors import BadInputError
 from headrace.ranking_features import NUMERIC
 from headrace.settings_groups import TrainingSettings
 from models.onnx_export import export_function
 from models.ranker.calibration import fit_platt
+from models.ranker.checkpoint import Checkpoint
 from models.ranker.eight_bits import LEAST_OVERLAP, add_int8, onnx_scores, top_overlap, write_int8
 from models.ranker.examples import RankingExamples, read_examples
 from models.ranker.judging import judge
@@ -27,13 +28,30 @@ EACH_ONCE = [("wide_deep", "softmax"), ("dcn", "log_loss"), ("ncf", "pairwise")]
 """Every architecture and every loss; Wide & Deep with `log_loss` is the default, trained in `test_release`."""
 
 
-def trained(examples: RankingExamples, **settings: object) -> tuple[Ranker, RankerReport]:
+def trained(
+    examples: RankingExamples, *, checkpoint: Checkpoint | None = None, killed_at: int = 0, **settings: object
+) -> tuple[Ranker, RankerReport]:
     """A small training on most of the users."""
-    training = TrainingSettings(ranker_batch_size=600, ranker_least_steps=80, ranker_learning_rate=0.02, **settings)
+    usual = {"ranker_batch_size": 600, "ranker_least_steps": 80, "ranker_learning_rate": 0.02}
+    training = TrainingSettings(**{**usual, **settings})
     judging = np.arange(len(examples)) % 4 == 0
     counts = np.full((int(judging.sum()), 2), 5)
-    with Progress(disable=True) as progress:
-        return train_ranker_model(examples, counts, judging, CARDINALITIES, training, progress)
+    with KilledAt(killed_at) as progress:
+        return train_ranker_model(examples, counts, judging, CARDINALITIES, training, progress, checkpoint)
+
+
+class KilledAt(Progress):
+    """Shows nothing, and ends the training after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__(disable=True)
+        self._left = steps
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:  # noqa: ARG002
+        """One step is done."""
+        self._left -= 1
+        if self._left == 0:
+            raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module", params=EACH_ONCE, ids="-".join)
@@ -99,6 +117,30 @@ def test_lists_that_eight_bits_would_change_are_noticed() -> None:
     scores = np.random.default_rng(4).normal(size=examples.present.shape).astype(np.float32)
     assert top_overlap(scores, 2 * scores + 1, examples.present) == 1
     assert top_overlap(scores, -scores, examples.present) < LEAST_OVERLAP
+
+
+def test_a_training_that_was_killed_goes_on_to_the_same_ranker(tmp_path: Path) -> None:
+    examples = planted_examples(users=48)
+    settings = {"ranker_model": "ncf", "ranker_batch_size": 300, "ranker_least_steps": 12}
+    whole, report = trained(examples, **settings)
+    checkpoint = Checkpoint(tmp_path / "checkpoint", every_steps=3, training="this")
+    with pytest.raises(KeyboardInterrupt):
+        trained(examples, checkpoint=checkpoint, killed_at=8, **settings)
+    with pytest.raises(KeyboardInterrupt):  # six steps were saved: two more, not eight
+        trained(examples, checkpoint=checkpoint, killed_at=2, **settings)
+    resumed, after = trained(examples, checkpoint=checkpoint, **settings)
+    assert (after.losses, after.ndcg_all) == (report.losses, report.ndcg_all)
+    np.testing.assert_array_equal(score_examples(resumed, examples), score_examples(whole, examples))
+    assert not checkpoint.folder.exists()
+
+
+def test_another_training_does_not_take_up_what_was_left(tmp_path: Path) -> None:
+    examples = planted_examples(users=48)
+    settings = {"ranker_model": "ncf", "ranker_batch_size": 300, "ranker_least_steps": 12}
+    with pytest.raises(KeyboardInterrupt):
+        trained(examples, checkpoint=Checkpoint(tmp_path / "left", 3, "this"), killed_at=4, **settings)
+    with pytest.raises(KeyboardInterrupt):  # from step 0: after three saved steps only nine would be left
+        trained(examples, checkpoint=Checkpoint(tmp_path / "left", 100, "that"), killed_at=11, **settings)
 
 
 def test_calibration_finds_slope_and_offset_and_never_turns_the_order_round() -> None:
