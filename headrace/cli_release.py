@@ -72,6 +72,17 @@ def roll_back_release(why: Why = "by hand") -> None:
     _promotion("rollback", "--why", why)
 
 
+@releases.command("register")
+def register_releases() -> None:
+    """Log the releases that were built while MLflow was away; each is judged and promoted as its training would have.
+
+    The next training does the same with what waits.
+
+    Example: `headrace release register`
+    """
+    _promotion("register")
+
+
 @releases.command("diff")
 def compare_releases(
     one: Annotated[str, typer.Argument(metavar="ONE", help="Release id, or an alias such as champion.")],

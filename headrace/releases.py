@@ -16,6 +16,8 @@ RELEASE_ID_TAG = "release_id"
 """Tag of a registered model version that names its bundle."""
 ARTIFACT_FOLDER = "release"
 """Folder of the bundle among the artifacts of its run."""
+REHEARSAL_FOLDER = "rehearsal"
+"""Folder of what the release is judged by, likewise."""
 _REGISTRY_TIMEOUT_S = 3.0
 
 
@@ -45,10 +47,12 @@ def resolve_release(settings: Settings) -> Path:
 
 def bring_release(settings: Settings, run_id: str, release_id: str) -> Path:
     """Folder of a registered bundle on this machine, fetched from the artifacts of its run if it is not here yet."""
-    folder = settings.releases / release_id
-    if not (folder / MANIFEST).exists():
-        _fetch(settings, run_id, folder)
-    return folder
+    return _brought(settings, run_id, settings.releases / release_id, ARTIFACT_FOLDER)
+
+
+def bring_rehearsal(settings: Settings, run_id: str, release_id: str) -> Path:
+    """Folder of what a registered release is judged by, likewise."""
+    return _brought(settings, run_id, settings.rehearsals / release_id, REHEARSAL_FOLDER)
 
 
 def alias_file(settings: Settings, alias: str) -> Path:
@@ -97,15 +101,20 @@ def _registered(settings: Settings, alias: str) -> tuple[str, str]:
     return tags[RELEASE_ID_TAG], version["run_id"]
 
 
-def _fetch(settings: Settings, run_id: str, folder: Path) -> None:
+def _brought(settings: Settings, run_id: str, folder: Path, artifact: str) -> Path:
+    if not (folder / MANIFEST).exists():
+        _fetch(settings, run_id, folder, artifact)
+    return folder
+
+
+def _fetch(settings: Settings, run_id: str, folder: Path, artifact: str) -> None:
     import mlflow  # heavy: only where a release really has to be fetched
 
     mlflow.set_tracking_uri(settings.mlflow.tracking_uri)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    fetched = Path(
-        mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=ARTIFACT_FOLDER, dst_path=str(partial))
-    )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fetched = Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=artifact, dst_path=str(partial)))
     read_manifest(fetched)
     fetched.rename(folder)
     shutil.rmtree(partial, ignore_errors=True)

@@ -29,6 +29,7 @@ from headrace.settings_groups import (
     FeastSettings,
     FeatureSettings,
     FlinkSettings,
+    GateSettings,
     KafkaSettings,
     MaintenanceSettings,
     MlflowSettings,
@@ -74,6 +75,7 @@ class Settings(BaseSettings):
     quality: QualitySettings = Field(default_factory=QualitySettings)
     maintenance: MaintenanceSettings = Field(default_factory=MaintenanceSettings)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
+    gate: GateSettings = Field(default_factory=GateSettings)
     serving: ServingSettings = Field(default_factory=ServingSettings)
 
     @field_validator("jars")
@@ -105,6 +107,11 @@ class Settings(BaseSettings):
     def reports(self) -> Path:
         """Folder of report pages and of the metrics that jobs leave for a collector."""
         return self.home_folder / "reports"
+
+    @property
+    def rehearsals(self) -> Path:
+        """Folder of the bundles that releases are judged by, one subfolder a release id (`models.rehearsal`)."""
+        return self.home_folder / "rehearsals"
 
     @property
     def training_folder(self) -> Path:

@@ -266,6 +266,29 @@ class TrainingSettings(Group):
     """Adam rate of the ranker."""
 
 
+class GateSettings(Group):
+    """What a release must not lose against the champion to take its place. Shares are of the champion's value."""
+
+    quality_tolerance: float = Field(default=0.01, ge=0)
+    """Refused if nDCG@20 of the judges, on task all or new, falls by more than this share, and not by chance."""
+    slice_tolerance: float = Field(default=0.05, ge=0)
+    """The same inside each slice: new, light and heavy users, and new items."""
+    latency_tolerance: PositiveFloat = 0.2
+    """Refused if ranking the candidates of a request takes longer by more than this share; better if so much less."""
+    coverage_tolerance: PositiveFloat = 0.1
+    """Refused if the share of the catalogue that is shown to any judge falls by more than this share."""
+    size_tolerance: PositiveFloat = 0.25
+    """Refused if the bundle grows by more than this share."""
+    drifted_features: float = Field(default=0.5, ge=0, le=1)
+    """Refused if more than this share of the features has drifted since the champion's day: a fault is likelier."""
+    fresher_is_better: bool = True
+    """Knowing later days counts as being better, so that a daily release that lost nothing takes over."""
+    judges: PositiveInt = 2000
+    """Most users that judge; each costs two lists of either release."""
+    least_judges: PositiveInt = 20
+    """A group of fewer judges decides nothing."""
+
+
 class ServingSettings(Group):
     """The HTTP service."""
 

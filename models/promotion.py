@@ -1,4 +1,4 @@
-"""Moves the champion by hand: `python -m models.promotion promote ID`, or `rollback`.
+"""Moves the champion by hand: `python -m models.promotion promote ID`, `rollback`, or `register` what waits.
 
 Each version that becomes champion notes in the registry which one it took the place of, when and why: rolling back goes
 that way, step by step. A bundle is brought to this machine and verified file by file before the alias moves, so that
@@ -17,6 +17,7 @@ from headrace.releases import bring_release, remember_alias
 from headrace.settings import Settings, load_settings
 from models.command import reporting_errors
 from models.registry import CHAMPION, Registry, Version
+from models.submission import submit_pending
 
 
 def promote(settings: Settings, release_id: str, why: str) -> Version:
@@ -47,6 +48,12 @@ def rollback(settings: Settings, why: str) -> Version:
     return _go_live(settings, registry, registry.version(champion.replaced), why, back=True)
 
 
+def register(settings: Settings) -> None:
+    """Submit every release that waits, as its training would have. Raises ServiceError if MLflow is still away."""
+    number = submit_pending(settings)
+    print(f"{number} submitted" if number else "nothing waits: every release that was built is registered")
+
+
 def _go_live(settings: Settings, registry: Registry, version: Version, why: str, back: bool = False) -> Version:
     if version.refusal:
         raise ReleaseError(
@@ -71,7 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     one.add_argument("release_id")
     for command in (one, commands.add_parser("rollback", help="make the champion before this one champion again")):
         command.add_argument("--why", default="by hand", help="kept with the decision")
+    commands.add_parser("register", help="log releases that were built while MLflow was away, and judge them")
     given = parser.parse_args(argv)
+    if given.command == "register":
+        return reporting_errors(lambda: register(load_settings()))
     if given.command == "promote":
         return reporting_errors(lambda: promote(load_settings(), given.release_id, given.why))
     return reporting_errors(lambda: rollback(load_settings(), given.why))

@@ -1,11 +1,37 @@
-"""Which code made a bundle."""
+"""Which code made a bundle, and in which environment."""
 
 from __future__ import annotations
 
+import platform
 import subprocess
+from contextlib import suppress
 from importlib import metadata
 
 from headrace.settings import PROJECT_ROOT
+
+PACKAGES = (
+    "tensorflow",
+    "tensorflow-recommenders",
+    "numpy",
+    "scipy",
+    "scann",
+    "onnx",
+    "onnxruntime",
+    "tf2onnx",
+    "pyarrow",
+    "deltalake",
+    "mlflow",
+)
+"""What a model's numbers can depend on."""
+
+
+def environment() -> dict[str, str]:
+    """Python, machine and version of each of `PACKAGES`, by name."""
+    found = {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
+    for name in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def code_version() -> str:

@@ -17,8 +17,11 @@ from headrace.errors import ServiceError
 from headrace.release import Release
 from headrace.releases import ARTIFACT_FOLDER, RELEASE_ID_TAG
 from headrace.settings_groups import MlflowSettings
+from models.provenance import environment
 
 CHAMPION = "champion"
+CHALLENGER = "challenger"
+"""Alias of the newest version that passed every check and is better than the champion on none."""
 _TIMEOUT_S = 5.0
 _CURVE_POINTS = 100
 _REPLACED_TAG = "replaced"
@@ -68,10 +71,17 @@ class Registry:
         self._mlflow = mlflow
         self._client = mlflow.MlflowClient(settings.tracking_uri)
 
-    def log_release(self, release: Release, records: list[TrainingRecord], tags: Mapping[str, str]) -> str:
+    def log_release(
+        self,
+        release: Release,
+        records: list[TrainingRecord],
+        tags: Mapping[str, str],
+        beside: Mapping[str, Path] | None = None,
+    ) -> str:
         """Log one run with the bundle and a nested run per training; returns the version it was registered as.
 
-        The same bundle logged twice becomes two versions: the registry keeps what was done when.
+        `beside` are folders to keep with the run, by their name there. The same bundle logged twice becomes two
+        versions: the registry keeps what was done when.
         """
         manifest = release.manifest
         self._mlflow.set_experiment(self._settings.experiment)
@@ -85,13 +95,14 @@ class Registry:
                     **tags,
                 }
             )
-            self._mlflow.log_params({f"table.{name}": version for name, version in manifest.tables.items()})
-            self._mlflow.log_param("seed", manifest.seed)
+            self._mlflow.log_params(_named("table", manifest.tables))
+            self._mlflow.log_params({"seed": manifest.seed, **_named("environment", environment())})
             for record in records:
                 self._mlflow.log_metrics({f"{record.name}.{key}": value for key, value in record.metrics.items()})
                 with self._mlflow.start_run(run_name=record.name, nested=True) as training:
                     self._log(training.info.run_id, record)
-            self._mlflow.log_artifacts(str(release.folder), ARTIFACT_FOLDER)
+            for name, folder in {ARTIFACT_FOLDER: release.folder, **(beside or {})}.items():
+                self._mlflow.log_artifacts(str(folder), name)
             return self._register(release, run.info.run_id, f"{run.info.artifact_uri}/{ARTIFACT_FOLDER}", tags)
 
     def champion(self) -> Version | None:
@@ -115,13 +126,25 @@ class Registry:
         of_release = [each for each in found if each.tags.get(RELEASE_ID_TAG) == release_id]
         return _version(max(of_release, key=lambda each: int(each.version))) if of_release else None
 
+    def keeps(self, version: Version, folder: str) -> bool:
+        """Whether the version's run has a folder of that name."""
+        return bool(self._client.list_artifacts(version.run_id, folder))
+
+    def name_challenger(self, number: str) -> None:
+        """Give the version the alias of those that may take over."""
+        self._client.set_registered_model_alias(self._settings.model_name, CHALLENGER, number)
+
     def promote(self, number: str, why: str) -> None:
-        """Make the version champion, and note with it when, why and whose place it takes."""
+        """Make the version champion, and note with it when, why and whose place it takes.
+
+        Nobody is the challenger of the new champion.
+        """
         before = self.champion()
         if before and before.number != number:
             self._note(number, _REPLACED_TAG, before.number)
         self._note(number, "promoted", f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {why}")
         self._name_champion(number)
+        self._client.delete_registered_model_alias(self._settings.model_name, CHALLENGER)
 
     def roll_back(self, version: Version, why: str) -> None:
         """Make an earlier version champion again, and note with the one that goes when and why.
@@ -164,6 +187,10 @@ class Registry:
         return str(version.version)
 
 
+def _named(group: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{group}.{name}": value for name, value in values.items()}
+
+
 def _version(found: Any) -> Version:
     tags = found.tags
     return Version(
@@ -180,8 +207,3 @@ def _require_answer(uri: str) -> None:
         raise ServiceError(
             f"MLflow at {uri} does not answer ({type(error).__name__})", "Start it with `headrace up`"
         ) from None
-
-
-def bundle_note(folder: Path) -> str:
-    """What to tell somebody whose bundle could not be registered."""
-    return f"The bundle is complete in {folder}; run the command again to register it"

@@ -12,6 +12,7 @@ from models.evaluation.beyond_accuracy import CURVE_SHARES
 from models.evaluation.comparison import OURS, Comparison
 
 QUALITY, CALIBRATION, POPULARITY_BIAS = "quality.png", "calibration.png", "popularity_bias.png"
+CURVES = "curves.png"
 _OURS_COLOUR, _OTHER_COLOUR = "#1f6f8b", "#b0b7bd"
 
 
@@ -21,6 +22,15 @@ def draw(folder: Path, comparisons: Sequence[Comparison], probabilities: Mapping
     if probabilities:
         drawn.append(_calibration(folder / CALIBRATION, probabilities))
     return drawn
+
+
+def draw_curves(folder: Path, curves: Mapping[str, Sequence[float]]) -> Path:
+    """One panel a curve of training, by its name."""
+    figure, panels = _figure(max(1, len(curves)), 3.0)
+    for panel, (name, values) in zip(panels, curves.items(), strict=False):
+        panel.plot(np.arange(1, len(values) + 1), values, color=_OURS_COLOUR)
+        panel.set(title=name, xlabel="step")
+    return _save(figure, folder / CURVES)
 
 
 def _quality(path: Path, comparisons: Sequence[Comparison]) -> Path:

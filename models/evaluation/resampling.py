@@ -30,9 +30,16 @@ def slack(candidate: Floats, reference: Floats) -> float:
     return interval(difference)[1] - float(difference.mean()) if len(difference) else 0.0
 
 
-def bounds(drawn: Floats) -> tuple[float, float]:
-    """The middle 95 % of what was drawn."""
-    low, high = np.percentile(drawn, [2.5, 97.5])
+def paired_difference(candidate: Floats, reference: Floats, share: float = 0.95) -> tuple[float, float, float]:
+    """Mean of candidate − reference (same users) and the interval that holds `share` of its resampled means."""
+    difference = candidate - reference
+    return (float(difference.mean()), *bounds(resampled_means([difference])[0], share))
+
+
+def bounds(drawn: Floats, share: float = 0.95) -> tuple[float, float]:
+    """The middle `share` of what was drawn."""
+    outside = 50 * (1 - share)
+    low, high = np.percentile(drawn, [outside, 100 - outside])
     return float(low), float(high)
 
 

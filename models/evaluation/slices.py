@@ -69,15 +69,19 @@ def score_user_groups(scores: PerUser, groups: Mapping[str, Flags]) -> dict[str,
 
 def score_item_groups(lists: Ints, targets: Targets, groups: Mapping[str, Flags], k: int) -> dict[str, SliceScore]:
     """How well the same lists find the targets of each group of items [items], over the users that have one."""
+    found = item_group_scores(lists, targets, groups, k)
+    return {name: _slice(scores.recall, scores.ndcg) for name, scores in found.items()}
+
+
+def item_group_scores(lists: Ints, targets: Targets, groups: Mapping[str, Flags], k: int) -> dict[str, PerUser]:
+    """The metrics of each user that has a target of the group; groups of fewer than `LEAST_USERS` are left out."""
     found = {}
     for name, members in groups.items():
         wanted = members[targets.items]
         users, place = np.unique(targets.users[wanted], return_inverse=True)
-        if len(users) < LEAST_USERS:
-            continue
-        kept = Targets(place, targets.items[wanted], np.bincount(place, minlength=len(users)))
-        scores = score_lists(lists[users], kept, k)
-        found[name] = _slice(scores.recall, scores.ndcg)
+        if len(users) >= LEAST_USERS:
+            kept = Targets(place, targets.items[wanted], np.bincount(place, minlength=len(users)))
+            found[name] = score_lists(lists[users], kept, k)
     return found
 
 

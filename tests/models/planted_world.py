@@ -164,6 +164,7 @@ class World:
         own = self._own(user, HOLDOUT_DAY)
         return {
             "user_id": user,
+            "event_timestamp": end_of(HOLDOUT_DAY),
             "history_event_ids": [event_id for _, event_id, _ in known][-50:],
             "history_items": [item for _, _, item in known][-50:],
             "history_types": ["purchase"] * min(len(known), 50),

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -16,9 +21,11 @@ from headrace.release import open_release
 from models.build_release import build_release
 from models.command import day_command
 from models.gates import release_gates
+from models.submission import pending, submit_pending
 from models.train_ranker import train_ranker
 from tests.models.conftest import Trained, settings_in
 from tests.models.planted_world import DAY
+from tests.small_release import linear_ranker
 
 
 @pytest.fixture(scope="session")
@@ -81,26 +88,88 @@ def test_the_release_is_whole_registered_and_champion(release, ranker: Trained):
     assert "release/manifest.json" in names
 
 
-def test_a_release_below_the_popular_list_is_refused_and_the_champion_stays(release, ranker: Trained):
-    import mlflow
-
+@contextmanager
+def metrics_with(ranker: Trained, **values: object) -> Iterator[None]:
+    """The retrieval's measurements changed for a while: another release of the same training."""
     path = ranker.folder / "retrieval_metrics.json"
     good = path.read_text()
-    path.write_text(json.dumps({**json.loads(good), "recall_at_500_new": 0.01}))
+    path.write_text(json.dumps({**json.loads(good), **values}))
     try:
-        with pytest.raises(ReleaseError, match="not promoted: two-tower recall@500"):
-            build_release(ranker.settings, DAY)
+        yield
     finally:
         path.write_text(good)
-    client = mlflow.MlflowClient(ranker.settings.mlflow.tracking_uri)
-    assert client.get_model_version_by_alias("headrace", "champion").tags["release_id"] == release.release_id
 
 
-def test_without_mlflow_the_bundle_stays_and_the_error_says_what_to_start(ranker: Trained):
+def registered(ranker: Trained, alias: str) -> Any:
+    """The version that the alias names."""
+    import mlflow
+
+    return mlflow.MlflowClient(ranker.settings.mlflow.tracking_uri).get_model_version_by_alias("headrace", alias)
+
+
+def test_a_release_below_the_popular_list_is_refused_and_the_champion_stays(release, ranker: Trained):
+    refused = pytest.raises(ReleaseError, match="not promoted: two-tower recall@500")
+    with metrics_with(ranker, recall_at_500_new=0.01), refused:
+        build_release(ranker.settings, DAY)
+    assert registered(ranker, "champion").tags["release_id"] == release.release_id
+
+
+def test_the_first_release_has_a_card_with_its_quality_on_users_that_trained_no_ranker(release, ranker: Trained):
+    card = ranker.settings.reports / "releases" / release.release_id
+    decision = json.loads((card / "decision.json").read_text())
+    assert (decision["outcome"], decision["champion"]) == ("promoted", None)
+    text = (card / "model_card.md").read_text()
+    for said in (
+        "## Whole-catalogue quality",
+        "light users",
+        "tensorflow",
+        "ranker_learning_rate",
+        "gold/item_features",
+    ):
+        assert said in text
+    shown = {line.split("(")[1].rstrip(")") for line in text.splitlines() if line.startswith("![")}
+    assert shown == {"quality.png", "popularity_bias.png", "calibration.png", "curves.png"}
+    assert all((card / name).read_bytes().startswith(b"\x89PNG") for name in shown)
+
+
+def test_the_same_release_again_changes_nothing_and_one_that_is_no_better_waits_as_challenger(release, ranker: Trained):
+    before = registered(ranker, "champion").version
+    assert build_release(ranker.settings, DAY).release_id == release.release_id
+    shutil.rmtree(ranker.settings.rehearsals)  # another machine: the champion's is brought from its run
+    with metrics_with(ranker, note=1):
+        equal = build_release(ranker.settings, DAY)
+    assert registered(ranker, "champion").version == before
+    challenger = registered(ranker, "challenger")
+    assert challenger.tags["release_id"] == equal.release_id
+    assert challenger.tags["decided_by"] == "no guardrail is better"
+    decision = json.loads((ranker.settings.reports / "releases" / equal.release_id / "decision.json").read_text())
+    of_all = next(each for each in decision["guardrails"] if each["name"] == "quality, nDCG@20 of task all")
+    assert of_all["champion"] == of_all["challenger"] > 0.05
+    assert "difference +0.0000" in of_all["why"]
+
+
+def test_a_ranker_that_fails_the_judges_is_refused_although_its_training_measured_well(release, ranker: Trained):
+    path = ranker.folder / "ranker" / "ranker.onnx"
+    good = path.read_bytes()
+    onnx.save_model(linear_ranker({"own_decayed_count": -1.0, "tower_score": -1.0}), str(path))
+    try:
+        with pytest.raises(ReleaseError, match=r"not promoted: quality, nDCG@20 of task all is worse: -\d+"):
+            build_release(ranker.settings, DAY)
+    finally:
+        path.write_bytes(good)
+    assert registered(ranker, "champion").tags["release_id"] == release.release_id
+
+
+def test_what_was_built_while_mlflow_was_away_is_logged_later(release, ranker: Trained):
     settings = ranker.settings.model_copy(update={"mlflow": ranker.settings.mlflow.model_copy()})
     settings.mlflow.tracking_uri = "http://127.0.0.1:9"
-    with pytest.raises(ServiceError, match=r"127\.0\.0\.1:9 does not answer.*headrace up.*bundle is complete"):
+    away = pytest.raises(ServiceError, match=r"127\.0\.0\.1:9 does not answer.*headrace up.*bundle is complete")
+    with metrics_with(ranker, note=2), away:
         build_release(settings, DAY)
+    (waiting,) = pending(settings)
+    assert submit_pending(ranker.settings) == 1
+    assert registered(ranker, "challenger").tags["release_id"] == waiting.release_id
+    assert pending(settings) == []
 
 
 def test_a_training_that_is_missing_is_named(tmp_path: Path):

@@ -1,0 +1,51 @@
+"""What a release can be judged by: its *rehearsal*, the holdout bundle with the ranker.
+
+The release itself has learnt the holdout's events, so that no past event can judge it. Its rehearsal, trained in the
+same way on less, answers for it, today as challenger and later as champion: it is kept with the release's run.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from headrace import release
+from headrace.errors import BadInputError
+from headrace.release import MANIFEST, Release, open_release, seal_release
+from headrace.settings import Settings
+from models.command import replacing, write_json
+from models.training_files import HOLDOUT_BUNDLE, RANKER_FOLDER
+
+_NOT_SERVED = (MANIFEST, release.USER_TOWER_SAVED_MODEL, release.RANKER_SAVED_MODEL)
+
+
+def keep_rehearsal(settings: Settings, training: Path, release_id: str) -> Release:
+    """Seal the rehearsal of a release from the training's folder, in `<home>/rehearsals/<release id>`."""
+    source = open_release(training / HOLDOUT_BUNDLE)
+    with replacing(settings.rehearsals / release_id) as partial:
+        for folder in (source.folder, training / RANKER_FOLDER):
+            try:
+                shutil.copytree(folder, partial, ignore=shutil.ignore_patterns(*_NOT_SERVED), dirs_exist_ok=True)
+            except OSError:
+                raise BadInputError(
+                    f"{folder} is no ranker", "Train it: python -m models.train_ranker --help"
+                ) from None
+        write_json(partial / release.EVALUATION, {"rehearsal_of": release_id})
+        manifest = source.manifest
+        seal_release(
+            partial,
+            stage="full",
+            as_of=manifest.as_of,
+            code_version=manifest.code_version,
+            seed=manifest.seed,
+            tables=manifest.tables,
+            settings=manifest.settings,
+        )
+    return open_release(settings.rehearsals / release_id)
+
+
+def drop_other_rehearsals(settings: Settings, *kept: str) -> None:
+    """Remove those on this machine that nobody will ask for: they are in MLflow."""
+    for folder in settings.rehearsals.iterdir() if settings.rehearsals.exists() else ():
+        if folder.is_dir() and folder.name not in kept:
+            shutil.rmtree(folder)
