@@ -194,20 +194,20 @@ ITEM_FEATURES = FeatureGroup(
             "popularity",
             "Distinct users whose last event of interest with it lies in the window.",
             POPULARITY,
-            also_used_by=("models.item_table", "models.train_retrieval", "models.evaluation.truth"),
+            also_used_by=("models.item_table", "models.two_tower.course", "models.evaluation.truth"),
         ),
         Feature(
             "trend_popularity",
             "The same in a longer window.",
             TREND,
-            also_used_by=("models.item_table", "models.train_retrieval", "models.evaluation.truth"),
+            also_used_by=("models.item_table", "models.two_tower.course", "models.evaluation.truth"),
         ),
         Feature("purchases", "Purchases.", TREND),
         Feature(
             "users_total",
             "Distinct users with an event of interest.",
             ALL_TIME,
-            also_used_by=("models.item_table", "models.train_retrieval", "models.evaluation.truth"),
+            also_used_by=("models.item_table", "models.two_tower.inputs", "models.evaluation.truth"),
         ),
         Feature("repeat_rate", "Share of these who took it on two or more occasions.", ALL_TIME),
         Feature(
