@@ -222,6 +222,9 @@ class TrainingSettings(Group):
     retrieval_patience: NonNegativeInt = 0
     """The two-tower stops early, with its best weights, when the holdout's recall of new items has not grown for so
     many looks (four an epoch); 0 = it trains to the end."""
+    checkpoint_seconds: PositiveFloat = 300.0
+    """The two-tower is saved so often while it trains: run again after a crash, it goes on from there. Not with several
+    workers, nor up to the holdout where `retrieval_patience` is set."""
     example_half_life_days: PositiveFloat = 84.0
     """An example weighs half after this many days."""
     repeat_weight: float = Field(default=1.0, ge=0)

@@ -9,6 +9,7 @@ Started on several machines with TensorFlow's `TF_CONFIG`, the processes train o
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -22,7 +23,8 @@ from models.index import IndexReport
 from models.neighbours import neighbour_table
 from models.provenance import code_version
 from models.retrieval_bundle import RetrievalParts, write_retrieval_files
-from models.training_files import FINAL_BUNDLE, HOLDOUT_BUNDLE, RETRIEVAL_METRICS, RETRIEVAL_PARAMETERS
+from models.training_files import CHECKPOINTS, FINAL_BUNDLE, HOLDOUT_BUNDLE, RETRIEVAL_METRICS, RETRIEVAL_PARAMETERS
+from models.two_tower.checkpoints import Checkpoints, drop_checkpoints
 from models.two_tower.course import Course
 from models.two_tower.inputs import RetrievalInputs, read_inputs
 from models.two_tower.prior import RetrievalReport
@@ -38,7 +40,7 @@ def train_retrieval(settings: Settings, day: date) -> Path:
     worker.strategy()
     with progress_bars() as progress:
         inputs = read_inputs(settings, day, progress)
-        course = Course(inputs, training, worker, progress)
+        course = Course(inputs, training, worker, progress, _checkpoints(settings, folder, inputs))
         first = course.up_to_the_holdout()
         report = course.measure() if worker.chief else None
         if report:
@@ -50,8 +52,22 @@ def train_retrieval(settings: Settings, day: date) -> Path:
     write_json(folder / RETRIEVAL_PARAMETERS, {**training.model_dump(mode="json"), "prior_weight": report.best_weight})
     metrics = _metrics(report, [first, last], index)
     write_json(folder / RETRIEVAL_METRICS, metrics)
+    drop_checkpoints(folder / CHECKPOINTS)
     _print(metrics)
     return folder
+
+
+def _checkpoints(settings: Settings, folder: Path, inputs: RetrievalInputs) -> Callable[[str], Checkpoints]:
+    def of_phase(name: str) -> Checkpoints:
+        made_of = {
+            "settings": settings.training.model_dump(mode="json"),
+            "history_length": settings.features.history_length,
+            "tables": inputs.lake.versions,
+            "code": code_version(),
+        }
+        return Checkpoints(folder / CHECKPOINTS / name, made_of, settings.training.checkpoint_seconds)
+
+    return of_phase
 
 
 def _write(

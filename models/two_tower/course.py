@@ -9,6 +9,7 @@ import numpy.typing as npt
 from rich.progress import Progress
 
 from headrace.settings_groups import TrainingSettings
+from models.two_tower.checkpoints import Checkpoints
 from models.two_tower.inputs import RetrievalInputs
 from models.two_tower.item_columns import item_columns
 from models.two_tower.prior import RetrievalReport, choose_weight
@@ -25,7 +26,16 @@ Look = Callable[[float, int], None]
 class Course:
     """A model and what it learns from. Make it before anything else of TensorFlow where there are several workers."""
 
-    def __init__(self, inputs: RetrievalInputs, training: TrainingSettings, worker: Worker, progress: Progress) -> None:
+    def __init__(
+        self,
+        inputs: RetrievalInputs,
+        training: TrainingSettings,
+        worker: Worker,
+        progress: Progress,
+        checkpoints: Callable[[str], Checkpoints] | None = None,
+    ) -> None:
+        """`checkpoints` gives those of a phase by its name, so that a training that was killed goes on."""
+        self._checkpoints = checkpoints if worker.workers == 1 else None
         self._inputs, self._training, self._worker, self._progress = inputs, training, worker, progress
         length = inputs.encoder.history_length
         self._cutter = ExampleCutter(length, training.example_half_life_days, training.repeat_weight)
@@ -78,4 +88,7 @@ class Course:
         if watch:
             watch.every = max(1, phase.examples // (LOOKS_PER_EPOCH * training.retrieval_batch_size))
         callbacks = [watch] if watch else []
-        return train_phase(self._model, self._cutter, parts, phase, training, self._worker, self._progress, callbacks)
+        saved = self._checkpoints(name) if self._checkpoints and not watch else None  # a watch has a memory of its own
+        return train_phase(
+            self._model, self._cutter, parts, phase, training, self._worker, self._progress, callbacks, saved
+        )

@@ -40,11 +40,14 @@ def _price_classes(prices: npt.NDArray[np.float32], classes: int) -> npt.NDArray
 
 
 def _words(items: pa.Table, buckets: int) -> npt.NDArray[np.int32]:
-    """[items + 1, words]: hash buckets from 1 of the first distinct words; 0 = none."""
+    """[items + 1, words]: hash buckets from 1 of the first distinct words; 0 = none.
+
+    An item that is only known by its id bears it as title: that says nothing that the id's own vector does not.
+    """
     words = np.zeros((items.num_rows + 1, WORDS_PER_ITEM), np.int32)
-    texts = zip(items.column("title").to_pylist(), items.column("text").to_pylist(), strict=True)
-    for row, (title, text) in enumerate(texts, start=1):
-        found = dict.fromkeys(_WORD.findall(f"{title} {text or ''}".lower()))
+    texts = zip(*(items.column(name).to_pylist() for name in ("item_id", "title", "text")), strict=True)
+    for row, (item_id, title, text) in enumerate(texts, start=1):
+        found = dict.fromkeys(_WORD.findall(f"{'' if title == item_id else title} {text or ''}".lower()))
         hashed = [zlib.crc32(word.encode()) % (buckets - 1) + 1 for word in list(found)[:WORDS_PER_ITEM]]
         words[row, : len(hashed)] = hashed
     return words

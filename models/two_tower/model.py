@@ -63,11 +63,15 @@ class ItemTower(tf.keras.layers.Layer):
         self.words = self._table("words", self.columns.word_buckets, len(self.tables) + 1)
         super().build(_shape)
 
-    def call(self, rows: Tensor, training: bool = False) -> Tensor:
-        """[n, dimensions] of `rows` [n]; some ids are left out while training, so that new items work without one."""
+    def call(self, rows: Tensor, training: bool = False, step: Tensor = 0) -> Tensor:
+        """[n, dimensions] of `rows` [n]; some ids are left out while training, so that new items work without one.
+
+        Which ones follows from the seed and the `step` of training alone.
+        """
         identity = tf.gather(self.ids, rows)
         if training and self.id_dropout:
-            keep = tf.random.uniform([tf.shape(rows)[0], 1], seed=self.seed) >= self.id_dropout
+            seed = tf.stack([tf.cast(self.seed, tf.int64), tf.cast(step, tf.int64)])
+            keep = tf.random.stateless_uniform([tf.shape(rows)[0], 1], seed) >= self.id_dropout
             identity *= tf.cast(keep, tf.float32)
         vectors = identity + self.content(rows)
         return vectors * tf.cast(rows > 0, tf.float32)[:, None]
@@ -134,9 +138,16 @@ class TwoTower(tfrs.Model):
         self._log_q = tf.constant(log_q)
         self._correct_popularity = correct_popularity
 
+    def make_variables(self) -> None:
+        """Make both towers' weights, as a first step of training would."""
+        nothing = tf.zeros([1, 1], tf.int32)
+        profile = tf.zeros([1, len(self.user_tower.profile_sizes)], tf.int32)
+        vectors = tf.reshape(self.item_tower(nothing[0]), [1, 1, -1])
+        self.user_tower((vectors, nothing, nothing, tf.zeros([1, 1]), profile))
+
     def users(self, inputs: dict[str, Tensor], unique: Tensor, place: Tensor, training: bool) -> tuple[Tensor, Tensor]:
         """User vectors, and the vectors of the `unique` items that histories (`place` [users, length]) point to."""
-        item_vectors = self.item_tower(unique, training=training)
+        item_vectors = self.item_tower(unique, training=training, step=self.optimizer.iterations)
         history = tf.gather(item_vectors, place)
         tower_inputs = (history, inputs["history_items"], inputs["history_types"], inputs["history_ages"])
         return self.user_tower((*tower_inputs, inputs["profile"])), item_vectors

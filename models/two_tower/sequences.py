@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from headrace.user_row import MICROSECONDS_PER_DAY
 
 Ints = npt.NDArray[np.int32]
+Places = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 Batch = dict[str, npt.NDArray[Any]]
 
@@ -100,17 +101,20 @@ class ExampleCutter:
     repeat_weight: float
     """Weight of an item that the user took before, against 1 of a new one."""
 
-    def batches(
-        self, sequences: Sequences, occasions: Occasions, batch_size: int, as_of: int, random: np.random.Generator
-    ) -> Iterator[Batch]:
-        """Batches of about `batch_size` examples, occasions of the sequences in random order."""
-        shuffled = occasions[random.permutation(len(occasions))]
-        sizes = np.cumsum(shuffled.end - shuffled.begin)
+    def plan(self, occasions: Occasions, batch_size: int, random: np.random.Generator) -> list[Places]:
+        """Which occasions make each batch of about `batch_size` examples, in random order."""
+        order = random.permutation(len(occasions))
+        sizes = np.cumsum((occasions.end - occasions.begin)[order])
         cuts = np.searchsorted(sizes, np.arange(batch_size, sizes[-1] if len(sizes) else 0, batch_size)) + 1
-        known_since = _first_places(sequences)
-        for part in np.split(np.arange(len(shuffled)), np.unique(cuts)):
-            if len(part):
-                yield self._batch(sequences, shuffled[part], as_of, known_since)
+        return [part for part in np.split(order, np.unique(cuts)) if len(part)]
+
+    def batches(
+        self, sequences: Sequences, occasions: Occasions, plan: Sequence[Places], as_of: int
+    ) -> Iterator[Batch]:
+        """The batches of a plan."""
+        known_since = _first_places(sequences) if plan else np.zeros(0, np.int64)
+        for part in plan:
+            yield self._batch(sequences, occasions[part], as_of, known_since)
 
     def history(self, sequences: Sequences, occasions: Occasions) -> Batch:
         """The user tower's inputs of each occasion: the newest `history_length` events strictly before it."""

@@ -17,6 +17,7 @@ from rich.progress import Progress
 from headrace.errors import BadInputError
 from headrace.settings_groups import TrainingSettings
 from headrace.user_tower import TowerEncoder
+from models.two_tower.checkpoints import Checkpoints, Place
 from models.two_tower.model import ItemColumns, ItemTower, TwoTower, UserTower
 from models.two_tower.parts import SequenceParts
 from models.two_tower.sequences import Batch, ExampleCutter, find_occasions
@@ -87,11 +88,13 @@ def train_phase(
     worker: Worker,
     progress: Progress,
     callbacks: Sequence[tf.keras.callbacks.Callback] = (),
+    checkpoints: Checkpoints | None = None,
 ) -> PhaseReport:
     """Train on the phase's occasions in the `worker`'s parts.
 
     Several workers share the batch: each step adds up their gradients, and every worker makes as many steps; who has
-    fewer examples takes some twice. Raises BadInputError if there is no occasion.
+    fewer examples takes some twice. With `checkpoints` a worker on its own goes on where an earlier run of the same
+    training was killed. Raises BadInputError if there is no occasion.
     """
     if not phase.examples:
         raise BadInputError(
@@ -100,44 +103,68 @@ def train_phase(
         )
     batch_size = max(1, training.retrieval_batch_size // worker.workers)
     expected = phase.examples * training.retrieval_epochs
-    task = progress.add_task(f"two-tower, {phase.name}", total=expected)
-    callback = _Progress(progress, task, training.retrieval_batch_size)
-    examples = 0
+    place = checkpoints.restore(model) if checkpoints else Place()
+    if place.steps:
+        model.make_variables()  # there may be no step left to make them
+        print(f"{phase.name}: goes on after step {place.steps} of an earlier run")
+    sizes = list(place.examples)
 
     def batches() -> Iterator[Batch]:
-        nonlocal examples
         random = np.random.default_rng([training.seed, phase.end, worker.number])
+        skipped = place.steps
         for _ in range(training.retrieval_epochs) if worker.workers == 1 else itertools.count():
             for part in parts.of(worker):
                 occasions = find_occasions(part).between(phase.begin, phase.end)
-                for batch in cutter.batches(part, occasions, batch_size, phase.end, random):
-                    examples += len(batch["target_items"])
+                plan = cutter.plan(occasions, batch_size, random)
+                for batch in cutter.batches(part, occasions, plan[skipped:], phase.end):
+                    sizes.append(len(batch["target_items"]))
                     yield batch
+                skipped = max(0, skipped - len(plan))
 
-    started = time.perf_counter()
-    data = tf.data.Dataset.from_generator(batches, output_signature=_signature(parts.encoder)).prefetch(4)
-    steps = None
-    if worker.workers > 1:  # the worker's own batches are what it trains on: they are neither shared nor cut
-        steps = math.ceil(expected / (batch_size * worker.workers))
-        data = model.distribute_strategy.distribute_datasets_from_function(lambda _context, own=data: own)
-    model.fit(data, epochs=1, steps_per_epoch=steps, verbose=0, callbacks=[callback, *callbacks])
+    task = progress.add_task(f"two-tower, {phase.name}", total=expected, completed=sum(sizes))
+    left = batches()
+    first = list(itertools.islice(left, 1))
+    steps = _Steps(progress, task, training.retrieval_batch_size, place, sizes, checkpoints)
+    if first:  # nothing is left where the phase was through before the training was killed
+        rest = itertools.chain(first, left)
+        data = tf.data.Dataset.from_generator(lambda: rest, output_signature=_signature(parts.encoder)).prefetch(4)
+        number = None
+        if worker.workers > 1:  # the worker's own batches are what it trains on: they are neither shared nor cut
+            number = math.ceil(expected / (batch_size * worker.workers))
+            data = model.distribute_strategy.distribute_datasets_from_function(lambda _context, own=data: own)
+        model.fit(data, epochs=1, steps_per_epoch=number, verbose=0, callbacks=[steps, *callbacks])
+    if checkpoints:
+        checkpoints.save(model, place)
     progress.update(task, completed=expected)
-    epochs = max(1, round(len(callback.losses) * training.retrieval_batch_size / phase.examples))
-    return PhaseReport(phase.name, examples, time.perf_counter() - started, callback.losses, epochs)
+    epochs = max(1, round(place.steps * training.retrieval_batch_size / phase.examples))
+    return PhaseReport(phase.name, sum(place.examples), place.seconds, place.losses, epochs)
 
 
-class _Progress(tf.keras.callbacks.Callback):
-    """Moves the bar and keeps the loss curve."""
+class _Steps(tf.keras.callbacks.Callback):
+    """Moves the bar, keeps the loss curve and writes checkpoints."""
 
-    def __init__(self, progress: Progress, task: Any, batch_size: int) -> None:
+    def __init__(
+        self,
+        progress: Progress,
+        task: Any,
+        batch_size: int,
+        place: Place,
+        sizes: list[int],
+        checkpoints: Checkpoints | None,
+    ) -> None:
         super().__init__()
-        self.losses: list[float] = []
         self._progress, self._task, self._batch_size = progress, task, batch_size
-        self._total = 0.0
+        self._place, self._sizes, self._checkpoints = place, sizes, checkpoints
+        self._began = time.perf_counter() - place.seconds
 
     def on_train_batch_end(self, _batch: int, logs: dict[str, float] | None = None) -> None:
-        self.losses.append(float((logs or {})["loss"]) / self._batch_size)
+        place = self._place
+        place.examples.append(self._sizes[place.steps])
+        place.losses.append(float((logs or {})["loss"]) / self._batch_size)
+        place.seconds = time.perf_counter() - self._began
         self._progress.advance(self._task, self._batch_size)
+        if self._checkpoints and self._checkpoints.is_due():
+            self._checkpoints.save(self.model, place)
 
 
 def _signature(encoder: TowerEncoder) -> dict[str, tf.TensorSpec]:

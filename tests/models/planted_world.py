@@ -33,6 +33,7 @@ class World:
 
     users: int = 240
     seed: int = 3
+    event_type: str = "purchase"
     events: dict[str, list[tuple[int, str, str]]] = field(default_factory=lambda: defaultdict(list))
     """(timestamp, event id, item id), oldest first."""
 
@@ -91,7 +92,7 @@ class World:
 
     def _event(self, user: str, timestamp: int, event_id: str, item: str) -> dict[str, Any]:
         who = {"event_id": event_id, "subject_id": user, "user_id": user, "item_id": item, "value": 1.0}
-        return {**who, "event_type": "purchase", "timestamp": timestamp, "day": DAY}
+        return {**who, "event_type": self.event_type, "timestamp": timestamp, "day": DAY}
 
     def _item(self, item: str) -> dict[str, Any]:
         taste = item.split("-")[1] if item != NEVER_BOUGHT else "0"
@@ -146,7 +147,7 @@ class World:
         return {
             "user_id": user,
             "items": [item for _, _, item in events],
-            "types": ["purchase"] * len(events),
+            "types": [self.event_type] * len(events),
             "timestamps": [time for time, _, _ in events],
             "first_target": 0,
             "profile_keys": ["age"],
@@ -167,7 +168,7 @@ class World:
             "event_timestamp": end_of(HOLDOUT_DAY),
             "history_event_ids": [event_id for _, event_id, _ in known][-50:],
             "history_items": [item for _, _, item in known][-50:],
-            "history_types": ["purchase"] * min(len(known), 50),
+            "history_types": [self.event_type] * min(len(known), 50),
             "history_timestamps": [time for time, _, _ in known][-50:],
             "own_items": [row[0] for row in own],
             "own_counts": [row[1] for row in own],

@@ -26,7 +26,9 @@ def sequences(*users: dict[str, list[tuple[int, str]]], first_target: int = 0):
 
 def one_batch(data, cutter: ExampleCutter, as_of: int = 0):
     """All examples at once."""
-    return next(cutter.batches(data, find_occasions(data), 1000, as_of, np.random.default_rng(0)))
+    occasions = find_occasions(data)
+    (batch,) = cutter.batches(data, occasions, cutter.plan(occasions, 1000, np.random.default_rng(0)), as_of)
+    return batch
 
 
 def test_history_of_an_example_never_holds_its_own_basket_or_anything_later():
@@ -76,7 +78,9 @@ def test_examples_halve_in_weight_with_age_and_repeats_weigh_what_the_setting_sa
 def test_every_example_is_in_exactly_one_batch():
     users = [[(day, ITEMS[day % 4]) for day in range(20)] for _ in range(9)]
     data = sequences(*users)
-    batches = ExampleCutter(5, 84, 1).batches(data, find_occasions(data), 16, 0, np.random.default_rng(1))
-    sizes = [len(batch["target_items"]) for batch in batches]
+    cutter, occasions = ExampleCutter(5, 84, 1), find_occasions(data)
+    plan = cutter.plan(occasions, 16, np.random.default_rng(1))
+    assert sorted(np.concatenate(plan)) == list(range(len(occasions)))
+    sizes = [len(batch["target_items"]) for batch in cutter.batches(data, occasions, plan, 0)]
     assert sum(sizes) == 9 * 19
     assert max(sizes) <= 17

@@ -16,6 +16,7 @@ from headrace.user_tower import load_user_tower
 from models.command import progress_bars
 from models.gold import Lake
 from models.train_retrieval import train_retrieval
+from models.two_tower.checkpoints import Checkpoints, Place
 from models.two_tower.course import Course
 from models.two_tower.inputs import read_inputs
 from models.workers import Worker
@@ -119,13 +120,30 @@ def test_a_flipped_byte_makes_the_bundle_unusable(retrieval: Trained, tmp_path: 
         open_release(copy)
 
 
-def test_the_same_data_and_seed_give_the_same_vectors_and_index(tmp_path: Path):
+def test_a_training_that_was_killed_goes_on_and_ends_as_one_that_ran_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     world = World(users=36)
-    settings = settings_in(tmp_path, retrieval_epochs=1)
+    settings = settings_in(tmp_path, retrieval_epochs=1, checkpoint_seconds=1e-9)
     world.write(Path(settings.lake_root))
-    first, second = (open_release(train_retrieval(settings, DAY) / "retrieval").manifest.files for _ in range(2))
+    first = open_release(train_retrieval(settings, DAY) / "retrieval").manifest.files
+    save = Checkpoints.save
+    for phase, step in (("holdout", 2), ("final", 1)):
+
+        def killed(self: Checkpoints, model: object, place: Place, phase: str = phase, step: int = step) -> None:
+            save(self, model, place)
+            if self.phase == phase and place.steps == step:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Checkpoints, "save", killed)
+            train_retrieval(settings, DAY)
+    capsys.readouterr()
+    second = open_release(train_retrieval(settings, DAY) / "retrieval").manifest.files
+    assert "final: goes on after step 1" in capsys.readouterr().out
     # Within one process TensorFlow numbers the parts of its graphs on; two processes give the same ones.
     assert {name for name in first if first[name] != second[name]} <= {"user_tower.onnx", SAVED_GRAPH}
+    assert not (settings.training_folder / str(DAY) / "checkpoints").exists()
 
 
 def test_training_stops_when_recall_grows_no_more_and_keeps_its_best_weights(tmp_path: Path):
@@ -141,11 +159,40 @@ def test_training_stops_when_recall_grows_no_more_and_keeps_its_best_weights(tmp
     assert course.measure().recall_new == pytest.approx(max(looks), abs=1e-6)
 
 
-def test_a_single_user_is_enough(tmp_path: Path):
-    world = World(users=1)
+def test_a_single_user_whose_ratings_are_all_alike_is_enough(tmp_path: Path):
+    world = World(users=1, event_type="rating")
     settings = settings_in(tmp_path, retrieval_epochs=1)
     world.write(Path(settings.lake_root))
-    assert open_release(train_retrieval(settings, DAY) / "retrieval").manifest.stage == "retrieval"
+    release = open_release(train_retrieval(settings, DAY) / "retrieval")
+    catalogue = load_catalogue(release)
+    assert np.isfinite(catalogue.embeddings).all()
+    taken = {item for events in world.events.values() for _, _, item in events}
+    assert catalogue.item_ids[catalogue.popular[""][0]] in taken
+
+
+def test_what_is_newer_than_the_release_changes_nothing_for_a_user(retrieval: Trained):
+    release = open_release(retrieval.folder / "retrieval")
+    tower = load_user_tower(release, load_catalogue(release).row_of)
+    known = history_of_taste(2)
+    newer = [HistoryEvent(0, "e", "an item of tomorrow", "a type of tomorrow"), *known]
+    grown = tower.vectors([newer], [{"age": "unheard of", "region": "a new field"}])
+    np.testing.assert_allclose(grown, tower.vectors([known], [{}]), atol=1e-6)
+
+
+def test_a_checkpoint_of_other_data_or_settings_is_not_taken(tmp_path: Path):
+    import tensorflow as tf
+
+    def model(weight: float) -> tf.keras.Model:
+        made = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(1,))])
+        made.compile(optimizer=tf.keras.optimizers.legacy.Adagrad(0.1))
+        made.set_weights([np.full((1, 1), weight), np.zeros(1)])
+        return made
+
+    Checkpoints(tmp_path, {"tables": {"gold": 1}}, 1).save(model(7.0), Place([0.5], [256], 1.5))
+    other, same = model(1.0), model(1.0)
+    assert Checkpoints(tmp_path, {"tables": {"gold": 2}}, 1).restore(other) == Place()
+    assert Checkpoints(tmp_path, {"tables": {"gold": 1}}, 1).restore(same) == Place([0.5], [256], 1.5)
+    assert [float(each.get_weights()[0][0, 0]) for each in (other, same)] == [1.0, 7.0]
 
 
 def test_a_world_without_repeated_events_is_refused_with_a_reason(tmp_path: Path):
