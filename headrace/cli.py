@@ -121,6 +121,11 @@ def import_files(
     items: Files = [],  # noqa: B006
     users: Files = [],  # noqa: B006
     names: Mapping = [],  # noqa: B006
+    dataset: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, metavar="FOLDER", help="Files in the form of a known data set."),
+    ] = None,
+    scale: Annotated[float, typer.Option(min=0.1, help="With --dataset: the best rating, which becomes 10.")] = 5,
     day: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day they are received, UTC; today if not given.")
     ] = None,
@@ -138,12 +143,26 @@ def import_files(
     With --dry-run nothing is written. A table shows rows, what would be refused by reason with the first such rows,
     event ids that repeat, and columns that the contract does not know. Exit code 1 if nothing could be taken.
 
+    With --dataset the files need no names: `ratings`, `movies` and `users` as MovieLens has them (.dat or .csv), or
+    invoice lines as Online Retail has them. It is told which day the last event is of: the day for `run daily`.
+
+    Example: `headrace import --dataset ml-latest-small`
+
     Example: `headrace import --events sales.csv --items products.parquet --map customer=user_id --map sku=item_id`
 
     Example: `headrace import --dry-run --events sales.csv --map customer=user_id --map sku=item_id`
     """
+    if dataset:
+        folder = load_settings().home_folder / "import" / dataset.resolve().name
+        adapted = [str(dataset), "--output", str(folder), "--scale", f"{scale:g}"]
+        if failed := run_module("jobs.batch.sources", adapted, load_settings()):
+            raise typer.Exit(failed)
+        found = {name: [file] for name in ("events", "items", "users") if (file := folder / f"{name}.parquet").exists()}
+        events, items, users = (
+            [*given, *found.get(name, [])] for name, given in (("events", events), ("items", items), ("users", users))
+        )
     if not (events or items or users):
-        raise BadInputError("nothing to import", "Name files with --events, --items or --users")
+        raise BadInputError("nothing to import", "Name files with --events, --items or --users, or a --dataset")
     for pair in names:
         theirs, _, ours = pair.partition("=")
         if not (theirs and ours):
@@ -279,7 +298,10 @@ def recommend(
 
 @app.command()
 def evaluate(
-    test: Annotated[Path, typer.Option(exists=True, help="Later events that the lists are judged by.")],
+    test: Annotated[
+        Path | None,
+        typer.Option(exists=True, help="Later events to judge by; without --train: the lake's, if not given."),
+    ] = None,
     train: Files = [],  # noqa: B006
     output: Annotated[
         Path | None, typer.Option(help="Parquet file for the lists; without --train: JSON file for the report.")
@@ -313,7 +335,8 @@ def evaluate(
     Without --train the release of a day is judged beside the baselines: tables on stdout; JSON, Markdown and pictures
     in `<home>/reports/evaluation/<release>` and in the release's run of MLflow. With --train the
     whole platform is fitted on those files alone, in a folder of its own, and the list of every user of the test
-    file is written as Parquet (user_id, rank, item_id, score), so that any outside metric can judge it.
+    file is written as Parquet (user_id, rank, item_id, score), so that any outside metric can judge it. User and item
+    ids are all it needs: without times every event gets one at random, without types it is a like.
 
     Example: `headrace evaluate --day 2026-10-18 --test later.parquet`
 
@@ -326,10 +349,11 @@ def evaluate(
         chosen += [*(["--report", str(report)] if report else []), *(["--slices"] if slices else [])]
         chosen += ["--baselines"] if baselines else []
         chosen += _repeated("--segment", segment)
-        _run("models.evaluation", "--day", f"{day or _yesterday():%Y-%m-%d}", "--test", str(test), *chosen)
-    if output is None or day or require_floors or segment or slices or report or baselines:
+        later = ["--test", str(test)] if test else []
+        _run("models.evaluation", "--day", f"{day or _yesterday():%Y-%m-%d}", *later, *chosen)
+    if output is None or test is None or day or require_floors or segment or slices or report or baselines:
         raise BadInputError(
-            "--train needs --output, and none of --day, --baselines, --require-floors, --segment, --slices, --report",
+            "--train needs --test and --output; no --day, --baselines, --require-floors, --segment, --slices, --report",
             "See --help",
         )
     given = [*_repeated("--train", train), "--test", str(test), "--output", str(output)]

@@ -17,8 +17,6 @@ from typing import Annotated
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.json
 import pyarrow.parquet as pq
 import typer
 from deltalake import DeltaTable
@@ -26,14 +24,18 @@ from rich.console import Console
 
 from headrace.errors import BadInputError, HeadraceError
 from headrace.settings import PROJECT_ROOT, Settings, load_settings
+from headrace.settings_groups import TrainingSettings
 from headrace.tables import SILVER_EVENTS
+from infra.plain_files import completed, read_columns
 
 HOLDOUT_SHARE = 0.1
 """Share of the time covered by the file that is kept for the ranker, at most the `holdout_days` of the settings."""
 
 
 def evaluate_files(
-    train: Annotated[list[Path], typer.Option(help="Events to fit on: CSV, JSON Lines or Parquet.")],
+    train: Annotated[
+        list[Path], typer.Option(help="Who took what: CSV, JSON Lines or Parquet; user_id and item_id will do.")
+    ],
     test: Annotated[Path, typer.Option(help="Events whose users get a list; only the user ids are read.")],
     output: Annotated[Path, typer.Option(help="Parquet file of the lists: user_id, rank (from 1), item_id, score.")],
     items: Annotated[list[Path] | None, typer.Option(help="Item metadata; ids alone will do.")] = None,
@@ -76,13 +78,15 @@ def _fit_and_rank(
         if done.returncode != 0:
             raise HeadraceError(f"`{step}` failed", "Its reason is above")
 
-    given = [f"--events={file.resolve()}" for file in train]
+    theirs = {name: ours for name, _, ours in (pair.partition("=") for pair in names)}
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    given = [f"--events={file.resolve()}" for file in completed(train, theirs, Path(settings.home), today)]
     given += [f"--items={file.resolve()}" for file in items] + [f"--users={file.resolve()}" for file in users]
     given += [f"--map={name}" for name in names]
     run("Reading the events", "jobs.batch", "ingest,clean", "--day", str(datetime.now(UTC).date()), *given)
-    first, last = _days_covered(settings)
-    holdout = max(1, min(settings.training.holdout_days, round((last - first).days * HOLDOUT_SHARE)))
-    settings = settings.model_copy(update={"training": settings.training.model_copy(update={"holdout_days": holdout})})
+    first, middle, last = _days_of_events(settings)
+    last = max(last, first + timedelta(days=1))
+    settings = settings.model_copy(update={"training": _fitting(settings.training, first, middle, last)})
     day = str(last)
     bundle = settings.training_folder / day
     run("Computing features and training sets", "jobs.batch", "features,training_sets", "--day", day, "--holdout")
@@ -105,31 +109,37 @@ def _fit_and_rank(
 
 def _users_of(test: Path, names: list[str], folder: Path) -> Path:
     """A Parquet file with the user ids of the test file. Raises BadInputError if it has none."""
-    theirs = {ours: name for name, _, ours in (pair.partition("=") for pair in names)}.get("user_id", "user_id")
-    suffix = next((suffix for suffix in reversed(test.suffixes) if suffix != ".gz"), "")
-    read = {".csv": pa.csv.read_csv, ".parquet": pq.read_table}.get(suffix, pa.json.read_json)
-    try:
-        users = read(test)[theirs].cast(pa.string()).drop_null().unique()
-    except (OSError, KeyError, pa.ArrowInvalid) as error:
-        raise BadInputError(
-            f"{test} has no column '{theirs}' ({error})", "Name it with `--map THEIRS=user_id`"
-        ) from None
+    theirs = {name: ours for name, _, ours in (pair.partition("=") for pair in names)}
+    users = read_columns(test, theirs, ["user_id"]).column("user_id").cast(pa.string()).drop_null().unique()
     file = folder / "users.parquet"
     pq.write_table(pa.table({"user_id": users}), file)
     return file
 
 
-def _days_covered(settings: Settings) -> tuple[date, date]:
-    """First and last day with an accepted event."""
-    days = DeltaTable(f"{settings.lake_root}/{SILVER_EVENTS.path}").to_pyarrow_table(columns=["day"])["day"]
-    if not len(days):
+def _fitting(training: TrainingSettings, first: date, middle: date, last: date) -> TrainingSettings:
+    """Windows for events from `first` to `last`, half of them after `middle`: never shorter than the settings say."""
+    window = max(training.retrieval_days, (last - middle).days + 1)
+    return training.model_copy(
+        update={
+            "holdout_days": max(1, min(training.holdout_days, round((last - first).days * HOLDOUT_SHARE))),
+            "retrieval_days": window,
+            "example_half_life_days": max(training.example_half_life_days, window / 2),
+        }
+    )
+
+
+def _days_of_events(settings: Settings) -> tuple[date, date, date]:
+    """First, middle and last day of the accepted events. Raises BadInputError if there is none."""
+    days = DeltaTable(f"{settings.lake_root}/{SILVER_EVENTS.path}").to_pyarrow_table(columns=["day"])
+    if not days.num_rows:
         raise BadInputError(
             "no event of the training file was accepted",
             "See the reasons above; `headrace import --help` has the contract",
         )
-    bounds = pc.min_max(days).as_py()
-    last: date = bounds["max"]
-    return bounds["min"], max(last, bounds["min"] + timedelta(days=1))
+    counts = days.group_by("day").aggregate([("day", "count")]).sort_by("day")
+    each = counts.column("day").to_pylist()
+    so_far = pc.cumulative_sum(counts.column("day_count")).to_numpy()
+    return each[0], each[int((2 * so_far >= so_far[-1]).argmax())], each[-1]
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from models.evaluation.metrics import Ints
 from models.evaluation.model_score import LONG
 from models.evaluation.report import log_report, report_content, write_report
 from models.evaluation.tables import all_tables, for_terminal
-from models.evaluation.truth import Task, Truth, read_truth
+from models.evaluation.truth import Task, Truth, later_events, read_truth
 from models.gold import Lake
 
 TASKS: tuple[Task, ...] = ("all", "new")
@@ -41,9 +41,10 @@ def evaluate(settings: Settings, arguments: argparse.Namespace) -> list[Comparis
     release = open_release(arguments.release or resolve_release(settings))
     console = Console(stderr=True)
     with console.status("reading what users really took") as status, tempfile.TemporaryDirectory() as scratch:
-        truth = read_truth(Lake(settings.lake_root), arguments.day, arguments.test, arguments.segment)
+        test = arguments.test or later_events(Lake(settings.lake_root), arguments.day, Path(scratch))
+        truth = read_truth(Lake(settings.lake_root), arguments.day, test, arguments.segment)
         status.update("lists")
-        files = _lists(settings, release.folder, arguments, Path(scratch))
+        files = _lists(settings, release.folder, arguments, test, Path(scratch))
         status.update("baselines: fitting and ranking" if arguments.baselines else "scoring")
         others = _baselines(settings, arguments.day, truth) if arguments.baselines else {}
         comparisons = []
@@ -64,14 +65,16 @@ def evaluate(settings: Settings, arguments: argparse.Namespace) -> list[Comparis
     return comparisons
 
 
-def _lists(settings: Settings, release: Path, arguments: argparse.Namespace, scratch: Path) -> dict[Task, Path]:
+def _lists(
+    settings: Settings, release: Path, arguments: argparse.Namespace, test: Path, scratch: Path
+) -> dict[Task, Path]:
     """A file of lists for each task: those given, or those that the release makes."""
     given: dict[Task, Path | None] = {"all": arguments.lists_all, "new": arguments.lists_new}
     files = {task: given[task] or scratch / f"{task}.parquet" for task in TASKS}
     if all(given.values()):
         return files
     command = [sys.executable, "-m", "serving.offline", "lists", "--release", str(release), "--day"]
-    command += [str(arguments.day), "--k", str(LONG), "--users-from", str(arguments.test)]
+    command += [str(arguments.day), "--k", str(LONG), "--users-from", str(test)]
     command += ["--output", str(scratch / "all.parquet"), "--output-new", str(scratch / "new.parquet")]
     done = subprocess.run(
         command, env={**os.environ, **settings.as_environment()}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
@@ -99,7 +102,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m models.evaluation", description=__doc__)
     parser.add_argument("--release", type=Path, help="folder of the release; default: the one that serving would use")
     parser.add_argument("--day", type=date.fromisoformat, required=True, help="last day before the test events")
-    parser.add_argument("--test", type=Path, required=True, help="Parquet file of events after that day")
+    parser.add_argument("--test", type=Path, help="Parquet file of events after that day; default: those in the lake")
     parser.add_argument("--lists-all", type=Path, help="lists made before, own items included")
     parser.add_argument("--lists-new", type=Path, help="lists made before, own items left out")
     parser.add_argument("--baselines", action="store_true", help="fit every baseline that needs no Spark, and compare")

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from headrace.errors import BadInputError
 from headrace.events import INTEREST_TYPES
-from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_ITEM_FEATURES
+from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_ITEM_FEATURES, SILVER_EVENTS, TIME, end_of
 from models.evaluation.facts import Facts, read_facts
 from models.evaluation.metrics import Targets
 from models.evaluation.splits import require_after
@@ -103,6 +103,17 @@ def read_truth(lake: Lake, day: date, test: Path, segments: Sequence[str] = ()) 
     pairs_taken = (own.users, own.items, occasions)
     facts = read_facts(lake, day, user_ids, features, catalogue.order, pairs_taken, everybody, segments)
     return Truth(catalogue, user_ids, own, tasks, facts)
+
+
+def later_events(lake: Lake, day: date, folder: Path) -> Path:
+    """A file of the events of users that the lake has after `day`. Raises BadInputError if there is none."""
+    events = lake.read(SILVER_EVENTS, columns=[*_EVENT_COLUMNS, "timestamp"])
+    later = pc.greater_equal(events.column("timestamp"), pa.scalar(end_of(day), TIME))
+    events = events.filter(pc.and_(later, pc.is_valid(events.column("user_id"))))
+    if not events.num_rows:
+        raise BadInputError(f"the lake has no event after {day}", "Take an earlier day, or give a file with --test")
+    pq.write_table(events, folder / "later_events.parquet")
+    return folder / "later_events.parquet"
 
 
 def _catalogue_features(lake: Lake, day: date) -> pa.Table:

@@ -100,13 +100,13 @@ def test_help_answers_without_importing_an_engine():
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["import"], "nothing to import. Name files with --events, --items or --users"),
+        (["import"], "nothing to import. Name files with --events, --items or --users, or a --dataset"),
         (["import", "--events", __file__, "--map", "customer"], "--map customer: expected THEIRS=OURS"),
         (["recommend", "7"], "does not answer (ConnectError). Start it with `headrace serve`"),
         (["release", "show", "nothing"], "release 'nothing' is not in"),
         (["evaluate", "--test", __file__, "--map", "a=b"], "need --train"),
-        (["evaluate", "--test", __file__, "--train", __file__], "--train needs --output"),
-        (["evaluate", "--test", __file__, "--train", __file__, "--output", "o", "--baselines"], "none of --day"),
+        (["evaluate", "--test", __file__, "--train", __file__], "--train needs --test and --output"),
+        (["evaluate", "--test", __file__, "--train", __file__, "--output", "o", "--baselines"], "no --day"),
     ],
 )
 def test_a_mistake_is_one_line_on_stderr_and_exit_code_1(arguments, told):
@@ -135,12 +135,28 @@ def test_import_hands_every_file_and_column_name_to_the_batch_job(started):
     ]
 
 
+def test_import_of_a_known_data_set_needs_no_names(started, monkeypatch, tmp_path):
+    monkeypatch.setenv("HEADRACE_HOME", str(tmp_path))
+    load_settings.cache_clear()
+    folder = tmp_path / "import" / "ml"
+    folder.mkdir(parents=True)
+    (folder / "events.parquet").touch()  # what the adapter would write
+    (tmp_path / "ml").mkdir()
+    assert headrace("import", "--dataset", str(tmp_path / "ml"), "--scale", "10", "--day", "2026-11-20").exit_code == 0
+    assert started == [
+        ("jobs.batch.sources", str(tmp_path / "ml"), "--output", str(folder), "--scale", "10"),
+        ("jobs.batch", "ingest,clean", "--events", str(folder / "events.parquet"), "--day", "2026-11-20"),
+    ]
+
+
 def test_evaluate_judges_a_release_or_fits_on_files(started):
+    headrace("evaluate", "--day", "2026-10-18", "--require-floors")
     headrace("evaluate", "--day", "2026-10-18", "--test", __file__, "--require-floors")
     headrace("evaluate", "--day", "2026-10-18", "--test", __file__, "--baselines", "--slices", "--segment", "age")
     headrace("evaluate", "--train", __file__, "--test", __file__, "--output", "lists.parquet", "--k", "50")
     extras = ("--slices", "--baselines", "--segment", "age")
     assert started == [
+        ("models.evaluation", "--day", "2026-10-18", "--require-floors"),
         ("models.evaluation", "--day", "2026-10-18", "--test", __file__, "--require-floors"),
         ("models.evaluation", "--day", "2026-10-18", "--test", __file__, *extras),
         ("infra.evaluate_files", "--train", __file__, "--test", __file__, "--output", "lists.parquet", "--k", "50"),

@@ -19,10 +19,10 @@ from models.evaluation.baselines import personal_frequency, popularity
 from models.evaluation.comparison import broken_floors, compare
 from models.evaluation.lists_file import read_lists
 from models.evaluation.pictures import draw
-from models.evaluation.truth import newest_known_event, read_truth
+from models.evaluation.truth import later_events, newest_known_event, read_truth
 from models.gold import Lake
 from tests.models.conftest import Trained
-from tests.models.planted_world import DAY, NEVER_BOUGHT
+from tests.models.planted_world import DAY, HOLDOUT_DAY, NEVER_BOUGHT, microseconds
 
 
 @pytest.fixture(scope="session")
@@ -174,3 +174,12 @@ def test_a_model_that_finds_nothing_has_no_ratio_and_the_report_says_null(truth)
     comparison = compare(truth, "all", popularity(truth, "all", 500), {"nothing": nothing})
     report = comparison.as_json()["models"]["nothing"]
     assert (report["ndcg_at_20"], report["ndcg_ratio"]) == (0.0, [None, None, None])
+
+
+def test_without_a_file_the_lakes_own_later_events_judge(retrieval: Trained, tmp_path: Path):
+    lake = Lake(retrieval.settings.lake_root)
+    truth = read_truth(lake, HOLDOUT_DAY, later_events(lake, HOLDOUT_DAY, tmp_path))
+    later = {u for u, events in retrieval.world.events.items() if events[-1][0] >= microseconds(HOLDOUT_DAY)}
+    assert set(truth.user_ids) == later
+    with pytest.raises(BadInputError, match=f"the lake has no event after {DAY}"):
+        later_events(lake, DAY, tmp_path)

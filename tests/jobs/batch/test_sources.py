@@ -11,6 +11,7 @@ import pytest
 
 from headrace.errors import BadInputError
 from headrace.events import INTEREST_TYPES, Event, EventType, Rejection, parse_event
+from jobs.batch.sources import __main__ as sources
 from jobs.batch.sources import movielens, online_retail
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -92,3 +93,20 @@ def test_invoices_become_purchases_and_returns_and_corrections_are_refused(tmp_p
 def test_a_return_is_no_sign_of_interest() -> None:
     assert EventType.RETURN not in INTEREST_TYPES
     assert EventType.PURCHASE in INTEREST_TYPES
+
+
+def test_a_folder_is_known_by_its_files_and_the_day_to_compute_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ratings = "1::7::4::978300760\n2::7::9::978200000\n2::8::3::soon\n"
+    (tmp_path / "ratings.dat").write_text(ratings)
+    (tmp_path / "movies.dat").write_text("7::Heat (1995)::Action\n8::Plain::Drama\n")
+    out = tmp_path / "out"
+    assert sources.main([str(tmp_path), "--output", str(out), "--scale", "10"]) == 0
+    assert "events from 2000-12-30 to 2000-12-31; afterwards: headrace run daily --day 2000-12-31" in (
+        capsys.readouterr().out
+    )
+    assert [each.value for each in judged(out / "events.parquet") if isinstance(each, Event)] == [4, 9]
+    (tmp_path / "empty").mkdir()
+    assert sources.main([str(tmp_path / "empty"), "--output", str(out)]) == 1
+    assert "is no data set of a known form" in capsys.readouterr().err

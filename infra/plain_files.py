@@ -1,0 +1,111 @@
+"""Files of who took what, with or without anything else, as files in the event contract.
+
+User and item ids are all that `headrace evaluate --train` needs. What lacks is made up here, the same each time:
+
+- `event_type`: `rating` where there is a `value`, else `like`;
+- `event_id`: the file's name and the number of the row;
+- `timestamp`: a moment of the last 100 days, drawn from user and item, so that the days kept from the first training
+  are a random share of everybody's items. There is no order to learn from, and nothing is really older.
+
+Times that are seconds since 1970 become milliseconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet as pq
+
+from headrace.errors import BadInputError
+from headrace.tables import TIME
+
+NEEDED = ("user_id", "item_id")
+MADE_UP = ("event_id", "event_type", "timestamp")
+DAYS = 100
+"""Length of the time that events without a time are spread over."""
+_LARGEST_SECONDS = 20_000_000_000
+"""A number below it is seconds since 1970 (until the year 2603), one above it milliseconds (from September 1970)."""
+_READERS = {".csv": pa.csv.read_csv, ".parquet": pq.read_table}
+
+
+def read_columns(file: Path, names: Mapping[str, str], needed: Sequence[str]) -> pa.Table:
+    """The file's table under our names (`names`: theirs → ours). Raises BadInputError if a needed column is missing."""
+    table = _read(file, names)
+    if missing := [name for name in needed if name not in table.column_names]:
+        shown = ", ".join(table.column_names[:12]) or "none"
+        raise BadInputError(
+            f"{file.name} has no column '{missing[0]}' (its columns: {shown})",
+            f"Name the column that holds it with `--map THEIRS={missing[0]}`",
+        )
+    return table
+
+
+def completed(files: Sequence[Path], names: Mapping[str, str], folder: Path, end: datetime) -> list[Path]:
+    """The files, those that lack a column of the contract written anew in `folder`; made-up times end at `end`.
+
+    A file that cannot be read as a whole goes on as it is: the contract judges row by row. Raises BadInputError where a
+    file that lacks something names no users or items.
+    """
+    done = []
+    for place, file in enumerate(files):
+        try:
+            table = _read(file, names)
+        except BadInputError:
+            done.append(file)
+            continue
+        lacks = any(name not in table.column_names for name in MADE_UP)
+        if not (lacks or _are_seconds(table.column("timestamp"))):
+            done.append(file)
+            continue
+        target = folder / f"{place}-{file.name.split('.')[0]}.parquet"
+        pq.write_table(_completed(read_columns(file, names, NEEDED), f"{place}-{file.name}", end), target)
+        done.append(target)
+    return done
+
+
+def _read(file: Path, names: Mapping[str, str]) -> pa.Table:
+    suffix = next((suffix for suffix in reversed(file.suffixes) if suffix not in (".gz", ".bz2", ".zst")), "")
+    try:
+        table = _READERS.get(suffix, pa.json.read_json)(file)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise BadInputError(f"{file} cannot be read ({error})", "Give CSV, JSON Lines or Parquet") from None
+    return table.rename_columns([names.get(name.strip(), name.strip()) for name in table.column_names])
+
+
+def _completed(table: pa.Table, name: str, end: datetime) -> pa.Table:
+    rows = table.num_rows
+    columns = {column: table.column(column) for column in table.column_names}
+    if "event_id" not in columns:
+        columns["event_id"] = pa.array([f"{name}-{row}" for row in range(1, rows + 1)], pa.string())
+    if "event_type" not in columns:
+        columns["event_type"] = pa.repeat("rating" if "value" in columns else "like", rows)
+    if "timestamp" not in columns:
+        columns["timestamp"] = _moments(columns["user_id"], columns["item_id"], end)
+    elif _are_seconds(columns["timestamp"]):
+        columns["timestamp"] = pc.multiply(columns["timestamp"].cast(pa.float64()), 1000.0).cast(pa.int64(), safe=False)
+    return pa.table(columns)
+
+
+def _are_seconds(times: pa.ChunkedArray) -> bool:
+    number = pa.types.is_integer(times.type) or pa.types.is_floating(times.type)
+    largest = pc.max(times).as_py() if number else None
+    return largest is not None and abs(largest) < _LARGEST_SECONDS
+
+
+def _moments(users: pa.ChunkedArray, items: pa.ChunkedArray, end: datetime) -> pa.Array:
+    """[rows]: in the `DAYS` before `end`, by the hash of both ids."""
+    text = pa.string()
+    pairs = pc.binary_join_element_wise(users.cast(text), items.cast(text), "\x1f").to_pylist()
+    digests = b"".join(hashlib.blake2b((pair or "").encode(), digest_size=8).digest() for pair in pairs)
+    share = np.frombuffer(digests, ">u8").astype(np.float64) / 2.0**64
+    length = timedelta(days=DAYS) // timedelta(microseconds=1)
+    begin = int((end - timedelta(days=DAYS)).astimezone(UTC).timestamp() * 1_000_000)
+    return pa.array(begin + (share * length).astype(np.int64), pa.int64()).cast(TIME)

@@ -1,0 +1,60 @@
+"""A folder in the form of a known data set as files in the event contract: `python -m jobs.batch.sources FOLDER`.
+
+Which form it is, its files say: `ratings` and `movies` are MovieLens's, invoice lines are Online Retail's. Says at the
+end which day the last event is of, because that is the day to compute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from headrace.errors import BadInputError, HeadraceError
+from jobs.batch.sources import movielens, online_retail
+
+_KNOWN = "ratings.dat or ratings.csv (MovieLens), or Parquet or CSV with invoice lines (Online Retail)"
+
+
+def period(events: Path) -> tuple[date, date] | None:
+    """First and last day with an event that has happened; None where there is none."""
+    texts = pd.read_parquet(events, columns=["timestamp"])["timestamp"].astype("string")
+    milliseconds = pd.to_numeric(texts, errors="coerce")
+    moments = pd.to_datetime(milliseconds, unit="ms", utc=True, errors="coerce")
+    moments = moments.fillna(pd.to_datetime(texts.where(milliseconds.isna()), utc=True, errors="coerce"))
+    happened = moments[moments <= datetime.now(UTC)]
+    return (happened.min().date(), happened.max().date()) if len(happened) else None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0, or 1 with one line on stderr where the folder is of no known form."""
+    parser = argparse.ArgumentParser(prog="python -m jobs.batch.sources", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help=f"folder with {_KNOWN}")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the files")
+    parser.add_argument("--scale", help="best rating of the scale (default 5)")
+    given = parser.parse_args(arguments)
+    where = [str(given.folder), "--output", str(given.output)]
+    try:
+        if any((given.folder / f"ratings{ending}").is_file() for ending in (".dat", ".csv")):
+            failed = movielens.main([*where, *(["--scale", given.scale] if given.scale else [])])
+        elif any(given.folder.glob("*.parquet")) or any(given.folder.glob("*.csv")):
+            failed = online_retail.main(where)
+        else:
+            raise BadInputError(f"{given.folder} is no data set of a known form", f"Name a folder with {_KNOWN}")
+    except HeadraceError as error:
+        print(error, file=sys.stderr)
+        return 1
+    covered = None if failed else period(given.output / "events.parquet")
+    if covered:
+        print(
+            f"events from {covered[0]} to {covered[1]}; afterwards: headrace run daily --day {covered[1]}", flush=True
+        )
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
