@@ -114,7 +114,14 @@ def _fetch(settings: Settings, run_id: str, folder: Path, artifact: str) -> None
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    fetched = Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=artifact, dst_path=str(partial)))
+    try:
+        found = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=artifact, dst_path=str(partial))
+    except (mlflow.exceptions.MlflowException, OSError) as error:
+        raise ServiceError(
+            f"release {folder.name} cannot be fetched from MLflow's run {run_id}: {str(error).splitlines()[0]}",
+            "Look at the run's artifacts; `headrace release promote` takes another release",
+        ) from None
+    fetched = Path(found)
     read_manifest(fetched)
     fetched.rename(folder)
     shutil.rmtree(partial, ignore_errors=True)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from headrace.errors import ReleaseError
+from headrace.errors import ReleaseError, ServiceError
 from headrace.release import Release, seal_release
 from headrace.releases import alias_file
 from headrace.settings import Settings
@@ -91,3 +91,16 @@ def test_a_release_of_another_machine_is_brought_here_first(settings: Settings):
     promote(settings, release.release_id, "")
     assert live(settings) == release.release_id
     assert release.path("items.arrow").read_text() == "elsewhere"
+
+
+def test_a_release_whose_artifacts_are_gone_is_named_with_its_run(settings: Settings):
+    release = registered(settings, "gone")
+    shutil.rmtree(release.folder)
+    version = Registry(settings.mlflow).version_of(release.release_id)
+    assert version is not None
+    for folder in settings.home_folder.glob(f"mlruns/*/{version.run_id}/artifacts/release"):
+        shutil.rmtree(folder)
+    with pytest.raises(
+        ServiceError, match=f"{release.release_id} cannot be fetched from MLflow's run {version.run_id}"
+    ):
+        promote(settings, release.release_id, "")
