@@ -105,6 +105,16 @@ class Registry:
                 self._mlflow.log_artifacts(str(folder), name)
             return self._register(release, run.info.run_id, f"{run.info.artifact_uri}/{ARTIFACT_FOLDER}", tags)
 
+    def log_run(
+        self, name: str, parameters: Mapping[str, Any], metrics: Mapping[str, float], tags: Mapping[str, str]
+    ) -> str:
+        """A run of its own in the experiment; its id."""
+        self._mlflow.set_experiment(self._settings.experiment)
+        with self._mlflow.start_run(run_name=name, tags=dict(tags)) as run:
+            self._mlflow.log_params(dict(parameters))
+            self._mlflow.log_metrics(dict(metrics))
+            return str(run.info.run_id)
+
     def champion(self) -> Version | None:
         """The version that is live."""
         from mlflow.exceptions import MlflowException

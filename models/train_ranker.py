@@ -12,30 +12,16 @@ from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
-import numpy as np
-
 from headrace import release
 from headrace.ranking_features import CATEGORICAL, NUMERIC
-from headrace.release import open_release
 from headrace.settings import Settings
-from headrace.tables import GOLD_RANKING_EXAMPLES
 from models.command import day_command, progress_bars, replacing, write_json
-from models.gold import Lake
-from models.judges import choose_judges
 from models.onnx_export import export_function
 from models.ranker.checkpoint import Checkpoint
 from models.ranker.eight_bits import LEAST_OVERLAP, add_int8
-from models.ranker.examples import read_examples, target_counts
+from models.ranker.material import read_material
 from models.ranker.training import RankerReport, train_ranker_model
-from models.training_files import (
-    CANDIDATES,
-    HOLDOUT_BUNDLE,
-    RANKER_CHECKPOINT,
-    RANKER_FOLDER,
-    RANKER_METRICS,
-    RANKER_PARAMETERS,
-)
-from models.two_tower.holdout import count_targets
+from models.training_files import CANDIDATES, RANKER_CHECKPOINT, RANKER_FOLDER, RANKER_METRICS, RANKER_PARAMETERS
 
 
 def train_ranker(settings: Settings, day: date) -> Path:
@@ -45,20 +31,15 @@ def train_ranker(settings: Settings, day: date) -> Path:
     """
     folder = settings.training_folder / day.isoformat()
     training = settings.training
-    examples = read_examples(folder / CANDIDATES, training.ranker_users)
-    bundle = open_release(folder / HOLDOUT_BUNDLE)
-    vocabularies = bundle.json(release.VOCABULARIES)
-    ranking = Lake(settings.lake_root).read(GOLD_RANKING_EXAMPLES, day, ["user_id", "own_items", "target_items"])
-    judging = choose_judges(examples.user_ids, training.ranker_validation_share)
-    judges = examples[np.flatnonzero(judging)]
-    counts = target_counts(judges, count_targets(ranking, bundle))
+    material = read_material(settings, day)
     checkpoint = Checkpoint.of(folder / RANKER_CHECKPOINT, folder / CANDIDATES, training)
     with progress_bars() as progress:
-        cardinalities = tuple(len(vocabularies[name]) + 1 for name in CATEGORICAL)
-        model, report = train_ranker_model(examples, counts, judging, cardinalities, training, progress, checkpoint)
+        model, report = train_ranker_model(material, training, progress, checkpoint)
     with replacing(folder / RANKER_FOLDER) as partial:
         export_function(model.exported(), partial / release.RANKER_SAVED_MODEL, partial / release.RANKER)
-        report.int8 = add_int8(partial / release.RANKER, partial / release.RANKER_INT8, judges, counts)
+        report.int8 = add_int8(
+            partial / release.RANKER, partial / release.RANKER_INT8, material.judges, material.judge_counts
+        )
         schema = {"numeric": list(NUMERIC), "categorical": list(CATEGORICAL), "calibration": asdict(model.platt)}
         (partial / release.RANKER_SCHEMA).write_text(json.dumps(schema, indent=1), encoding="utf-8")
     write_json(folder / RANKER_PARAMETERS, training.model_dump(mode="json"))

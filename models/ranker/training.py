@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from models.ranker.eight_bits import Int8Report
 from models.ranker.examples import RankingExamples
 from models.ranker.judging import ProbabilityReport, judge, judge_probabilities, personal_frequency
 from models.ranker.losses import RankingLoss
+from models.ranker.material import RankingMaterial
 from models.ranker.model import Ranker, RankerInputs
 from models.ranker.scaling import Scaling
 
@@ -56,31 +58,34 @@ class RankerReport:
 
 
 def train_ranker_model(
-    examples: RankingExamples,
-    judge_counts: npt.NDArray[np.int64],
-    judging: npt.NDArray[np.bool_],
-    cardinalities: tuple[int, ...],
+    material: RankingMaterial,
     training: TrainingSettings,
     progress: Progress,
     checkpoint: Checkpoint | None = None,
+    look: Callable[[float, int], None] | None = None,
 ) -> tuple[Ranker, RankerReport]:
-    """Train without the users that judge (`judging` [users]) and judge after every epoch.
+    """Train without the users that judge, and judge after every epoch.
 
-    `judge_counts` [judges, 2] holds the number of all and of new targets of each judge. With a `checkpoint` a training
-    that was killed goes on from there, to the same model as without the break.
+    With a `checkpoint` a training that was killed goes on from there, to the same model as without the break. `look` is
+    told the sum of both tasks' nDCG@20 and the number of the epoch, and may raise to give up.
     """
-    learning, judges = examples[np.flatnonzero(~judging)], examples[np.flatnonzero(judging)]
+    learning, judges = material.examples[np.flatnonzero(~material.judging)], material.judges
+    judge_counts = material.judge_counts
     report = RankerReport(len(learning), len(judges))
     personal = judge(personal_frequency(judges), judges, judge_counts)
     report.personal_frequency_ndcg_all = personal.ndcg_all
 
+    epochs = itertools.count(1)
+
     def after_epoch(model: Ranker) -> dict[str, float]:
         judgement = judge(score_examples(model, judges), judges, judge_counts)
         short = slack(judgement.of_all, personal.of_all)
+        if look:
+            look(judgement.ndcg_all + judgement.ndcg_new, next(epochs))
         return {"ndcg_all": judgement.ndcg_all, "ndcg_new": judgement.ndcg_new, "ndcg_all_slack": short}
 
     started = time.perf_counter()
-    model, curves = _trained(learning, cardinalities, training, progress, after_epoch, checkpoint)
+    model, curves = _trained(learning, material.cardinalities, training, progress, after_epoch, checkpoint)
     report.losses, report.ndcg_all, report.ndcg_new = curves["losses"], curves["ndcg_all"], curves["ndcg_new"]
     report.ndcg_all_slack = curves["ndcg_all_slack"][-1]
     scores, taken = score_examples(model, judges), judges.taken > 0

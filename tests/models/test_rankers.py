@@ -20,6 +20,7 @@ from models.ranker.checkpoint import Checkpoint
 from models.ranker.eight_bits import LEAST_OVERLAP, add_int8, onnx_scores, top_overlap, write_int8
 from models.ranker.examples import RankingExamples, read_examples
 from models.ranker.judging import judge
+from models.ranker.material import RankingMaterial
 from models.ranker.model import Ranker
 from models.ranker.training import RankerReport, score_examples, train_ranker_model
 from tests.models.planted_candidates import CARDINALITIES, REFUSED_CATEGORY, planted_examples
@@ -36,8 +37,9 @@ def trained(
     training = TrainingSettings(**{**usual, **settings})
     judging = np.arange(len(examples)) % 4 == 0
     counts = np.full((int(judging.sum()), 2), 5)
+    material = RankingMaterial(examples, judging, counts, CARDINALITIES)
     with KilledAt(killed_at) as progress:
-        return train_ranker_model(examples, counts, judging, CARDINALITIES, training, progress, checkpoint)
+        return train_ranker_model(material, training, progress, checkpoint)
 
 
 class KilledAt(Progress):

@@ -1,0 +1,95 @@
+"""A search that can be broken off and gone on with: its trials are rows of a small database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from headrace.settings_groups import TrainingSettings
+from models.tuning.spaces import Space, suggested, with_values
+
+Look = Callable[[float, int], None]
+Objective = Callable[[TrainingSettings, Look], float]
+"""Trains with these settings and returns what is to be as large as possible; tells the look how it goes, which may
+raise to give the trial up."""
+_BEGUN_WITH = "begun_with"
+_FIRST_TRIALS = 4
+"""So many are never given up: there is nothing to compare them with."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A search ends with whichever comes first."""
+
+    trials: int
+    """Of the whole search, those of earlier runs included."""
+    minutes: float
+    """Of this run."""
+
+
+def open_study(name: str, database: Path, training: TrainingSettings, space: Space) -> tuple[optuna.Study, Space]:
+    """The study, as it was left or new, and its space: so wide that the settings it was begun with are in it.
+
+    A new study first tries the settings as they are. A trial that was running when the process was killed counts as
+    failed, and its settings are tried again.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    database.parent.mkdir(parents=True, exist_ok=True)
+    study = optuna.create_study(
+        study_name=name,
+        storage=f"sqlite:///{database}",
+        load_if_exists=True,
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(seed=training.seed),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=_FIRST_TRIALS, n_warmup_steps=1),
+    )
+    if _BEGUN_WITH not in study.user_attrs:
+        study.set_user_attr(_BEGUN_WITH, {setting: getattr(training, setting) for setting in space})
+        study.enqueue_trial(study.user_attrs[_BEGUN_WITH])
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+        if len(trial.params) == len(space):
+            study.enqueue_trial(trial.params)
+    return study, with_values(space, study.user_attrs[_BEGUN_WITH])
+
+
+def search(
+    study: optuna.Study,
+    space: Space,
+    training: TrainingSettings,
+    objective: Objective,
+    budget: Budget,
+    finished: Callable[[], None],
+) -> None:
+    """Go on with the study until the budget is used up; `finished` is called after every trial."""
+
+    def run(trial: optuna.Trial) -> float:
+        chosen = TrainingSettings.model_validate({**training.model_dump(), **suggested(trial, space)})
+
+        def look(value: float, step: int) -> None:
+            trial.report(value, step)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+        return objective(chosen, look)
+
+    started = time.monotonic()
+    while len(done(study)) < budget.trials and time.monotonic() - started < budget.minutes * 60:
+        study.optimize(run, n_trials=1)
+        finished()
+
+
+def done(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """The trials that came to an end, given up ones included."""
+    return list(study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED)))
+
+
+def best_settings(study: optuna.Study) -> dict[str, Any]:
+    """Of the best trial that was not given up."""
+    return dict(study.best_trial.params)

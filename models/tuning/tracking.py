@@ -1,0 +1,40 @@
+"""Trials as runs of MLflow; those that could not be logged are logged with the next one that can."""
+
+from __future__ import annotations
+
+import optuna
+
+from headrace.errors import ServiceError
+from headrace.settings_groups import MlflowSettings
+from models.registry import Registry
+from models.tuning.study import done
+
+_RUN_OF = "run of trial {}"
+
+
+def log_trials(study: optuna.Study, settings: MlflowSettings) -> int:
+    """Log all finished trials that are not yet there; how many there were.
+
+    Raises ServiceError if MLflow does not answer; the study keeps them.
+    """
+    waiting = [trial for trial in done(study) if _RUN_OF.format(trial.number) not in study.user_attrs]
+    if not waiting:
+        return 0
+    registry = Registry(settings)
+    for trial in waiting:
+        metrics = {f"look_{step}": value for step, value in trial.intermediate_values.items()}
+        if trial.value is not None:
+            metrics["objective"] = trial.value
+        tags = {"headrace.tuning": study.study_name, "trial": str(trial.number), "state": trial.state.name.lower()}
+        run = registry.log_run(f"{study.study_name} {trial.number}", dict(trial.params), metrics, tags)
+        study.set_user_attr(_RUN_OF.format(trial.number), run)  # a finished trial takes no more notes
+    return len(waiting)
+
+
+def try_to_log(study: optuna.Study, settings: MlflowSettings) -> str:
+    """What to tell the person where it didn't work; empty if it did."""
+    try:
+        log_trials(study, settings)
+    except ServiceError as error:
+        return f"{error.problem}. The trials are kept and will be logged when you run this again. {error.mend}"
+    return ""
