@@ -24,6 +24,8 @@ NUMBER_COLUMNS = (
     "price",
     "age_days",
 )
+PROMOTION_COLUMNS = ("promotion_coming", "promotion_past")
+"""Of the item table: mean share of stores that promote the item in the weeks to come, and in those before."""
 ITEM_FEATURES = (
     "popularity",  # log1p
     "trend_popularity",  # log1p
@@ -33,6 +35,7 @@ ITEM_FEATURES = (
     "repeat_rate",
     "price",  # log1p; 0 if unknown
     "age_days",  # log1p; 0 if unknown
+    *PROMOTION_COLUMNS,
 )
 """What the ranker reads of an item alone."""
 UNKNOWN_ROW = -1
@@ -48,7 +51,7 @@ class Catalogue:
     codes: dict[str, npt.NDArray[np.int32]]
     """One int32 array per name of `CODE_COLUMNS`."""
     numbers: dict[str, npt.NDArray[np.float32]]
-    """One float32 array per name of `NUMBER_COLUMNS`; price and age_days may be NaN."""
+    """One float32 array per name of `NUMBER_COLUMNS` and `PROMOTION_COLUMNS`; price and age_days may be NaN."""
     available: npt.NDArray[np.bool_]
     """What may be shown: to be had and not blocked."""
     vocabularies: dict[str, list[str]]
@@ -68,8 +71,9 @@ class Catalogue:
         """[items, len(ITEM_FEATURES)], finite: computed once, so that a request only gathers rows."""
         logs = {name: np.log1p(column) for name, column in self.numbers.items()}
         logs["trend"] = self.trend
-        logs["repeat_rate"] = self.numbers["repeat_rate"]
-        columns: npt.NDArray[np.float32] = np.stack([logs[name] for name in ITEM_FEATURES], axis=1).astype(np.float32)
+        as_they_are = {name: self.numbers[name] for name in ("repeat_rate", *PROMOTION_COLUMNS)}
+        named = {**logs, **as_they_are}
+        columns: npt.NDArray[np.float32] = np.stack([named[name] for name in ITEM_FEATURES], axis=1).astype(np.float32)
         columns[~np.isfinite(columns)] = 0.0
         return columns
 
@@ -99,13 +103,21 @@ def load_catalogue(release: Release) -> Catalogue:
         titles=items.column("title").to_pylist(),
         row_of={item: row for row, item in enumerate(item_ids)},
         codes={name: encode(items.column(name).to_pylist(), vocabularies[name]) for name in CODE_COLUMNS},
-        numbers={name: items.column(name).to_numpy(zero_copy_only=False).astype(np.float32) for name in NUMBER_COLUMNS},
+        numbers=_numbers(items),
         available=offered_items(items),
         vocabularies=vocabularies,
         embeddings=np.load(release.path(ITEM_EMBEDDINGS), allow_pickle=False),
         popular=_popular_lists(read_arrow(release, POPULAR)),
         neighbours=_neighbours(release, len(item_ids)),
     )
+
+
+def _numbers(items: pa.Table) -> dict[str, npt.NDArray[np.float32]]:
+    """Releases from before there were promotion calendars promote nothing."""
+    nothing = np.zeros(items.num_rows, np.float32)
+    told = {name for name in (*NUMBER_COLUMNS, *PROMOTION_COLUMNS) if name in items.column_names}
+    numbers = {name: items.column(name).to_numpy(zero_copy_only=False).astype(np.float32) for name in told}
+    return {**dict.fromkeys(PROMOTION_COLUMNS, nothing), **numbers}
 
 
 def offered_items(items: pa.Table) -> npt.NDArray[np.bool_]:

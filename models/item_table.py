@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.catalogue import CODE_COLUMNS, NUMBER_COLUMNS, offered_items
+from headrace.catalogue import CODE_COLUMNS, NUMBER_COLUMNS, PROMOTION_COLUMNS, offered_items
 from headrace.errors import BadInputError
+from headrace.promotion_calendar import promoted_shares
 from headrace.tables import GOLD_ITEM_FEATURES, SILVER_ITEM_STATES, SILVER_ITEMS, TIME, Table, end_of
 from headrace.user_tower import PROFILE_PREFIX
 from models.gold import Lake
@@ -28,9 +29,9 @@ _MISSING = {"price": float("nan"), "age_days": float("nan")}
 def item_table(lake: Lake, day: date, features_of: date | None = None) -> pa.Table:
     """The catalogue of `day`, sorted by id: descriptions and states at its end, with the features of `day`.
 
-    With `features_of` the features are those of that day instead; the rows are those of `day` in both cases, so that a
-    row number means the same item. An item without text, states or features keeps its row: it is available and not
-    blocked. Raises BadInputError if there is none at all.
+    With `features_of` the features, and the promotions as announced then, are those of that day instead; the rows are
+    those of `day` in both cases, so that a row number means the same item. An item without text, states or features
+    keeps its row: it is available and not blocked. Raises BadInputError if there is none at all.
     """
     as_of = end_of(day)
     states = _current_at(lake, SILVER_ITEM_STATES, _STATES, as_of)
@@ -56,7 +57,18 @@ def item_table(lake: Lake, day: date, features_of: date | None = None) -> pa.Tab
     known = pc.is_finite(columns["price"])
     listed = pc.fill_null(joined.column("list_price").cast(pa.float32()), float("nan"))
     columns["price"] = pc.if_else(known, columns["price"], listed)
+    columns |= _promotions(lake, features_of or day, joined.column("item_id").combine_chunks())
     return pa.table(columns).combine_chunks()
+
+
+def _promotions(lake: Lake, day: date, item_ids: pa.StringArray) -> dict[str, pa.Array]:
+    """Where each item is promoted after `day` and before, as was known at the end of `day`."""
+    told = _current_at(lake, SILVER_ITEM_STATES, ("promotion_calendar",), end_of(day))
+    rows = pc.index_in(told.column("item_id"), value_set=item_ids)
+    told = told.append_column("row", rows).filter(pc.and_(pc.is_valid(rows), pc.is_valid(told.column(1))))
+    shares = np.zeros((len(item_ids), len(PROMOTION_COLUMNS)), np.float32)
+    shares[told.column("row").to_numpy()] = promoted_shares(told.column("promotion_calendar").to_pylist(), day)
+    return {name: pa.array(column) for name, column in zip(PROMOTION_COLUMNS, shares.T, strict=True)}
 
 
 def build_vocabularies(items: pa.Table, examples: Iterable[pa.Table]) -> dict[str, list[str]]:

@@ -99,6 +99,7 @@ SILVER_ITEM_STATES = Table(
             ("available", pa.bool_()),  # can be had now; true where nobody said otherwise
             ("promotion", pa.string()),  # name of the promotion it is in; null = none
             ("blocked", pa.bool_()),  # must not be shown, whatever else is true; false where nobody said otherwise
+            ("promotion_calendar", pa.string()),  # when it is promoted, and in which share of the stores; null = never
             ("valid_from", TIME),
             ("valid_to", TIME),
         ]

@@ -6,8 +6,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from headrace.events import MAX_VALUE, Reason
+from headrace.promotion_calendar import PATTERN
 from jobs.batch.event_rules import number_in, refusal
-from jobs.batch.item_states import NO_PROMOTION, STATES
+from jobs.batch.item_states import ENDED, NO_PROMOTION, STATES
 from jobs.batch.profiles import id_problem, with_fields
 from jobs.batch.profiles import text_of as given
 
@@ -43,10 +44,13 @@ def _states() -> list[Column]:
     """The states as typed columns; a promotion that is over stays `none` here, because null means not mentioned."""
     flags = {name: F.lower(given(name)) for name in _FLAGS}
     typed = {name: F.when(text.isin(*_TRUE), True).when(text.isin(*_FALSE), False) for name, text in flags.items()}
-    over = F.lower(given("promotion")) == NO_PROMOTION
-    promotion = F.when(over, F.lit(NO_PROMOTION)).otherwise(given("promotion"))
-    columns = {"price": number_in(given("price")), "promotion": promotion, **typed}
+    texts = {name: F.when(_over(name), F.lit(NO_PROMOTION)).otherwise(given(name)) for name in ENDED}
+    columns = {"price": number_in(given("price")), **texts, **typed}
     return [columns[name].alias(name) for name in STATES]
+
+
+def _over(name: str) -> Column:
+    return F.lower(given(name)) == NO_PROMOTION
 
 
 def _problem() -> Column:
@@ -54,6 +58,9 @@ def _problem() -> Column:
     bad_price = given("price").isNotNull() & (price.isNull() | ~price.between(0, MAX_VALUE))
     problem = id_problem("item_id", Reason.MISSING_ITEM)
     problem = problem.when(bad_price, _bad_value("price", f"is no number from 0 to {MAX_VALUE:g}"))
+    calendar = given("promotion_calendar")
+    unreadable = calendar.isNotNull() & ~_over("promotion_calendar") & ~calendar.rlike(PATTERN)
+    problem = problem.when(unreadable, _bad_value("promotion_calendar", "is no list of FIRST/LAST=SHARE"))
     for name in _FLAGS:
         unclear = given(name).isNotNull() & ~F.lower(given(name)).isin(*_TRUE, *_FALSE)
         problem = problem.when(unclear, _bad_value(name, "is neither yes nor no"))

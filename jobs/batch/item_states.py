@@ -1,4 +1,4 @@
-"""Price, availability, promotion and block of items: their own history, apart from what describes the item.
+"""Price, availability, promotions and block of items: their own history, apart from what describes the item.
 
 A row of an items file changes only the states that it mentions; a state that is null or left out stays as it was.
 """
@@ -14,7 +14,9 @@ from headrace.events import EARLIEST_TIMESTAMP
 from headrace.tables import SILVER_ITEM_STATES
 from jobs.batch.profiles import current_at
 
-STATES = ("price", "available", "promotion", "blocked")
+STATES = ("price", "available", "promotion", "blocked", "promotion_calendar")
+ENDED = ("promotion", "promotion_calendar")
+"""States that end with the word `NO_PROMOTION`."""
 NO_PROMOTION = "none"
 """What a file says of an item whose promotion is over (in any case): an empty field would leave it as it was."""
 _ORDER = ("arrival", "received_at", "source", "source_offset")
@@ -30,7 +32,7 @@ def next_states(known: DataFrame, arrived: DataFrame) -> DataFrame:
     rows = says.select("item_id", *STATES, *_ORDER)
     current = known.where(F.col("valid_to").isNull()).select(
         "item_id",
-        *(F.coalesce(name, F.lit(NO_PROMOTION)).alias(name) if name == "promotion" else name for name in STATES),
+        *(F.coalesce(name, F.lit(NO_PROMOTION)).alias(name) if name in ENDED else name for name in STATES),
         F.lit(-1).cast("long").alias("arrival"),
         F.col("valid_from").alias("received_at"),
         F.lit("").alias("source"),
@@ -65,7 +67,7 @@ def _versions(told: DataFrame) -> DataFrame:
     content = F.struct(
         "price",
         F.coalesce("available", F.lit(True)).alias("available"),
-        F.when(F.col("promotion") != NO_PROMOTION, F.col("promotion")).alias("promotion"),
+        *(F.when(F.col(name) != NO_PROMOTION, F.col(name)).alias(name) for name in ENDED),
         F.coalesce("blocked", F.lit(False)).alias("blocked"),
     )
     told_before = F.lag("_now").over(by_time)

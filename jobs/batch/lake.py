@@ -52,7 +52,7 @@ class Lake:
         if version == -1 or not self.exists(table):
             columns = spark_schema(table.schema)
             return self.spark.range(0).select(*(F.lit(None).cast(c.dataType).alias(c.name) for c in columns))
-        return self.spark.read.format("delta").load(self.path(table))
+        return with_declared(self.spark.read.format("delta").load(self.path(table)), table)
 
     def _read_version(self, table: Table, version: int) -> DataFrame:
         try:
@@ -219,6 +219,13 @@ def if_few(rows: DataFrame) -> DataFrame:
 def spark_schema(schema: pa.Schema) -> StructType:
     """The same columns as Spark types."""
     return from_arrow_schema(schema)
+
+
+def with_declared(rows: DataFrame, table: Table) -> DataFrame:
+    """The rows with every declared column: one that was declared since the table was made is null."""
+    types = {field.name: field.dataType for field in spark_schema(table.schema)}
+    missing = [name for name in table.schema.names if name not in rows.columns]
+    return rows.withColumns({name: F.lit(None).cast(types[name]) for name in missing}) if missing else rows
 
 
 def fitted(rows: DataFrame, table: Table) -> DataFrame:

@@ -24,6 +24,8 @@ def catalogue() -> Catalogue:
         "repeat_rate": np.array([0.5, 0, 0.1], np.float32),
         "price": np.array([1, np.nan, 2], np.float32),
         "age_days": np.array([100, np.nan, 10], np.float32),
+        "promotion_coming": np.array([0.5, 0, 0], np.float32),
+        "promotion_past": np.array([0.25, 0, 0], np.float32),
     }
     return Catalogue(
         item_ids=["milk", "cheese", "bread"],

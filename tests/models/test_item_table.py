@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from headrace import tables
 from headrace.catalogue import offered_items
 from headrace.events import EARLIEST_TIMESTAMP
@@ -15,6 +17,7 @@ from tests.models.planted_world import DAY, put
 
 EARLIER = date(2026, 10, 1)
 CHANGED = datetime(2026, 10, 10, tzinfo=UTC)
+CALENDAR = f"2026-10-14/{DAY}=0.5 2026-10-28/2026-11-10=0.4"
 STATE = {"price": 2.0, "available": True, "blocked": False, "valid_from": EARLIEST_TIMESTAMP}
 
 
@@ -29,7 +32,7 @@ def shop(folder: Path) -> Lake:
     before, after = {**STATE, "valid_to": CHANGED}, {**STATE, "valid_from": CHANGED, "valid_to": None}
     states = [
         {"item_id": "milk", **before},
-        {"item_id": "milk", **after, "price": 3.0, "promotion": "autumn"},
+        {"item_id": "milk", **after, "price": 3.0, "promotion": "autumn", "promotion_calendar": CALENDAR},
         {"item_id": "soap", **before},
         {"item_id": "soap", **after, "blocked": True},
         {"item_id": "bread", **STATE},  # nobody has described it
@@ -49,6 +52,17 @@ def test_states_are_those_at_the_end_of_the_day_and_a_state_nobody_told_is_avail
     assert (now["promotion"], then["promotion"]) == (["autumn", None, None], [None] * 3)
     assert (now["blocked"], then["blocked"]) == ([False, True, False], [False] * 3)
     assert now["available"] == [True] * 3
+
+
+def test_where_an_item_is_promoted_is_what_was_announced_by_the_day(tmp_path: Path) -> None:
+    lake = shop(tmp_path)
+    now, then = (item_table(lake, day).to_pydict() for day in (DAY, EARLIER))
+    in_the_past = (DAY - date(2026, 10, 13)).days * 0.5 / 56
+    in_the_future = (date(2026, 11, 10) - date(2026, 10, 27)).days * 0.4 / 28
+    assert now["promotion_past"] == pytest.approx([in_the_past, 0, 0])
+    assert now["promotion_coming"] == pytest.approx([in_the_future, 0, 0])
+    assert then["promotion_coming"] == then["promotion_past"] == [0] * 3  # told on 10 October
+    assert item_table(lake, DAY, features_of=EARLIER).to_pydict()["promotion_coming"] == [0] * 3
 
 
 def test_a_blocked_item_is_neither_offered_nor_in_a_popular_list(tmp_path: Path) -> None:

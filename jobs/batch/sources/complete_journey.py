@@ -21,7 +21,7 @@ import pandas as pd
 
 from headrace.errors import BadInputError, HeadraceError
 from headrace.tables import end_of
-from jobs.batch.sources.complete_journey_promotions import promotions_of
+from jobs.batch.sources.complete_journey_promotions import calendar_of, promotions_of
 from jobs.batch.sources.contract_files import numbered, write_files
 
 PROFILE_COLUMNS = (
@@ -95,17 +95,19 @@ def events(lines: pd.DataFrame, shift: timedelta) -> pd.DataFrame:
     )
 
 
-def items(products: pd.DataFrame, promoted: pd.Series[str]) -> pd.DataFrame:
-    """One row per product: category path from wide to narrow, brand, maker, a title a person can read, its promotion.
+def items(products: pd.DataFrame, promoted: pd.Series[str], calendar: pd.Series[str]) -> pd.DataFrame:
+    """One row per product: category path from wide to narrow, brand, maker, a title a person can read, its promotions.
 
-    `promoted` has the promotion by product id; of every other product the file says that it is in none.
+    `promoted` and `calendar` have the promotion of now, and that of the weeks around, by product id; of every other
+    product the file says that it is in none.
     """
+    product = products["product_id"].astype(str)
     title = _readable(products["product_type"].fillna(products["product_category"]).fillna(products["department"]))
     size = products["package_size"].str.strip()
     brand = products["brand"]
     return pd.DataFrame(
         {
-            "item_id": products["product_id"].astype(str),
+            "item_id": product,
             "title": title.str.cat(size.radd(", ").fillna("")),
             "category_1": products["department"],
             "category_2": products["product_category"],
@@ -113,7 +115,8 @@ def items(products: pd.DataFrame, promoted: pd.Series[str]) -> pd.DataFrame:
             "brand": brand,
             "maker": products["manufacturer_id"].astype("Int64").astype("string"),
             "text": _joined([products["department"], products["product_category"], products["product_type"], brand]),
-            "promotion": products["product_id"].astype(str).map(promoted).fillna("none"),
+            "promotion": product.map(promoted).fillna("none"),
+            "promotion_calendar": product.map(calendar).fillna("none"),
             "size": size,
         }
     )
@@ -154,7 +157,7 @@ def write(part: Slice, output: Path, source: Path | None = None) -> dict[str, An
         "adjustments": int((lines["quantity"] <= 0).sum()),
         "households": int(lines["household_id"].nunique()),
     }
-    catalogue = items(products, promotions_of(source, taken))
+    catalogue = items(products, promotions_of(source, taken), calendar_of(source, taken, _spans(weeks)))
     meta["promoted"] = int((catalogue["promotion"] != "none").sum())
     write_files(output, {"events": events(lines, shift), "items": catalogue, "users": users(demographics)}, meta)
     return meta
@@ -167,6 +170,12 @@ def week_ends(lines: pd.DataFrame, shift: timedelta) -> dict[int, str]:
     """
     last = lines.groupby("week")["transaction_timestamp"].max() + shift
     return {int(week): moment.date().isoformat() for week, moment in last.items()}
+
+
+def _spans(ends: dict[int, str]) -> dict[int, tuple[date, date]]:
+    """First and last day of every week but the first, by the last day of each."""
+    last = {week: date.fromisoformat(day) for week, day in ends.items()}
+    return {week: (last[week - 1] + timedelta(days=1), day) for week, day in last.items() if week - 1 in last}
 
 
 def _some_households(lines: pd.DataFrame, count: int, seed: int) -> np.ndarray[Any, Any]:

@@ -11,7 +11,7 @@ import pytest
 
 from headrace.events import Event, Rejection, parse_event
 from jobs.batch.sources.complete_journey import Slice, events, items, week_shift, write
-from jobs.batch.sources.complete_journey_promotions import promotions
+from jobs.batch.sources.complete_journey_promotions import calendar, promotions
 
 LINES = pd.DataFrame(
     {
@@ -65,8 +65,10 @@ def test_titles_are_readable_and_the_category_path_goes_from_wide_to_narrow() ->
             "package_size": ["12 OZ", None],
         }
     )
-    bread, other = items(products, pd.Series({"26081": "mailer"})).to_dict("records")
+    planned = pd.Series({"26093": "2026-10-20/2026-10-26=0.5"})
+    bread, other = items(products, pd.Series({"26081": "mailer"}), planned).to_dict("records")
     assert (bread["promotion"], other["promotion"]) == ("none", "mailer")
+    assert (bread["promotion_calendar"], other["promotion_calendar"]) == (planned.iloc[0], "none")
     assert (bread["title"], other["title"]) == ("Bread: Italian/French, 12 OZ", "Miscellaneous")
     assert (bread["category_1"], bread["category_2"], bread["maker"]) == ("PASTRY", "BREAD", "69")
 
@@ -91,3 +93,20 @@ def test_a_product_promoted_in_one_store_is_in_promotion_and_one_promoted_in_non
         }
     )
     assert promotions(rows).to_dict() == {"1": "display", "3": "display and mailer"}
+
+
+def test_the_calendar_has_the_share_of_the_stores_of_each_week_that_promote_a_product() -> None:
+    rows = pd.DataFrame(
+        {
+            "product_id": [1, 1, 2, 1, 2],
+            "store_id": [10, 11, 12, 10, 10],
+            "week": [7, 7, 7, 8, 8],
+            "display_location": [True, False, False, True, False],
+            "mailer_location": [True, True, False, False, True],
+        }
+    )
+    spans = {7: (date(2026, 10, 6), date(2026, 10, 12)), 8: (date(2026, 10, 13), date(2026, 10, 19))}
+    assert calendar(rows, spans).to_dict() == {
+        "1": "2026-10-06/2026-10-12=0.667 2026-10-13/2026-10-19=1.000",
+        "2": "2026-10-13/2026-10-19=1.000",
+    }

@@ -46,6 +46,9 @@ class Catalogue:
     def descriptions(self) -> list[tuple[Any, ...]]:
         return [tuple(utc(each) for each in row) for row in of(self._items, "title", "brand", "valid_from")]
 
+    def of_states(self, *names: str) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in of(self._states, *names)]
+
     def states(self) -> list[tuple[Any, ...]]:
         return versions(self._states)
 
@@ -93,13 +96,26 @@ def test_what_a_row_does_not_mention_stays_and_none_ends_a_promotion(catalogue: 
     assert catalogue.descriptions() == [("tea", None, EARLIEST_TIMESTAMP)]  # a price list makes an item known
 
 
+def test_a_promotion_calendar_is_a_state_that_a_later_one_replaces_and_none_ends(catalogue: Catalogue) -> None:
+    october, november = "2026-10-05/2026-10-11=0.25 2026-10-19/2026-10-25=1", "2026-11-02/2026-11-08=.5"
+    for received, calendar in ((MONDAY, october), (TUESDAY, None), (FRIDAY, november), (AS_OF, "none")):
+        catalogue.take(received, {"item_id": "tea", "price": 3, "promotion_calendar": calendar})
+    assert catalogue.of_states("promotion_calendar") == [(october,), (november,), (None,)]
+
+
 def test_a_state_that_cannot_be_read_is_refused_with_its_row_and_field(catalogue: Catalogue) -> None:
-    rows = [{"item_id": "tea", "available": "maybe"}, {"item_id": "tea", "blocked": 2}, {"item_id": "tea", "price": -1}]
+    rows = [
+        {"item_id": "tea", "available": "maybe"},
+        {"item_id": "tea", "blocked": 2},
+        {"item_id": "tea", "price": -1},
+        {"item_id": "tea", "promotion_calendar": "2026-10-05/2026-10-11=40%"},
+    ]
     refused = rejected_rows(catalogue.judged(MONDAY, *rows)).orderBy("source_offset").select("message").collect()
     assert [row["message"] for row in refused] == [
         "shop.jsonl, row 1: 'available': \"maybe\" is neither yes nor no",
         "shop.jsonl, row 2: 'blocked': \"2\" is neither yes nor no",
         "shop.jsonl, row 3: 'price': \"-1\" is no number from 0 to 1e+06",
+        "shop.jsonl, row 4: 'promotion_calendar': \"2026-10-05/2026-10-11=40%\" is no list of FIRST/LAST=SHARE",
     ]
 
 
