@@ -126,7 +126,7 @@ USER_FEATURES = FeatureGroup(
             "own_items",
             "Items of the user's events of interest, best decayed count first, then by id.",
             OWN,
-            also_used_by=("models.two_tower.holdout", "models.train_ranker"),
+            also_used_by=("models.two_tower.holdout", "models.ranker.material"),
         ),
         Feature("own_counts", "Occasions with each of them: distinct times.", OWN),
         Feature("own_decayed_counts", "The same, each occasion halved by its age.", AFFINITY),
