@@ -6,7 +6,7 @@ complete UTC day a row is about, so that `as_of` = the midnight that ends it.
 
 from __future__ import annotations
 
-from headrace.tables.bronze import BRONZE_EVENTS, BRONZE_ITEMS, BRONZE_USERS, REJECTED_EVENTS
+from headrace.tables.bronze import BRONZE_EVENTS, BRONZE_ITEMS, BRONZE_NOTES, BRONZE_USERS, REJECTED_EVENTS
 from headrace.tables.gold import (
     FEATURE_TIMES,
     GOLD_ITEM_CONTENT,
@@ -25,6 +25,7 @@ TABLES = (
     BRONZE_EVENTS,
     BRONZE_USERS,
     BRONZE_ITEMS,
+    BRONZE_NOTES,
     REJECTED_EVENTS,
     SILVER_EVENTS,
     SILVER_MACHINES,
@@ -45,6 +46,7 @@ TABLES = (
 __all__ = [
     "BRONZE_EVENTS",
     "BRONZE_ITEMS",
+    "BRONZE_NOTES",
     "BRONZE_USERS",
     "FEATURE_TIMES",
     "FLOATS",

@@ -32,6 +32,16 @@ BRONZE_ITEMS = Table(
     "bronze", "items", "Every row of an items file as received.", BRONZE_EVENTS.schema, BRONZE_EVENTS.key, "day"
 )
 
+BRONZE_NOTES = Table(
+    "bronze",
+    "notes",
+    "What the service notes on topics of its own, as received: impressions (what was shown to whom, with propensities) "
+    "and dead letters (events refused at the door).",
+    BRONZE_EVENTS.schema,
+    BRONZE_EVENTS.key,
+    "day",
+)
+
 REJECTED_EVENTS = Table(
     "bronze",
     "rejected_events",

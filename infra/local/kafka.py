@@ -59,6 +59,8 @@ broker.session.timeout.ms=4000
 broker.heartbeat.interval.ms=1000
 # A month, so that a laptop closed for two weeks loses neither events nor a reader's place.
 log.retention.hours=720
+# What was deleted before an offset leaves the disk with its whole file: a day, not a week, after it was begun.
+log.roll.hours=24
 offsets.retention.minutes=43200
 # The default of 128 MB is a quarter of this heap.
 log.cleaner.dedupe.buffer.size=16777216

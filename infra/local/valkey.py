@@ -44,6 +44,7 @@ def server_command(port: int, folder: Path) -> list[str]:
         "appendonly": "yes",
         "appendfsync": "everysec",
         "save": "",
+        "rdbcompression": "no",  # so that `headrace forget --check` can look for ids in the files
         "daemonize": "no",
     }
     return [str(get_binary_path()), *(part for name, value in options.items() for part in (f"--{name}", value))]

@@ -89,12 +89,13 @@ def _job(name: str) -> Callable[..., str]:
 
 def _ingest(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     from jobs.batch.ingest import ingest_files
-    from jobs.batch.ingest_topic import ingest_kafka
+    from jobs.batch.ingest_topic import ingest_kafka, ingest_notes
 
-    rows = ingest_files(lake, inputs_of(given), received_at(given))
+    rows, notes = ingest_files(lake, inputs_of(given), received_at(given)), 0
     if given.kafka:
         rows += ingest_kafka(lake, settings)
-    return f"{rows:,} rows new in bronze"
+        notes = ingest_notes(lake, settings)
+    return f"{rows:,} rows new in bronze" + (f", {notes:,} notes of the service" if notes else "")
 
 
 def _clean(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
@@ -211,7 +212,7 @@ def job_arguments() -> argparse.ArgumentParser:
         help="wait so long for another run that holds what this one writes (default: end at once)",
     )
     files = add_file_arguments(parser)
-    files.add_argument("--kafka", action="store_true", help="also take what is new on the events topic")
+    files.add_argument("--kafka", action="store_true", help="also take what is new on the topics")
     features = parser.add_argument_group("features")
     features.add_argument(
         "--holdout", action="store_true", help="also compute the day that the training holdout starts after"

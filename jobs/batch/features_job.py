@@ -52,7 +52,7 @@ def days_with_late_events(lake: Lake, day: date, back: int) -> list[date]:
         if version is None:
             continue
         if version not in earliest:
-            earliest[version] = lake.first_day_appended(SILVER_EVENTS, version)
+            earliest[version] = next(iter(lake.days_appended(SILVER_EVENTS, version)), None)
         arrived = earliest[version]
         if arrived is not None and arrived <= each:
             late.append(each)

@@ -1,7 +1,8 @@
 """Job `forget`: a person is removed from every table and its older versions, online store, topics and files.
 
-First what waits in bronze is cleaned, so that no job needs a file that goes. The request is written down before
-anything is removed: a run that was cut off is made up for by the next one, or by `maintenance`.
+First what waits on the topics and in bronze is taken in and cleaned, so that no job needs a record or file that goes.
+The request is written down before anything is removed: a run that was cut off is made up for by the next one, or by
+`maintenance`.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from pyspark.sql import functions as F
 
 from headrace.forgotten import subject_hash
 from headrace.settings import Settings
-from headrace.tables import BRONZE_EVENTS, FORGET_REQUESTS, TABLES
+from headrace.tables import BRONZE_EVENTS, FORGET_REQUESTS, QUALITY_RESULTS, TABLES
 from jobs.batch.clean import clean
 from jobs.batch.forget_files import remove_from_files
-from jobs.batch.forget_online import connected, mark_forgotten, remove_from_compacted, remove_online
+from jobs.batch.forget_online import connected, mark_forgotten, remove_online, renew_files
+from jobs.batch.forget_state import remove_checkpoints
+from jobs.batch.forget_topics import remove_from_compacted, remove_from_topics, take_in_topics
 from jobs.batch.lake import Lake, spark_schema
 from jobs.batch.maintenance import vacuum
-from jobs.batch.personal_rows import remove_rows, requests, sessions_of
+from jobs.batch.personal_rows import PERSONAL, remove_rows, requests, sessions_of
 
 
 def forget(lake: Lake, settings: Settings, subject: str, at: datetime) -> dict[str, int]:
@@ -28,9 +31,10 @@ def forget(lake: Lake, settings: Settings, subject: str, at: datetime) -> dict[s
 
     What arrives later of before `at` will not be taken. Older versions of the tables are removed for everybody, and
     training sets that were made of them can't be built again. Raises ServiceError, before anything is removed, where
-    the online store does not answer.
+    the online store does not answer, or a broker goes away while its topics are taken in.
     """
     store = connected(settings)
+    held = take_in_topics(lake, settings)
     if lake.exists(BRONZE_EVENTS):
         clean(lake, settings.clean)
     subjects = [subject, *sessions_of(lake, subject_hash(subject))]
@@ -38,12 +42,15 @@ def forget(lake: Lake, settings: Settings, subject: str, at: datetime) -> dict[s
     asked = requests(lake)
     mark_forgotten(store, asked)
     removed = remove_rows(lake, asked)
-    for table in filter(lake.exists, TABLES):
+    for table in filter(lake.exists, (*PERSONAL, QUALITY_RESULTS)):
         vacuum(lake, table, at_once=True)
+    removed |= remove_from_topics(lake, settings, asked, held)
     removed |= remove_from_compacted(lake, settings, subjects)
     removed |= remove_from_files(settings, subjects)
-    if keys := remove_online(store, subjects):  # last: the stream has had time to see the request
+    removed |= remove_checkpoints(settings, subjects)
+    if keys := remove_online(store, subjects):  # after the stream has seen the request
         removed["online store"] = keys
+    renew_files(store, settings)
     return removed
 
 
@@ -58,12 +65,14 @@ def repeat_requests(lake: Lake, settings: Settings, day_end: datetime) -> dict[s
     if not lake.read(FORGET_REQUESTS).where(F.col("requested_at") < F.lit(oldest)).isEmpty():
         DeltaTable.forPath(lake.spark, lake.path(FORGET_REQUESTS)).delete(F.col("requested_at") < F.lit(oldest))
     asked = requests(lake)
+    held = take_in_topics(lake, settings) if asked else {}
     if lake.exists(BRONZE_EVENTS):
         clean(lake, settings.clean)
     removed = remove_rows(lake, asked)
     for table in TABLES:
         if f"{table.layer}.{table.name}" in removed:
             vacuum(lake, table, at_once=True)
+    remove_from_topics(lake, settings, asked, held)
     mark_forgotten(connected(settings), asked)
     return removed
 

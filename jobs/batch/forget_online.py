@@ -1,14 +1,14 @@
-"""A person online and on the topics: the store's rows are deleted, records are looked for to the end of each topic."""
+"""A person in the online store: the rows are deleted, and the files that the store keeps are written anew."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import redis
-from pyspark.errors import PySparkException
-from pyspark.sql import functions as F
 
 from headrace import feature_rows
 from headrace.errors import ServiceError
@@ -16,12 +16,13 @@ from headrace.forgotten import FORGOTTEN_KEY
 from headrace.online_store import live_key
 from headrace.settings import Settings
 from headrace.tables import microseconds
-from jobs.batch.ingest_topic import check_broker
-from jobs.batch.lake import Lake
-from jobs.batch.patience import AwayError
-from jobs.batch.personal_rows import Requests, subject_in
+from jobs.batch.forget_state import contains
+from jobs.batch.personal_rows import Requests
 
 _TIMEOUT_S = 10.0
+_REWRITE_S = 600.0
+_LOOK_AGAIN_S = 0.1
+_BUSY = ("aof_rewrite_in_progress", "aof_rewrite_scheduled", "rdb_bgsave_in_progress")
 
 
 def connected(settings: Settings) -> redis.Redis:
@@ -47,15 +48,37 @@ def mark_forgotten(store: redis.Redis, asked: Requests) -> None:
 
 
 def remove_online(store: redis.Redis, subjects: Iterable[str]) -> int:
-    """Delete the batch row and the live row of each subject; how many there were.
-
-    A store that keeps a log of its writes is asked to write it anew, without them.
-    """
+    """Delete the batch row and the live row of each subject; how many there were."""
     keys = [key for subject in subjects for key in _keys(subject)]
-    removed = sum(bool(store.delete(key)) for key in keys)  # one by one: in a cluster they live apart
-    with suppress(redis.RedisError):  # managed stores do so by themselves, and refuse to be told
-        store.execute_command("BGREWRITEAOF")  # type: ignore[no-untyped-call]
-    return removed
+    return sum(bool(store.delete(key)) for key in keys)  # one by one: in a cluster they live apart
+
+
+def renew_files(store: redis.Redis, settings: Settings, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Let the store write its log (and its dump, where there is one) anew, and wait until the old files are gone.
+
+    Without compression, so that ids can be looked for. A managed store does all that by itself, and refuses to be told.
+    """
+    with suppress(redis.RedisError):
+        store.config_set("rdbcompression", "no")
+        told: Any = store.config_get("*")
+        kept, dumped = told["appendonly"] == "yes", bool(told["save"])
+        dumped = dumped or any(_folder(settings).glob("*.rdb"))
+        for command in ["BGREWRITEAOF"] * kept + ["BGSAVE"] * dumped:
+            _wait_until_idle(store, sleep)  # one that is under way began before the keys were gone
+            store.execute_command(command)  # type: ignore[no-untyped-call]
+            _wait_until_idle(store, sleep)
+
+
+def _wait_until_idle(store: redis.Redis, sleep: Callable[[float], None]) -> None:
+    for _ in range(round(_REWRITE_S / _LOOK_AGAIN_S)):
+        state = _state(store)
+        if not any(state.get(name) for name in _BUSY):
+            return
+        sleep(_LOOK_AGAIN_S)
+
+
+def _state(store: redis.Redis) -> dict[str, Any]:
+    return dict(store.info("persistence"))  # type: ignore[arg-type]
 
 
 def found_online(store: redis.Redis, subjects: Iterable[str]) -> list[str]:
@@ -64,66 +87,29 @@ def found_online(store: redis.Redis, subjects: Iterable[str]) -> list[str]:
     return sorted(wanted[key] for key in store.scan_iter(count=1000) if key in wanted)
 
 
+def found_in_files_of_store(settings: Settings, subjects: Sequence[str]) -> dict[str, str]:
+    """By file of a store that is kept below home, in what form it names one of the subjects' keys.
+
+    Its log of writes holds keys as text with the length before it, its dump with one or two bytes of length; the
+    contents of other rows name nobody.
+    """
+    needles = [form for subject in subjects for key in _keys(subject) for form in (_in_log(key), _in_dump(key))]
+    files = (path for path in _folder(settings).rglob("*") if path.suffix in (".aof", ".rdb"))
+    return {str(path): "a key" for path in sorted(files) if any(contains(path, needle) for needle in needles)}
+
+
+def _folder(settings: Settings) -> Path:
+    return settings.home_folder / "valkey"
+
+
+def _in_log(key: bytes) -> bytes:
+    return b"$%d\r\n%b\r\n" % (len(key), key)
+
+
+def _in_dump(key: bytes) -> bytes:
+    length = len(key)
+    return (bytes([length]) if length < 64 else bytes([0x40 | length >> 8, length & 0xFF])) + key
+
+
 def _keys(subject: str) -> dict[bytes, str]:
     return {feature_rows.row_key(feature_rows.USER_KEY, subject): "batch", live_key(subject).encode(): "live"}
-
-
-def found_on_topics(lake: Lake, settings: Settings, hashes: Sequence[str]) -> dict[str, str]:
-    """By topic how many records are about the subjects, read from its beginning to its end; or that nobody can say."""
-    try:
-        check_broker(settings.kafka.bootstrap_servers)
-    except AwayError as error:
-        return {"topics": f"not looked at: {error.problem}"}
-    return {
-        f"topic {topic}": said for topic in settings.kafka.topics if (said := _found(lake, settings, topic, hashes))
-    }
-
-
-def remove_from_compacted(lake: Lake, settings: Settings, subjects: Sequence[str]) -> dict[str, int]:
-    """Write an empty record for each subject to the topics that keep the last one of each key; records by topic."""
-    try:
-        check_broker(settings.kafka.bootstrap_servers)
-    except AwayError:
-        return {}
-    topics = [topic for topic in settings.kafka.topics if "compact" in _policy(lake, settings, topic)]
-    for topic in topics:
-        rows = lake.spark.createDataFrame([(subject, None) for subject in subjects], "key string, value string")
-        servers = settings.kafka.bootstrap_servers
-        rows.write.format("kafka").option("kafka.bootstrap.servers", servers).option("topic", topic).save()
-    return {f"topic {topic}": len(subjects) for topic in topics}
-
-
-def _found(lake: Lake, settings: Settings, topic: str, hashes: Sequence[str]) -> str:
-    records = (
-        lake.spark.read.format("kafka")
-        .option("kafka.bootstrap.servers", settings.kafka.bootstrap_servers)
-        .option("subscribe", topic)
-        .load()
-        .where("value IS NOT NULL")
-        .select(F.col("key").cast("string"), F.col("value").cast("string").alias("raw"), "timestamp")
-    )
-    theirs = F.sha2("key", 256).isin(*hashes) | F.sha2(F.expr(subject_in("raw")), 256).isin(*hashes)
-    try:
-        row = records.where(theirs).agg(F.count("*").alias("records"), F.max("timestamp").alias("newest")).head()
-    except PySparkException as error:
-        return f"could not be read: {str(error).splitlines()[0][:200]}"
-    return f"{row['records']:,} records, the newest of {row['newest']:%Y-%m-%d %H:%M}" if row["records"] else ""
-
-
-def _policy(lake: Lake, settings: Settings, topic: str) -> str:
-    """The topic's `cleanup.policy`, as the broker tells it to the Java client that is in Spark already."""
-    jvm: Any = lake.spark.sparkContext._jvm
-    given = jvm.java.util.Properties()
-    for name, value in _ADMIN.items() | {("bootstrap.servers", settings.kafka.bootstrap_servers)}:
-        given.put(name, value)
-    kafka = jvm.org.apache.kafka
-    resource = kafka.common.config.ConfigResource(kafka.common.config.ConfigResource.Type.TOPIC, topic)
-    admin = kafka.clients.admin.AdminClient.create(given)
-    try:
-        told = admin.describeConfigs(jvm.java.util.List.of(resource)).all().get()
-        return str(told.get(resource).get("cleanup.policy").value())
-    finally:
-        admin.close()
-
-
-_ADMIN: Mapping[str, str] = {"default.api.timeout.ms": "10000", "request.timeout.ms": "5000"}

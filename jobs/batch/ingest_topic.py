@@ -1,7 +1,8 @@
-"""Job `ingest`, from Kafka: what is new on the events topic → bronze, each record once, though a broker goes away."""
+"""Job `ingest`, from Kafka: what is new on the topics → bronze, each record once, though a broker goes away."""
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
 import time
@@ -10,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyspark.errors import StreamingQueryException
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from headrace.errors import HeadraceError, ServiceError
 from headrace.settings import Settings
-from headrace.tables import BRONZE_EVENTS
+from headrace.tables import BRONZE_EVENTS, BRONZE_NOTES, Table
 from jobs.batch.lake import Lake
 from jobs.batch.mishaps import is_mishap
 from jobs.batch.patience import AwayError, patiently
@@ -47,6 +48,17 @@ class Answer:
         }
 
 
+@dataclass(frozen=True)
+class _Feed:
+    """Topics whose records go into one table."""
+
+    table: Table
+    topics: tuple[str, ...]
+    checkpoint: Path
+    option: tuple[str, str]
+    """How the Kafka source is told of the topics."""
+
+
 def ingest_kafka(
     lake: Lake,
     settings: Settings,
@@ -60,35 +72,57 @@ def ingest_kafka(
 
     Raises ServiceError if the broker stays away, or if the topic is not there.
     """
-    lake.ensure(BRONZE_EVENTS)
-    before = lake.version(BRONZE_EVENTS)
+    topic = settings.kafka.events_topic
+    place = settings.home_folder / "checkpoints" / "ingest"
+    return _ingest(lake, settings, _Feed(BRONZE_EVENTS, (topic,), place, ("subscribe", topic)), answer, sleep)
+
+
+def ingest_notes(
+    lake: Lake,
+    settings: Settings,
+    answer: Answer = Answer(),
+    sleep: Callable[[float], None] = time.sleep,
+) -> int:
+    """Append what the service noted (impressions, dead letters) to `bronze.notes`, likewise; returns the rows added.
+
+    A topic that is not there has nothing to give.
+    """
+    topics = settings.kafka.impressions_topic, settings.kafka.rejected_topic
+    place = settings.home_folder / "checkpoints" / "ingest_notes"
+    pattern = "|".join(map(re.escape, topics))
+    return _ingest(lake, settings, _Feed(BRONZE_NOTES, topics, place, ("subscribePattern", pattern)), answer, sleep)
+
+
+def _ingest(lake: Lake, settings: Settings, feed: _Feed, answer: Answer, sleep: Callable[[float], None]) -> int:
+    lake.ensure(feed.table)
+    before = lake.version(feed.table)
     was_away = False
 
     def attempt() -> None:
         nonlocal was_away
-        done = _batches_done(settings)
+        done = _batches_done(feed)
         try:
-            _take_new(lake, settings, answer)
+            _take_new(lake, settings, feed, answer)
         except StreamingQueryException as error:
             if is_mishap(error):
                 raise
             # A broker that has just come back may not know its topics yet.
             was_away = _says(error, *_AWAY) or (was_away and _says(error, _UNKNOWN_TOPIC))
-            if not was_away and _batches_done(settings) > done:
+            if not was_away and _batches_done(feed) > done:
                 # Spark 4.1 fails each time it has repeated a batch that was cut off, though the batch is in: to report
                 # on it, it needs the topic's end, for which it has not asked yet.
                 attempt()
                 return
-            raise _told(settings, error, was_away) from None
+            raise _told(settings, feed, error, was_away) from None
         except AwayError:
             was_away = True
             raise
 
     patiently(attempt, settings.kafka.retry_seconds, sleep, lambda line: print(line, file=sys.stderr, flush=True))
-    return lake.appended(BRONZE_EVENTS, before).count()
+    return lake.appended(feed.table, before).count()
 
 
-def from_kafka(records: DataFrame) -> DataFrame:
+def from_kafka(records: DataFrame, *more: Column) -> DataFrame:
     """Bronze rows of Kafka records; bytes that are no UTF-8 are kept as base64, which the contract then refuses."""
     text = F.col("value").cast("string")
     raw = F.when(F.is_valid_utf8(text), text).otherwise(F.concat(F.lit("base64:"), F.base64("value")))
@@ -99,39 +133,36 @@ def from_kafka(records: DataFrame) -> DataFrame:
         F.col("offset").alias("source_offset"),
         F.col("timestamp").alias("received_at"),
         F.to_date("timestamp").alias("day"),
+        *more,
     )
 
 
-def _take_new(lake: Lake, settings: Settings, answer: Answer) -> None:
-    """One query from the checkpoint to the end of the topic, one commit for every `kafka.batch_records`."""
+def _take_new(lake: Lake, settings: Settings, feed: _Feed, answer: Answer) -> None:
+    """One query from the checkpoint to the end of the topics, one commit for every `kafka.batch_records`."""
     check_broker(settings.kafka.bootstrap_servers)
     source = (
         lake.spark.readStream.format("kafka")
         .option("kafka.bootstrap.servers", settings.kafka.bootstrap_servers)
-        .option("subscribe", settings.kafka.events_topic)
+        .option(*feed.option)
         .option("startingOffsets", "earliest")
         .option("maxOffsetsPerTrigger", settings.kafka.batch_records)
         .options(**answer.options())
         .load()
     )
     query = (
-        without_forgotten(from_kafka(source), BRONZE_EVENTS, requests(lake))
+        without_forgotten(from_kafka(source), feed.table, requests(lake))
         .writeStream.format("delta")
         .partitionBy("day")
-        .option("checkpointLocation", str(_checkpoint(settings)))
+        .option("checkpointLocation", str(feed.checkpoint))
         .trigger(availableNow=True)
-        .start(lake.path(BRONZE_EVENTS))
+        .start(lake.path(feed.table))
     )
     query.awaitTermination()
 
 
-def _checkpoint(settings: Settings) -> Path:
-    return settings.home_folder / "checkpoints" / "ingest"
-
-
-def _batches_done(settings: Settings) -> int:
+def _batches_done(feed: _Feed) -> int:
     """Number of the last batch that the checkpoint knows as written; -1 where there is none."""
-    numbers = (file.name for file in (_checkpoint(settings) / "commits").glob("*"))
+    numbers = (file.name for file in (feed.checkpoint / "commits").glob("*"))
     return max((int(number) for number in numbers if number.isdigit()), default=-1)
 
 
@@ -139,8 +170,8 @@ def _says(error: StreamingQueryException, *names: str) -> bool:
     return any(name in str(error) for name in names)
 
 
-def _told(settings: Settings, error: StreamingQueryException, away: bool) -> HeadraceError:
-    topic = settings.kafka.events_topic
+def _told(settings: Settings, feed: _Feed, error: StreamingQueryException, away: bool) -> HeadraceError:
+    topic = "', '".join(feed.topics)
     if away:
         return AwayError(
             f"the Kafka broker at {settings.kafka.bootstrap_servers} went away while topic '{topic}' was read",

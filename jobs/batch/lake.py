@@ -181,15 +181,14 @@ class Lake:
         rows = reduce(DataFrame.unionByName, arrived)
         return rows.select(*table.schema.names, F.col("_commit_version").alias("arrival"))
 
-    def first_day_appended(self, table: Table, after: int) -> date | None:
-        """The earliest day that got rows after version `after`, as the log says, whatever became of their files."""
+    def days_appended(self, table: Table, after: int) -> list[date]:
+        """The days that got rows after version `after`, in order, as the log says, whatever became of their files."""
         commits = [f"{self.path(table)}/_delta_log/{version:020}.json" for version in self._appends(table, after)]
         if not commits:
-            return None
+            return []
         action = F.from_json("value", "add struct<partitionValues: map<string, string>>")
         days = self.spark.read.text(commits).select(action["add"]["partitionValues"]["day"].alias("day"))
-        earliest = days.agg(F.min("day")).head()[0]
-        return None if earliest is None else date.fromisoformat(earliest)
+        return sorted(date.fromisoformat(row["day"]) for row in days.dropna().distinct().collect())
 
     def _appends(self, table: Table, after: int) -> list[int]:
         new = self.version(table) - after

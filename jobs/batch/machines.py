@@ -19,7 +19,7 @@ def flag_machines(lake: Lake, settings: CleanSettings) -> int:
     How far the last time came is noted in the table's own commits, so that a run that was cut off is made up for.
     """
     done, until = lake.note(SILVER_MACHINES, _JUDGED, -1), lake.version(SILVER_EVENTS)
-    days = [row.day for row in lake.appended(SILVER_EVENTS, done).select("day").distinct().collect()]
+    days = lake.days_appended(SILVER_EVENTS, done)
     if not days:
         return 0
     events = lake.read(SILVER_EVENTS).where(F.col("day").isin(days))

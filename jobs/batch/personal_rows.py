@@ -6,7 +6,7 @@ say who it was.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 from headrace.events import SESSION_PREFIX
 from headrace.tables import (
     BRONZE_EVENTS,
+    BRONZE_NOTES,
     BRONZE_USERS,
     FORGET_REQUESTS,
     GOLD_RANKING_EXAMPLES,
@@ -45,6 +46,8 @@ class Personal:
 
     subject: str
     time: str
+    others: str = ""
+    """SQL of an array of more subjects that the row names, where it may be about several people."""
 
 
 def subject_in(text: str) -> str:
@@ -58,13 +61,30 @@ def subject_in(text: str) -> str:
     return f"coalesce({field('user_id')}, {field('subject_id')}, {session})"
 
 
+def _subjects_in(text: str) -> str:
+    """SQL of all subjects that a text names anywhere."""
+
+    def named(name: str) -> str:
+        return rf"""regexp_extract_all({text}, '"(?:{name})"\\s*:\\s*(?!null)"?([^",}}\\]\\s]+)', 1)"""
+
+    sessions = f"transform({named('session_id')}, s -> concat('{SESSION_PREFIX}', s))"
+    return f"concat({named('user_id|subject_id')}, {sessions})"
+
+
 _RECEIVED = Personal(
     subject_in("raw"), "coalesce(try_cast(get_json_object(raw, '$.timestamp') AS timestamp), received_at)"
+)
+_NOTED = Personal(
+    subject_in("raw"),
+    "coalesce(try_cast(get_json_object(raw, '$.timestamp') AS timestamp),"
+    " try_cast(get_json_object(raw, '$.received_at') AS timestamp), received_at)",
+    _subjects_in("get_json_object(raw, '$.raw')"),  # a dead letter holds what was sent, of one person or several
 )
 _BY_DAY = Personal("user_id", "CAST(day AS timestamp)")
 PERSONAL: Mapping[Table, Personal] = {
     BRONZE_EVENTS: _RECEIVED,
     BRONZE_USERS: Personal(subject_in("raw"), "received_at"),
+    BRONZE_NOTES: _NOTED,
     REJECTED_EVENTS: _RECEIVED,
     SILVER_EVENTS: Personal("subject_id", "timestamp"),
     SILVER_MACHINES: Personal("subject_id", "CAST(day AS timestamp)"),
@@ -96,7 +116,7 @@ def sessions_of(lake: Lake, hashed: str) -> list[str]:
 
 def without_forgotten(rows: DataFrame, table: Table, asked: Requests) -> DataFrame:
     """The rows of a bronze table, to be appended, without those of before a request."""
-    return rows.where(~_of_forgotten(PERSONAL[table], asked)) if asked and table in PERSONAL else rows
+    return rows.where(~of_before(PERSONAL[table], asked)) if asked and table in PERSONAL else rows
 
 
 def remove_rows(lake: Lake, asked: Requests) -> dict[str, int]:
@@ -108,7 +128,7 @@ def remove_rows(lake: Lake, asked: Requests) -> dict[str, int]:
     for table, personal in PERSONAL.items():
         if not (asked and lake.exists(table)):
             continue
-        theirs = _of_forgotten(personal, asked)
+        theirs = of_before(personal, asked)
         if number := lake.read(table).where(theirs).count():
             DeltaTable.forPath(lake.spark, lake.path(table)).delete(theirs)
             removed[f"{table.layer}.{table.name}"] = number
@@ -117,10 +137,23 @@ def remove_rows(lake: Lake, asked: Requests) -> dict[str, int]:
     return removed
 
 
-def _of_forgotten(personal: Personal, asked: Requests) -> Column:
-    subject, time = F.sha2(F.expr(personal.subject), 256), F.expr(personal.time)
-    before = [(subject == hashed) & F.coalesce(time <= F.lit(at), F.lit(True)) for hashed, at in asked.items()]
-    return F.coalesce(reduce(or_, before), F.lit(False))
+def named_by(personal: Personal, hashes: Collection[str]) -> Column:
+    """Whether the row is about one of the subjects."""
+    theirs = F.coalesce(F.sha2(F.expr(personal.subject), 256).isin(*hashes), F.lit(False))
+    if not personal.others:
+        return theirs
+    return theirs | F.coalesce(
+        F.exists(F.expr(personal.others), lambda other: F.sha2(other, 256).isin(*hashes)), F.lit(False)
+    )
+
+
+def of_before(personal: Personal, asked: Requests) -> Column:
+    """Whether the row is about somebody who asked to be forgotten, and of before that (or of no time)."""
+    time = F.expr(personal.time)
+    return reduce(
+        or_,
+        (named_by(personal, [hashed]) & F.coalesce(time <= F.lit(at), F.lit(True)) for hashed, at in asked.items()),
+    )
 
 
 def _remove_samples(lake: Lake, asked: Requests) -> int:

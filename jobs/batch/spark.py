@@ -42,6 +42,7 @@ def configuration(settings: Settings) -> dict[str, str]:
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.databricks.delta.skipRecordingEmptyCommits": "false",  # they carry notes of how far a job came
         "spark.databricks.delta.stats.collect": "false",  # tables are read by day, never by a column's range
         "spark.sql.inMemoryColumnarStorage.compressed": "false",  # kept rows are read once or twice: packing costs more
         # Nearly every (user, item, time) is a group of its own: the small first map only costs.

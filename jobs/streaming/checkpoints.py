@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
-
-from headrace.settings import Settings
 
 METADATA = "_metadata"
 """Flink writes this file last: a checkpoint with it is complete."""
 
 
-def checkpoint_folder(settings: Settings) -> Path:
-    """Folder of all checkpoints: `<job id>/chk-<number>`."""
-    return settings.home_folder / "flink" / "checkpoints"
-
-
 def newest_checkpoint(folder: Path) -> Path | None:
     """The complete checkpoint that was finished last; None if there is none."""
-    finished = [(path.stat().st_mtime_ns, path.parent) for path in folder.glob(f"*/chk-*/{METADATA}")]
+    finished = []
+    for path in folder.glob(f"*/chk-*/{METADATA}"):
+        with suppress(FileNotFoundError):  # Flink drops older ones
+            finished.append((path.stat().st_mtime_ns, path.parent))
     return max(finished)[1] if finished else None
+
+
+def newest_number(folder: Path) -> int:
+    """Number of the newest complete checkpoint; 0 if there is none."""
+    newest = newest_checkpoint(folder)
+    return int(newest.name.removeprefix("chk-")) if newest else 0
 
 
 def drop_older_jobs(folder: Path, keep: Path | None) -> None:

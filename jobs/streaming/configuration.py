@@ -10,7 +10,7 @@ from headrace.jars import engine_jars
 from headrace.java import java_home
 from headrace.ports import LOOPBACK
 from headrace.settings import Settings
-from jobs.streaming.checkpoints import checkpoint_folder
+from headrace.stream_state import checkpoint_folder
 
 JAVA_OPTIONS = "-Xmx1g -XX:TieredStopAtLevel=1"
 """Heap: enough for some million remembered event ids. The quick compiler only: on two busy cores the job then wrote its

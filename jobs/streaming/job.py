@@ -7,7 +7,7 @@ import logging
 import signal
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,16 @@ import psutil
 import redis
 
 from headrace.errors import HeadraceError
+from headrace.forgotten import FORGOTTEN_KEY
 from headrace.settings import Settings
+from headrace.stream_state import READY_FILE, checkpoint_folder, state_in_use
 from jobs.streaming import checkpoints, query
 from jobs.streaming.configuration import flink_options, prepare_java
+from jobs.streaming.forgetting import Forgetting
 from jobs.streaming.user_store import READY_KEY
 
 POLL_S = 0.25
 END_WAIT_S = 10.0
-READY_FILE = "stream.ready"
-"""Below `<home>/run`: there for as long as the job runs and its function is warm."""
 Say = Callable[[str], None]
 
 
@@ -32,24 +33,25 @@ def run_job(settings: Settings, start: str, say: Say) -> None:
     """Run the stream until it is told to stop.
 
     `start` is `committed` (the newest checkpoint; without one what the consumer group committed; else the beginning),
-    `earliest` or `latest` (both without earlier state). Raises HeadraceError if the job ends by itself.
+    `earliest` or `latest` (both without earlier state). When somebody asks to be forgotten, the job starts anew without
+    what Flink remembers, from the committed offsets. Raises HeadraceError if the job ends by itself.
     """
-    log = prepare_java(settings)
-    checkpoint = (
-        checkpoints.newest_checkpoint(checkpoints.checkpoint_folder(settings)) if start == "committed" else None
-    )
-    checkpoints.drop_older_jobs(checkpoints.checkpoint_folder(settings), checkpoint)
-    say(f"starting, from {_place(checkpoint) if checkpoint else f'the {start} offsets'}; log: {log}")
-    run = uuid.uuid4().hex
+    log, folder = prepare_java(settings), checkpoint_folder(settings)
     ready_file = settings.home_folder / "run" / READY_FILE
-    ready_file.unlink(missing_ok=True)
-    with _told_to_stop() as is_told_to_stop, _own_processes():
-        job = _submit(settings, start, checkpoint, run)
-        try:
-            _watch(job, settings, run, ready_file, say, is_told_to_stop, log)
-        finally:
+    with state_in_use(settings), _told_to_stop() as is_told_to_stop, _own_processes():
+        checkpoint = checkpoints.newest_checkpoint(folder) if start == "committed" else None
+        while not is_told_to_stop():
+            checkpoints.drop_older_jobs(folder, checkpoint)
+            say(f"starting, from {_place(checkpoint) if checkpoint else f'the {start} offsets'}; log: {log}")
             ready_file.unlink(missing_ok=True)
-            _cancel(job)
+            run = uuid.uuid4().hex
+            job = _submit(settings, start, checkpoint, run)
+            try:
+                _watch(job, settings, run, ready_file, say, is_told_to_stop, log)
+            finally:
+                ready_file.unlink(missing_ok=True)
+                _cancel(job)
+            start, checkpoint = "committed", None
     say("stopped; the next start goes on from here")
 
 
@@ -80,8 +82,10 @@ def _watch(
     is_told_to_stop: Callable[[], bool],
     log: Path,
 ) -> None:
+    """Returns when the job is told to stop, or has to start anew because somebody asked to be forgotten."""
     state = ""
     with redis.Redis.from_url(settings.store.url) as store:
+        forgetting = Forgetting(lambda: _asked(store), lambda: checkpoints.newest_number(checkpoint_folder(settings)))
         while not is_told_to_stop():
             new = _state(job)
             if new == "running" and (state != "ready" or not _signs_of_life(store, run)):
@@ -95,6 +99,9 @@ def _watch(
             if new != state:
                 say(new)
                 state = new
+            if state == "ready" and forgetting.is_due():
+                say("somebody asked to be forgotten; going on without what Flink remembers")
+                return
             if new in ("failed", "finished", "canceled"):
                 raise HeadraceError(f"The stream ended by itself ({new})", f"The cause is in {log}")
             time.sleep(POLL_S)
@@ -111,6 +118,13 @@ def _signs_of_life(store: Any, run: str) -> str:
         if sign["run"] == run:
             return str(sign["release"])
     return ""
+
+
+def _asked(store: Any) -> Set[bytes] | None:
+    """Who asked to be forgotten, as hashes; None while the store is away."""
+    with suppress(redis.RedisError):
+        return set(store.hkeys(FORGOTTEN_KEY))
+    return None
 
 
 def _cancel(job: Any) -> None:

@@ -12,9 +12,9 @@ from headrace.events import (
     WHITESPACE,
 )
 from headrace.settings import Settings
+from headrace.stream_state import CONSUMER_GROUP
 from jobs.streaming.recent_events import EVENT_SEPARATOR, FIELD_SEPARATOR, HEARTBEAT
 
-CONSUMER_GROUP = "headrace-stream"
 STARTS = {"earliest": "earliest-offset", "committed": "group-offsets", "latest": "latest-offset"}
 """Kafka's start modes by what the command line calls them."""
 

@@ -19,17 +19,20 @@ import psutil
 import pyarrow as pa
 import pytest
 import redis
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from headrace import feature_rows
 from headrace.events import Event, EventType
+from headrace.forgotten import FORGOTTEN_KEY, subject_hash
 from headrace.online_store import LIVE_FIELDS, LiveRow, decode_live_row, live_key
 from headrace.release import Release
 from headrace.settings import Settings
+from headrace.stream_state import CONSUMER_GROUP, checkpoint_folder
 from headrace.tables import GOLD_USER_FEATURES
 from headrace.user_row import HistoryEvent, merge_history
-from jobs.streaming.checkpoints import checkpoint_folder, newest_checkpoint
+from jobs.batch.forget_state import found_in_checkpoints
+from jobs.streaming.checkpoints import newest_checkpoint
 from tests.jobs.streaming.streams import EPOCH, START
 
 USERS = 40
@@ -115,6 +118,18 @@ class Stream:
         self._producer.produce(self.settings.kafka.events_topic, raw)
         self._producer.flush()
 
+    def cut_topic_where_committed(self) -> int:
+        """Let the topic begin where the job has come, as `headrace forget` does at most; the number of records gone."""
+        servers = {"bootstrap.servers": self.settings.kafka.bootstrap_servers}
+        partitions = [TopicPartition(self.settings.kafka.events_topic, number) for number in range(2)]
+        consumer = Consumer({**servers, "group.id": CONSUMER_GROUP})
+        committed = [place for place in consumer.committed(partitions, timeout=10) if place.offset > 0]
+        consumer.close()
+        admin = AdminClient(servers)
+        for cut in admin.delete_records(committed).values():
+            cut.result()
+        return sum(place.offset for place in committed)
+
     def close(self) -> None:
         if self._child is not None and self._child.poll() is None:
             self.end(signal.SIGKILL)
@@ -185,6 +200,7 @@ def test_a_job_killed_in_mid_replay_ends_with_the_rows_of_an_undisturbed_run(str
         stream.send(events[FIRST:])
         wait_for(lambda: counted() > reached, "the first events after the checkpoint")
         assert stream.end(signal.SIGKILL) == -signal.SIGKILL
+        assert stream.cut_topic_where_committed() > 0
 
         stream.send(events[-100:])  # a producer that repeats itself
         visit = Event(event_id="n1", event_type=EventType.CLICK, session_id="s", item_id="item-3", timestamp=START)
@@ -209,8 +225,20 @@ def test_a_job_killed_in_mid_replay_ends_with_the_rows_of_an_undisturbed_run(str
             assert live.release == tower.release_id
             assert np.allclose(live.vector, tower.tower.vectors([history], [{}])[0], atol=1e-6)
         assert store.exists(live_key("user-1"))
+
+        # Somebody asks to be forgotten: the state that names them goes, and what comes next is taken as ever.
+        wait_for(lambda: found_in_checkpoints(stream.settings, ["user-1"]), "a checkpoint with them")
+        store.hset(FORGOTTEN_KEY, subject_hash("user-1"), 0)  # of so long ago that no event counts as of before
+        wait_for(lambda: not found_in_checkpoints(stream.settings, ["user-1"]), "the end of the state")
+        later = newcomer.model_copy(update={"event_id": "n3", "timestamp": START + timedelta(seconds=1)})
+        stream.send([later])
+        both = merge_history(expected["newcomer"], [history_event(later)], LENGTH)
+        wait_for(lambda: has("newcomer", both), "the event after it")
+        assert found_in_checkpoints(stream.settings, ["user-1"]) == {}
+        store.delete(FORGOTTEN_KEY)
         assert stream.end(signal.SIGTERM) == 0
     output = stream.output.read_text()
     assert "from checkpoint" in output
+    assert "going on without what Flink remembers" in output
     assert "Traceback" not in output
     assert not ready.exists()

@@ -21,10 +21,10 @@ from headrace.forgotten import subject_hash
 from headrace.online_store import live_key
 from headrace.settings import Settings
 from headrace.settings_groups import CleanSettings
+from headrace.stream_state import checkpoint_folder
 from headrace.tables import (
     BRONZE_EVENTS,
     FORGET_REQUESTS,
-    GOLD_USER_FEATURES,
     QUALITY_RESULTS,
     SILVER_EVENTS,
     TABLES,
@@ -38,7 +38,7 @@ from jobs.batch.findings import Finding, keep
 from jobs.batch.forget import forget, repeat_requests
 from jobs.batch.forget_check import what_is_left
 from jobs.batch.ingest import Inputs, ingest_files
-from jobs.batch.ingest_topic import ingest_kafka
+from jobs.batch.ingest_topic import ingest_kafka, ingest_notes
 from jobs.batch.lake import Lake
 from jobs.batch.maintenance import maintain, vacuum
 from jobs.batch.materialise import materialise
@@ -66,13 +66,15 @@ def place(services: Settings, tmp_path_factory: pytest.TempPathFactory) -> Setti
     names = {name: f"forget-{name}" for name in ("events", "impressions", "rejected")}
     kafka = services.kafka.model_copy(update={f"{name}_topic": topic for name, topic in names.items()})
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
-    policy = {names["impressions"]: {"cleanup.policy": "compact"}}
+    policy = {names["rejected"]: {"cleanup.policy": "compact"}}
     topics = [NewTopic(topic, 1, 1, config=policy.get(topic, {})) for topic in names.values()]
     for made in admin.create_topics(topics).values():
         made.result()
     store = services.store.model_copy(update={"url": services.store.url.removesuffix("/0") + "/7"})
     training = services.training.model_copy(update={"holdout_days": 2})
-    own = {"home": tmp_path_factory.mktemp("home"), "kafka": kafka, "store": store, "training": training}
+    home = tmp_path_factory.mktemp("home")
+    home.joinpath("valkey").symlink_to(services.home_folder / "valkey")
+    own = {"home": home, "kafka": kafka, "store": store, "training": training}
     return services.model_copy(update=own)
 
 
@@ -99,7 +101,7 @@ def lake(place: Settings, spark: SparkSession, tmp_path_factory: pytest.TempPath
 def send(settings: Settings, topic: str, *values: dict[str, Any]) -> None:
     producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers})
     for value in values:
-        producer.produce(topic, json.dumps(value), key=value["user_id"])
+        producer.produce(topic, json.dumps(value), key=value.get("user_id"))
     assert producer.flush(30) == 0
 
 
@@ -139,7 +141,7 @@ def test_maintenance_changes_no_row_it_keeps_and_no_job_takes_it_for_news(lake: 
 
 
 def test_a_person_is_gone_from_every_place_and_the_neighbour_loses_no_row(
-    lake: Lake, place: Settings, tmp_path: Path
+    lake: Lake, place: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     materialise(lake, place, DAY)
     store = redis.Redis.from_url(place.store.url)
@@ -148,30 +150,43 @@ def test_a_person_is_gone_from_every_place_and_the_neighbour_loses_no_row(
     candidates = place.training_folder / str(DAY) / "ranking_candidates.parquet"
     candidates.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table({"user_id": [*PEOPLE], "label": [1, 0]}), candidates)
-    send(place, place.kafka.impressions_topic, {"user_id": "anna", "items": []})
+    shown = [{"user_id": user, "timestamp": days_before(1), "items": []} for user in PEOPLE]
+    both = '[{"user_id": "bert"}, {"user_id": "anna"}]'  # what was sent at once, and refused as a whole
+    letter = {"reason": "bad_value", "received_at": days_before(1), "raw": both}
+    send(place, place.kafka.impressions_topic, *shown, letter, shown[1])
+    send(place, place.kafka.events_topic, EVENTS[0], EVENTS[-1])
+    ingest_notes(lake, place)
+    checkpoint = checkpoint_folder(place) / "job" / "chk-7" / "_metadata"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(b"key\0anna\0\0\0\x84 and so on")
     before = rows_of_others(lake)
-    left = what_is_left(lake, place, ["anna"])
+    asked = job_arguments().parse_args(["forget", "--day", str(DAY), "--user", "anna", "--check"])
+    with pytest.raises(HeadraceError, match="something is left of anna in"):
+        run_jobs(lake, ["forget"], asked, place)
+    left = {line.split("left in ")[1].split(": ")[0] for line in capsys.readouterr().out.splitlines()}
     planted = {f"{table.layer}.{table.name}" for table in PERSONAL} | {"quality.results", "online store"}
-    assert set(left) == planted | {str(candidates), f"topic {place.kafka.impressions_topic}"}
+    log = max(place.home_folder.glob("valkey/appendonlydir/*.incr.aof"))
+    topics = {f"topic {place.kafka.impressions_topic}", f"topic {place.kafka.events_topic}"}
+    assert left == planted | topics | {str(candidates), str(log), "checkpoint job/chk-7"}
 
     removed = forget(lake, place, "anna", ASKED)
 
     assert removed["silver.events"] == 9
     assert removed["bronze.rejected_events"] == 2
+    assert removed["bronze.notes"] == 2
     assert removed["online store"] == 4
-    assert (removed[str(candidates)], removed[f"topic {place.kafka.impressions_topic}"]) == (1, 2)
-    left = what_is_left(lake, place, ["anna", "session:s-anna"])
-    assert set(left) <= {f"topic {place.kafka.impressions_topic}"}  # until the broker compacts it
-    assert rows_of_others(lake) == before
+    assert removed[str(candidates)] == removed["checkpoints of the stream"] == 1
+    assert removed[f"topic {place.kafka.rejected_topic}"] == 2  # compacted: an empty record for each subject
+    assert what_is_left(lake, place, ["anna", "session:s-anna"]) == {}
+    after = rows_of_others(lake)
+    assert len(after.pop(BRONZE_EVENTS.path)) == len(before.pop(BRONZE_EVENTS.path)) + 1  # taken in from the topic
+    assert after == before
     assert [row["samples"] for row in collected(lake, QUALITY_RESULTS) if row["day"] == DAY] == [[]]
     assert store.exists(live_key("bert"))
     assert pq.read_table(candidates).to_pylist() == [{"user_id": "bert", "label": 0}]
     asked_at = {subject_hash(name): microseconds(ASKED) for name in ("anna", "session:s-anna")}
     assert UserStore(place.store, 50).forgotten() == asked_at  # as the stream sees it
     assert clean(lake, FEW) == Cleaned(0, 0, 0, 0)
-    asked = job_arguments().parse_args(["forget", "--day", str(DAY), "--user", "bert", "--check"])
-    with pytest.raises(HeadraceError, match="something is left of bert in"):
-        run_jobs(lake, ["forget"], asked, place)
 
     # What arrives later of before the request is not taken; what the person does after it is.
     new = purchase("back", "anna", "i5", "2026-11-21T10:00:00Z")
@@ -184,6 +199,3 @@ def test_a_person_is_gone_from_every_place_and_the_neighbour_loses_no_row(
     assert repeat_requests(lake, place, end_of(DAY)) == {"silver.events": 1}
     mine = [row["event_id"] for row in collected(lake, SILVER_EVENTS) if row["subject_id"] == "anna"]
     assert mine == ["back", "back2"]
-    compute_features(lake, place, DAY + timedelta(days=1))
-    (row,) = [row for row in collected(lake, GOLD_USER_FEATURES) if row["user_id"] == "anna"]
-    assert row["history_event_ids"] == ["back", "back2"]
