@@ -181,6 +181,8 @@ class QualitySettings(Group):
     """The same for the change of the share of rows without a value, either way."""
     drift_new: PositiveFloat = 0.01
     """The same for the share of values in categories that the training data did not have."""
+    drift_rows: PositiveInt = 100_000
+    """Rows of a table compared on either day, a sample of the keys where there are more."""
 
 
 class MaintenanceSettings(Group):

@@ -1,47 +1,36 @@
 """Job `drift`: each gold feature of a day against the day whose features the live release learnt from.
 
 Spark counts how often each value occurs on either day, in one pass a table; numbers are rounded to three significant
-digits first, so that what comes to the driver stays small however many users there are.
+digits first, so that what comes to the driver stays small, and of a large table a sample of the keys is read.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
+import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from headrace.feature_rows import feature_names
+from headrace.feature_catalogue import GROUPS
 from headrace.release import read_manifest
 from headrace.releases import resolve_release
 from headrace.settings import Settings
 from headrace.settings_groups import QualitySettings
-from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_FEATURES, Table
+from headrace.tables import GOLD_ITEM_CONTENT, GOLD_USER_FEATURES, Table
+from jobs.batch.drift_features import CATEGORIES, MEAN, NUMERIC
 from jobs.batch.drift_measures import category_index, kolmogorov_smirnov, new_categories, numeric_index
 from jobs.batch.drift_metrics import write_metrics
 from jobs.batch.findings import Finding, keep
 from jobs.batch.lake import Lake
+from jobs.batch.maintenance import LASTING
 from jobs.batch.quality_report import write_report
 
-NUMERIC: dict[str, dict[str, str]] = {
-    GOLD_USER_FEATURES.path: {
-        **{name: name for name in ("events_total", "baskets_total")},
-        **{f"{name}_length": f"size({name})" for name in ("history_items", "own_items", "profile_keys")},
-    },
-    GOLD_ITEM_FEATURES.path: {name: name for name in feature_names(GOLD_ITEM_FEATURES.schema)},
-}
-"""Features compared as numbers, with their expression in SQL."""
-CATEGORIES: dict[str, dict[str, str]] = {
-    GOLD_USER_FEATURES.path: {
-        "profile_keys": "profile_keys",
-        "profile_values": "zip_with(profile_keys, profile_values, (k, v) -> concat(k, '=', v))",
-    },
-    GOLD_ITEM_FEATURES.path: {},
-}
-"""Features compared as categories: an expression in SQL that gives a row's list of them."""
+_KEY_SHARES = 1 << 20
+"""Keys are sampled in so many parts."""
 
 
 @dataclass
@@ -56,6 +45,11 @@ class Side:
         """How many values there are."""
         return sum(self.counts.values())
 
+    @property
+    def checked(self) -> int:
+        """Values, and rows without one."""
+        return self.values + self.missing
+
     def numbers(self) -> dict[float, int]:
         """The counts with their values as numbers."""
         return {float(value): count for value, count in self.counts.items()}
@@ -67,10 +61,10 @@ def check_drift(lake: Lake, settings: Settings, day: date, against: date | None 
     `against` is the release's day if not given. Raises HeadraceError where there is no release or no features.
     """
     reference = against or release_day(settings)
+    for each in (reference, day):
+        lake.read_day(GOLD_USER_FEATURES, each, "features")
     findings = [
-        finding
-        for table in (GOLD_USER_FEATURES, GOLD_ITEM_FEATURES)
-        for finding in table_drift(lake, settings.quality, table, reference, day)
+        finding for group in GROUPS for finding in table_drift(lake, settings.quality, group.table, reference, day)
     ]
     write_report(settings, day, keep(lake, day, ("drift",), findings))
     write_metrics(settings, day, findings)
@@ -84,40 +78,90 @@ def release_day(settings: Settings) -> date:
 
 def table_drift(lake: Lake, settings: QualitySettings, table: Table, reference: date, day: date) -> Iterator[Finding]:
     """Findings for every feature of one table."""
-    old, new = (feature_counts(lake.read_day(table, each, "features"), table) for each in (reference, day))
+    kept = [_partition(lake, table, each) for each in (reference, day)]
+    rows = sampled(lake.read(table).where(F.col("day").isin(kept)), table, settings.drift_rows)
+    counts = feature_counts(rows, table)
     name = f"{table.layer}.{table.name}"
     for feature in (*NUMERIC[table.path], *CATEGORIES[table.path]):
-        for rule, measured, limit, message in _measures(
-            settings, feature in NUMERIC[table.path], old[feature], new[feature]
-        ):
-            rows = new[feature].values + new[feature].missing
+        old, new = (counts[each, feature] for each in kept)
+        for rule, measured, limit, message in _measures(settings, feature in NUMERIC[table.path], old, new):
             passed = measured is None or measured <= limit
             text = f"at most {limit:g}"
             yield Finding(
-                "drift", name, feature, rule, "warn", passed, rows, None, measured, text, message, against=reference
+                "drift",
+                name,
+                feature,
+                rule,
+                "warn",
+                passed,
+                new.checked,
+                None,
+                measured,
+                text,
+                message,
+                against=reference,
             )
 
 
-def feature_counts(rows: DataFrame, table: Table) -> dict[str, Side]:
-    """How often each value of each feature occurs; an unknown number (NULL, NaN) or an empty list is missing."""
+def sampled(rows: DataFrame, table: Table, most: int) -> DataFrame:
+    """About `most` rows of each day, or all where there are fewer: those of the same keys on every day and run."""
+    largest = max((row["count"] for row in rows.groupBy("day").count().collect()), default=0)
+    if largest <= most:
+        return rows
+    key = [name for name in table.key if name != "day"]
+    return rows.where(F.pmod(F.xxhash64(*key), F.lit(_KEY_SHARES)) < round(most / largest * _KEY_SHARES))
+
+
+def feature_counts(rows: DataFrame, table: Table) -> Mapping[tuple[date, str], Side]:
+    """By day and feature: how often each value occurs; an unknown number (NULL, NaN) or an empty list is missing."""
+    if table is GOLD_ITEM_CONTENT:
+        rows = _with_mean(rows, "content")
     numbers = [_pair(name, F.array(_rounded(sql))) for name, sql in NUMERIC[table.path].items()]
     lists = [_pair(name, F.expr(sql)) for name, sql in CATEGORIES[table.path].items()]
-    pairs = rows.select(F.explode(F.array(*numbers, *lists)).alias("pair"))
-    values = pairs.select("pair.feature", F.explode_outer("pair.values").alias("value"))
-    sides: dict[str, Side] = defaultdict(Side)
-    for row in values.groupBy("feature", "value").count().collect():
+    pairs = rows.select("day", F.explode(F.array(*numbers, *lists)).alias("pair"))
+    values = pairs.select("day", "pair.feature", F.explode_outer("pair.values").alias("value"))
+    sides: dict[tuple[date, str], Side] = defaultdict(Side)
+    for row in values.groupBy("day", "feature", "value").count().collect():
+        side = sides[row["day"], row["feature"]]
         if row["value"] is None:
-            sides[row["feature"]].missing = int(row["count"])
+            side.missing = int(row["count"])
         else:
-            sides[row["feature"]].counts[row["value"]] = int(row["count"])
+            side.counts[row["value"]] = int(row["count"])
     return sides
+
+
+def _partition(lake: Lake, table: Table, day: date) -> date:
+    """The partition that speaks of a day: its own, or the newest until then where a day counts until the next one."""
+    if table not in LASTING:
+        return day
+    return lake.read(table).where(F.col("day") <= F.lit(day)).agg(F.max("day")).head()[0] or day
+
+
+def _with_mean(rows: DataFrame, vector: str) -> DataFrame:
+    """The rows with the mean vector of their day, of length 1, as `MEAN`."""
+    places = rows.select("day", F.posexplode(vector).alias("place", "number")).groupBy("day", "place")
+    means: dict[date, list[float]] = defaultdict(list)
+    for row in places.agg(F.avg("number").alias("mean")).orderBy("day", "place").collect():
+        means[row["day"]].append(row["mean"])
+    mean = F.lit(None).cast("array<double>")
+    for day, numbers in means.items():
+        mean = F.when(F.col("day") == F.lit(day), F.lit(_of_length_1(numbers))).otherwise(mean)
+    return rows.withColumn(MEAN, mean)
+
+
+def _of_length_1(vector: Sequence[float]) -> list[float]:
+    numbers = np.array(vector)
+    return [float(number) for number in numbers / max(float(np.linalg.norm(numbers)), 1e-12)]
 
 
 def _measures(
     settings: QualitySettings, numeric: bool, old: Side, new: Side
 ) -> Iterator[tuple[str, float | None, float, str]]:
     """(rule, measured, limit, message) of each measure that fits the feature; None where a side has no values."""
-    shares = [side.missing / max(1, side.missing + side.values) for side in (old, new)]
+    if not (old.checked and new.checked):
+        yield "null_rate", None, settings.drift_nulls, "not compared: one of the days has no rows"
+        return
+    shares = [side.missing / side.checked for side in (old, new)]
     text = f"{shares[0]:.1%} of the rows had no value, now {shares[1]:.1%}"
     yield "null_rate", abs(shares[1] - shares[0]), settings.drift_nulls, text
     if not (old.counts and new.counts):

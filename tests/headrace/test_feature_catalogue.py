@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from headrace.context_features import ContextFeatures
-from headrace.feature_catalogue import CONTEXT, GROUPS, USER_FEATURES, Feature, FeatureGroup
+from headrace.feature_catalogue import CONTEXT, GROUPS, USER_BEHAVIOUR, USER_FEATURES, Feature, FeatureGroup
 from headrace.feature_page import PAGE, page_text, window_text
 from headrace.feature_rows import feature_names
 from headrace.settings_groups import FeatureSettings
@@ -60,6 +60,7 @@ def test_a_window_shows_its_settings_with_their_defaults():
     assert window_text(Feature("x", "", "all time")) == "all time"
 
 
-def test_a_feature_that_nobody_reads_says_so():
+def test_a_feature_names_its_readers_and_one_that_nobody_reads_has_none():
     (baskets,) = (feature for feature in USER_FEATURES.features if feature.name == "baskets_total")
-    assert list(USER_FEATURES.used_by(baskets)) == ["serving's user row", "`jobs.batch.drift`"]
+    assert list(USER_FEATURES.used_by(baskets)) == ["serving's user row"]
+    assert not list(USER_BEHAVIOUR.used_by(USER_BEHAVIOUR.features[0]))

@@ -15,11 +15,14 @@ from pyspark.sql import functions as F
 
 from headrace.errors import HeadraceError
 from headrace.expectations import Stage
+from headrace.feature_catalogue import GROUPS
 from headrace.settings import Settings
 from headrace.tables import (
     GOLD_ITEM_FEATURES,
     GOLD_RETRIEVAL_EXAMPLES,
+    GOLD_USER_BEHAVIOUR,
     GOLD_USER_FEATURES,
+    GOLD_USER_ITEM_FEATURES,
     QUALITY_RESULTS,
     SILVER_EVENTS,
     SILVER_USERS,
@@ -186,9 +189,15 @@ def test_without_a_release_there_is_nothing_to_compare_and_the_run_goes_on(
 
 def test_a_drifted_feature_is_named_and_the_others_are_not(lake: Lake, settings: Settings) -> None:
     old = DAY - WEEK
-    for table in (GOLD_USER_FEATURES, GOLD_ITEM_FEATURES):
+    for table in (GOLD_USER_FEATURES, GOLD_USER_BEHAVIOUR, GOLD_ITEM_FEATURES, GOLD_USER_ITEM_FEATURES):
         lake.overwrite_day(lake.read(table).where(F.col("day") == F.lit(DAY)), table, old)
     assert not_passed(check_drift(lake, settings, DAY, old)) == set()
+    behaviour = lake.read(GOLD_USER_BEHAVIOUR).where(F.col("day") == F.lit(DAY))
+    morning = behaviour.withColumn("hours", F.reverse("hours"))  # noon, the 13th of 24, becomes 11
+    lake.overwrite_day(morning.localCheckpoint(), GOLD_USER_BEHAVIOUR, DAY)
+    met = lake.read(GOLD_USER_ITEM_FEATURES).where(F.col("day") == F.lit(DAY))
+    longer = met.withColumn("days_since", F.col("days_since") + 7)
+    lake.overwrite_day(longer.localCheckpoint(), GOLD_USER_ITEM_FEATURES, DAY)
     users = lake.read(GOLD_USER_FEATURES).where(F.col("day") == F.lit(DAY))
     older = F.when(F.col("user_id") == "user0", F.array(F.lit("100+"))).otherwise(F.col("profile_values"))
     changed = users.withColumn("events_total", F.col("events_total") * 3).withColumn("profile_values", older)
@@ -201,10 +210,16 @@ def test_a_drifted_feature_is_named_and_the_others_are_not(lake: Lake, settings:
         ("gold.user_features", "events_total", "ks"),
         ("gold.user_features", "profile_values", "psi"),
         ("gold.user_features", "profile_values", "new_categories"),
+        ("gold.user_behaviour", "hours", "psi"),
+        ("gold.user_behaviour", "hours", "new_categories"),
         ("gold.item_features", "price", "null_rate"),
+        ("gold.user_item_features", "days_since", "psi"),
+        ("gold.user_item_features", "days_since", "ks"),
     }
-    new = next(finding for finding in findings if finding.rule == "new_categories" and not finding.passed)
-    assert (new.measured, new.message) == (0.1, "1 new: age=100+")
+    new = {finding.column: finding for finding in findings if finding.rule == "new_categories" and not finding.passed}
+    assert (new["profile_values"].measured, new["profile_values"].message) == (0.1, "1 new: age=100+")
+    assert (new["hours"].measured, new["hours"].message) == (1.0, "1 new: 11")
+    assert {finding.table for finding in findings} == {f"gold.{group.table.name}" for group in GROUPS}
     metrics = (settings.reports / "drift.prom").read_text()
     assert 'headrace_feature_drifted{table="gold.user_features",feature="events_total",measure="ks"} 1' in metrics
     assert 'headrace_feature_drifted{table="gold.user_features",feature="baskets_total",measure="ks"} 0' in metrics
