@@ -23,7 +23,7 @@ import duckdb
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from benchmarks.features_duckdb import statements
+from benchmarks.features_duckdb import named, statements
 from benchmarks.report import in_turns, report
 from headrace.settings import Settings
 from headrace.settings_groups import FeatureSettings
@@ -62,6 +62,9 @@ def generate(lake: Lake, rows: int) -> None:
         F.timestamp_micros(moment).alias("timestamp"),
         F.when(kind == "rating", F.round(_uniform(6) * 10)).otherwise(1.0).alias("value"),
         F.round(_uniform(5) * 20, 2).alias("price"),
+        F.create_map(
+            F.lit("device"), _one_of(7, "Phone", "desktop", "tv"), F.lit("surface"), _one_of(8, "home", "search")
+        ).alias("context"),
     )
     _write(lake, events.withColumn("day", F.to_date("timestamp")), SILVER_EVENTS)
     category = F.concat(F.lit("c"), F.col("id") % 50)
@@ -94,6 +97,7 @@ def duckdb_run(lake_root: str, output: Path) -> None:
         database.execute(f"CREATE VIEW {name} AS FROM read_parquet('{files}', hive_partitioning = false)")
     database.execute(
         "CREATE VIEW behaviour AS SELECT subject_id AS user_id, item_id, event_type, event_id, value, price,"  # noqa: S608
+        f" {named('device')} AS device, {named('surface')} AS surface,"
         f" epoch_us(timestamp) AS time FROM events WHERE epoch_us(timestamp) < {now} AND event_type <> 'impression'"
     )
     database.execute(
@@ -128,6 +132,7 @@ def check_equal(lake_root: str, output: Path) -> int:
             "user_behaviour",
             "user_id, views, carts, purchases, returns, ratings, searches, baskets, days_since, round(spend, 2) AS s,"
             " round(ln(1 + decayed_spend), 4) AS decayed, round(ln(1 + basket_spend), 4) AS basket, hours, weekdays,"
+            " devices, device_shares, surfaces, surface_shares,"
             " list_sort(categories) AS categories, round(list_sum(category_shares), 3) AS shares",
         ),
         "user_features": (
@@ -159,6 +164,10 @@ def _rounded(*names: str) -> str:
 def _uniform(stream: int) -> Any:
     """A number in [0, 1) from the row's number."""
     return F.pmod(F.xxhash64(F.col("id"), F.lit(stream)), F.lit(1 << 40)) / float(1 << 40)
+
+
+def _one_of(stream: int, *names: str) -> Any:
+    return F.element_at(F.array(*map(F.lit, names)), (_uniform(stream) * len(names)).cast("int") + 1)
 
 
 def _always(rows: DataFrame) -> DataFrame:

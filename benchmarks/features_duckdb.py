@@ -21,6 +21,7 @@ COUNTED = {
     "dislikes": "dislike",
     "searches": "search",
 }
+PLACES = ("devices", "device_shares", "surfaces", "surface_shares")
 
 
 def statements(as_of: datetime, settings: FeatureSettings) -> dict[str, str]:
@@ -103,7 +104,9 @@ def statements(as_of: datetime, settings: FeatureSettings) -> dict[str, str]:
         "user_behaviour": f"""
             WITH visits AS (
                 SELECT user_id, time, {counted},
-                       sum(round(price * coalesce(value, 1), 3)) FILTER (event_type = 'purchase') AS money
+                       sum(round(price * coalesce(value, 1), 3)) FILTER (event_type = 'purchase') AS money,
+                       coalesce(min(nullif(device, 'unknown')), 'unknown') AS device,
+                       coalesce(min(nullif(surface, 'unknown')), 'unknown') AS surface
                 FROM behaviour WHERE time >= {trend} GROUP BY user_id, time),
             lately AS (
                 SELECT user_id, {", ".join(f"sum({name}) AS {name}" for name in COUNTED)},
@@ -112,6 +115,7 @@ def statements(as_of: datetime, settings: FeatureSettings) -> dict[str, str]:
                        sum(round(money * 1000 * power(0.5, ({now} - time) / {half_life}))) / 1000 AS decayed_spend,
                        {_histogram("hour", 24)} AS hours, {_histogram("isodow", 7, 1)} AS weekdays
                 FROM visits GROUP BY user_id),
+            {_usual("device", settings.usual_contexts)}, {_usual("surface", settings.usual_contexts)},
             last AS (SELECT user_id, max(last_timestamp) AS last FROM user_items GROUP BY user_id),
             counts AS (
                 SELECT user_id, coalesce(category_2, category_1) AS category, sum(units) AS units
@@ -130,8 +134,10 @@ def statements(as_of: datetime, settings: FeatureSettings) -> dict[str, str]:
                    coalesce(spend, 0)::FLOAT AS spend, coalesce(decayed_spend, 0)::FLOAT AS decayed_spend,
                    coalesce(spend / nullif(baskets, 0), 0)::FLOAT AS basket_spend,
                    coalesce(hours, [])::FLOAT[] AS hours, coalesce(weekdays, [])::FLOAT[] AS weekdays,
+                   {", ".join(f"coalesce({name}, []) AS {name}" for name in PLACES)},
                    coalesce(categories, []) AS categories, coalesce(category_shares, []) AS category_shares
             FROM last a FULL JOIN lately l ON l.user_id = a.user_id
+            LEFT JOIN devices d ON d.user_id = l.user_id LEFT JOIN surfaces s ON s.user_id = l.user_id
             LEFT JOIN preferred p ON p.user_id = a.user_id""",
         "user_features": f"""
             WITH recent AS (
@@ -172,6 +178,24 @@ def statements(as_of: datetime, settings: FeatureSettings) -> dict[str, str]:
             FROM histories h JOIN own o USING (user_id) JOIN totals t USING (user_id)
             FULL JOIN profiles p ON p.user_id = h.user_id""",
     }
+
+
+def named(name: str) -> str:
+    """The device or surface of an event, in lower case; `unknown`."""
+    return f"coalesce(nullif(lower(trim(map_extract(context, '{name}')[1])), ''), 'unknown')"
+
+
+def _usual(name: str, most: int) -> str:
+    """Tables with each user's devices or surfaces, those of most visits first, and the shares of these."""
+    return f"""
+            {name}_visits AS (
+                SELECT user_id, {name}, count(*) AS n, sum(n) OVER (PARTITION BY user_id) AS total
+                FROM visits GROUP BY user_id, {name}
+                QUALIFY row_number() OVER (PARTITION BY user_id ORDER BY n DESC, {name}) <= {most}),
+            {name}s AS (
+                SELECT user_id, list({name} ORDER BY n DESC, {name}) AS {name}s,
+                       list((n / total)::FLOAT ORDER BY n DESC, {name}) AS {name}_shares
+                FROM {name}_visits GROUP BY user_id)"""
 
 
 def _histogram(part: str, length: int, first: int = 0) -> str:

@@ -1,6 +1,7 @@
 """When and where something happens, as features: of an event in batch and stream, of a request in serving.
 
-The arithmetic is the same on a number, a NumPy array and a Spark column, so that there is one definition for all three.
+The arithmetic is the same on a number, a NumPy array and a Spark column, so that there is one definition for all three;
+a name is told from an event's context in Python and, by the same rule, in SQL.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ WEEKDAYS = 7
 UNKNOWN = "unknown"
 DEVICE = "device"
 SURFACE = "surface"
+_BLANKS = " \t\n\r\v\f"
 _HOUR_US = 3_600_000_000
 _DAY_US = HOURS * _HOUR_US
 _THURSDAY = 3  # 1970-01-01
@@ -46,5 +48,10 @@ def weekday_of(time: Any) -> Any:
     return ((time - time % _DAY_US) / _DAY_US + _THURSDAY) % WEEKDAYS
 
 
+def named_sql(name: str) -> str:
+    """The device or surface of an event, as `context_features` tells it, in SQL over the events' column `context`."""
+    return f"coalesce(nullif(lower(trim(BOTH '{_BLANKS}' FROM context['{name}'])), ''), '{UNKNOWN}')"
+
+
 def _named(context: Mapping[str, str], name: str) -> str:
-    return context.get(name, "").strip().lower() or UNKNOWN
+    return context.get(name, "").strip(_BLANKS).lower() or UNKNOWN

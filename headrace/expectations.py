@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from headrace.context_features import HOURS, WEEKDAYS
+from headrace.context_features import DEVICE, HOURS, SURFACE, WEEKDAYS
 from headrace.events import EventType
 from headrace.tables import (
     GOLD_ITEM_CONTENT,
@@ -205,6 +205,7 @@ EXPECTATIONS = (
                 RowRule(name, "shares", f"size({name}) NOT IN (0, {length})", f"must be empty or {length} shares")
                 for name, length in (("hours", HOURS), ("weekdays", WEEKDAYS))
             ),
+            *(as_long_as(f"{name}s", f"{name}_shares") for name in (DEVICE, SURFACE)),
             as_long_as("categories", "category_shares"),
             RowRule("category_shares", "range", "array_max(category_shares) > 1.001", "must be at most 1 each"),
         ),

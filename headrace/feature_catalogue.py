@@ -38,6 +38,7 @@ ITEM_DECAY = "all time, half after {item_half_life_days} days"
 FRESHNESS = "half after {freshness_half_life_days} days"
 HISTORY = "last {history_length} events"
 OWN = "best {affinity_items} items"
+USUAL = f"{TREND}; {{usual_contexts}} of most visits"
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,10 @@ USER_BEHAVIOUR = FeatureGroup(
             "hours", "Share of the visits (distinct times) in each of the 24 hours (UTC); empty without one.", TREND
         ),
         Feature("weekdays", "Share of the visits on each day of the week, from Monday; empty without one.", TREND),
+        Feature("devices", "Devices of the visits, those of most visits first, then by name.", USUAL),
+        Feature("device_shares", "Share of the visits on each of them.", USUAL),
+        Feature("surfaces", "Surfaces of the visits, those of most visits first, then by name.", USUAL),
+        Feature("surface_shares", "Share of the visits on each of them.", USUAL),
         Feature(
             "categories",
             "Preferred categories (the second level, else the first) by decayed count, then by name.",
@@ -293,14 +298,20 @@ class ContextFeature:
 
 CONTEXT_OWNER = "headrace.context_features.context_features"
 _IMPRESSIONS = "serving.recommendations"
+_BEHAVIOUR = "jobs.batch.user_behaviour"
 CONTEXT = (
-    ContextFeature("hour", "Hour of the day, UTC, 0 to 23.", "time", (_IMPRESSIONS, "jobs.batch.user_behaviour")),
-    ContextFeature("weekday", "Day of the week, UTC, 0 = Monday.", "time", (_IMPRESSIONS, "jobs.batch.user_behaviour")),
-    ContextFeature("device", "What it is done on, in lower case; `unknown`.", "`context.device`", (_IMPRESSIONS,)),
+    ContextFeature("hour", "Hour of the day, UTC, 0 to 23.", "time", (_IMPRESSIONS, _BEHAVIOUR)),
+    ContextFeature("weekday", "Day of the week, UTC, 0 = Monday.", "time", (_IMPRESSIONS, _BEHAVIOUR)),
+    ContextFeature(
+        "device",
+        "What it is done on, in lower case; `unknown`.",
+        "`context.device`",
+        (_IMPRESSIONS, "jobs.batch.features"),
+    ),
     ContextFeature(
         "surface",
         "Where in the app; of a request, the context asked for; `unknown`.",
         "`context.surface`",
-        (_IMPRESSIONS,),
+        (_IMPRESSIONS, "jobs.batch.features"),
     ),
 )

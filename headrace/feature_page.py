@@ -22,8 +22,9 @@ are settings of the group `[features]` in [settings.toml](settings.toml), shown 
 """
 CONTEXT_ABOUT = """\
 Of the moment of an event or a request: computed where it is needed, kept in no table, with the same arithmetic on a
-number, a NumPy array and a Spark column. Serving notes them with each impression, batch makes `hours` and `weekdays` of
-them; the ranker and the stream do not use them yet."""
+number, a NumPy array and a Spark column, and one rule for names. Serving notes them with each impression, batch makes
+`hours`, `weekdays`, `devices` and `surfaces` of them; the rows that the stream keeps of a user depend on none, and the
+ranker does not use them yet."""
 COLUMNS = ("feature", "meaning", "type", "source", "window", "used by")
 
 

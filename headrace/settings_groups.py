@@ -146,6 +146,8 @@ class FeatureSettings(Group):
     """Purchases at the mean return rate of all items that every item's own are added to."""
     preferred_categories: PositiveInt = 10
     """Most categories kept for a user, best decayed count first."""
+    usual_contexts: PositiveInt = 5
+    """Most devices, and most surfaces, kept for a user, those of most visits first."""
     content_length: PositiveInt = 32
     """Length of an item's content vector."""
     late_days: NonNegativeInt = 7

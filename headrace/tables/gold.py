@@ -45,7 +45,7 @@ GOLD_USER_FEATURES = Table(
 GOLD_USER_BEHAVIOUR = Table(
     "gold",
     "user_behaviour",
-    "One row per user with events and day: what they did, when, what they spent, what they prefer. Not kept online.",
+    "One row per user with events and day: what they did, when and where, what they spent and prefer. Not kept online.",
     pa.schema(
         [
             ("user_id", pa.string()),  # subject_id
@@ -63,6 +63,10 @@ GOLD_USER_BEHAVIOUR = Table(
             ("basket_spend", pa.float32()),  # money per basket
             ("hours", FLOATS),  # share of the visits of the last 56 days in each hour of the day (UTC), or empty
             ("weekdays", FLOATS),  # the same on each day of the week, from Monday
+            ("devices", STRINGS),  # most visits of the last 56 days first, "unknown" among them; at most 5
+            ("device_shares", FLOATS),  # share of the visits on each
+            ("surfaces", STRINGS),  # the same for where in the app
+            ("surface_shares", FLOATS),
             ("categories", STRINGS),  # best decayed count first
             ("category_shares", FLOATS),  # share of the decayed counts
             ("day", pa.date32()),

@@ -190,4 +190,5 @@ def _pair(name: str, values: Column) -> Column:
 
 def _rounded(sql: str) -> Column:
     """A number with three significant digits, as text; NULL for NULL and NaN."""
-    return F.when(~F.isnan(F.expr(f"double({sql})")), F.format_string("%.2e", F.expr(f"double({sql})")))
+    number = F.expr(f"double({sql})")
+    return F.when(number.isNotNull() & ~F.isnan(number), F.format_string("%.2e", number))

@@ -32,7 +32,8 @@ def _place_of_largest(shares: str) -> str:
     return f"if(size({shares}) > 0, array(string(array_position({shares}, array_max({shares})) - 1)), array())"
 
 
-_BEHAVIOUR_LISTS = ("hours", "weekdays", "categories", "category_shares")
+_NAMED = {"devices": "device_shares", "surfaces": "surface_shares", "categories": "category_shares"}
+"""Lists of names in a user's behaviour, with those of the share of each."""
 NUMERIC: dict[str, dict[str, str]] = {
     GOLD_USER_FEATURES.path: {
         **{name: name for name in ("events_total", "baskets_total")},
@@ -44,8 +45,8 @@ NUMERIC: dict[str, dict[str, str]] = {
         "own_last_timestamps_days": _days("array_max(own_last_timestamps)"),
     },
     GOLD_USER_BEHAVIOUR.path: {
-        **_themselves(GOLD_USER_BEHAVIOUR, *_BEHAVIOUR_LISTS),
-        "category_shares_largest": "array_max(category_shares)",
+        **_themselves(GOLD_USER_BEHAVIOUR, "hours", "weekdays", *_NAMED, *_NAMED.values()),
+        **{f"{shares}_largest": f"array_max({shares})" for shares in _NAMED.values()},
     },
     GOLD_ITEM_FEATURES.path: _themselves(GOLD_ITEM_FEATURES),
     GOLD_ITEM_CONTENT.path: {
@@ -68,7 +69,7 @@ CATEGORIES: dict[str, dict[str, str]] = {
     GOLD_USER_BEHAVIOUR.path: {
         "hours": _place_of_largest("hours"),
         "weekdays": _place_of_largest("weekdays"),
-        "categories": "categories",
+        **{names: names for names in _NAMED},
     },
     GOLD_ITEM_FEATURES.path: {},
     GOLD_ITEM_CONTENT.path: {},

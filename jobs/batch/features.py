@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from headrace.context_features import DEVICE, SURFACE, named_sql
 from headrace.events import BEHAVIOUR_TYPES, INTEREST_TYPES, EventType
 from headrace.settings_groups import FeatureSettings
 from headrace.tables import microseconds
@@ -32,6 +33,7 @@ def behaviour_before(events: DataFrame, as_of: datetime) -> DataFrame:
         "event_id",
         "value",
         "price",
+        *(F.expr(named_sql(name)).alias(name) for name in (DEVICE, SURFACE)),
         F.unix_micros("timestamp").alias("time"),
     )
 

@@ -1,4 +1,4 @@
-"""How users behave, as known at a moment: what they did lately, when, what they spent, which categories they prefer.
+"""How users behave, as known at a moment: what they did lately, when and where, what they spent, what they prefer.
 
 Counts, times and money look back over `trend_days`, and only those rows are read; preferred categories are derived from
 the user × item pass. Sums are of whole numbers (money in thousandths), so that two runs of a day are equal.
@@ -11,7 +11,7 @@ from datetime import datetime
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from headrace.context_features import HOURS, WEEKDAYS, hour_of, weekday_of
+from headrace.context_features import DEVICE, HOURS, SURFACE, UNKNOWN, WEEKDAYS, hour_of, weekday_of
 from headrace.events import EventType
 from headrace.settings_groups import FeatureSettings
 from headrace.tables import microseconds
@@ -50,14 +50,14 @@ def user_behaviour(
         *(_or_zero(name) for name in (*COUNTED, "baskets")),
         F.coalesce(since, F.lit(float("nan"))).alias("days_since"),
         *(_or_zero(name) for name in ("spend", "decayed_spend", "basket_spend")),
-        *(F.coalesce(name, F.array().cast("array<float>")).alias(name) for name in ("hours", "weekdays")),
-        F.coalesce("categories", F.array().cast("array<string>")).alias("categories"),
-        F.coalesce("category_shares", F.array().cast("array<float>")).alias("category_shares"),
+        *(_or_empty(name, "float") for name in ("hours", "weekdays")),
+        *(_or_empty(name, "string") for name in ("devices", "surfaces", "categories")),
+        *(_or_empty(name, "float") for name in ("device_shares", "surface_shares", "category_shares")),
     )
 
 
 def _lately(behaviour: DataFrame, as_of: datetime, settings: FeatureSettings) -> DataFrame:
-    """Counts, money, hours and weekdays of the window; several events at one time (a receipt) are one visit."""
+    """Counts, money, times and places of the window; several events at one time (a receipt) are one visit."""
     now = microseconds(as_of)
     inside = behaviour.where(F.col("time") >= now - settings.trend_days * _DAY_US)
     paid = F.col("event_type").eqNullSafe(EventType.PURCHASE.value)
@@ -66,9 +66,10 @@ def _lately(behaviour: DataFrame, as_of: datetime, settings: FeatureSettings) ->
     visits = inside.groupBy("user_id", "time").agg(
         *(F.count_if(F.col("event_type") == kind.value).alias(name) for name, kind in COUNTED.items()),
         F.sum(F.when(paid, money.cast("long"))).alias("money"),
+        *(F.coalesce(F.min(F.nullif(name, F.lit(UNKNOWN))), F.lit(UNKNOWN)).alias(name) for name in (DEVICE, SURFACE)),
     )
     hour, weekday = hour_of(F.col("time")), weekday_of(F.col("time"))
-    per_user = visits.groupBy("user_id").agg(
+    per_place = visits.groupBy("user_id", DEVICE, SURFACE).agg(
         *(F.sum(name).alias(name) for name in COUNTED),
         F.count_if(F.col("purchases") > 0).alias("baskets"),
         F.sum("money").alias("money"),
@@ -76,6 +77,11 @@ def _lately(behaviour: DataFrame, as_of: datetime, settings: FeatureSettings) ->
         F.count("*").alias("visits"),
         *(F.count_if(hour == each).alias(f"hour_{each}") for each in range(HOURS)),
         *(F.count_if(weekday == each).alias(f"weekday_{each}") for each in range(WEEKDAYS)),
+    )
+    added = [name for name in per_place.columns if name not in ("user_id", DEVICE, SURFACE)]
+    per_user = per_place.groupBy("user_id").agg(
+        *(F.sum(name).alias(name) for name in added),
+        F.collect_list(F.struct(DEVICE, SURFACE, "visits")).alias("places"),
     )
     spend = F.col("money") / _MONEY
     return per_user.select(
@@ -87,11 +93,22 @@ def _lately(behaviour: DataFrame, as_of: datetime, settings: FeatureSettings) ->
         (spend / F.nullif("baskets", F.lit(0))).alias("basket_spend"),
         _shares("hour", HOURS).alias("hours"),
         _shares("weekday", WEEKDAYS).alias("weekdays"),
+        *_usual(DEVICE, settings.usual_contexts),
+        *_usual(SURFACE, settings.usual_contexts),
     )
 
 
 def _shares(name: str, length: int) -> Column:
     return F.array(*((F.col(f"{name}_{each}") / F.col("visits")).cast("float") for each in range(length)))
+
+
+def _usual(name: str, most: int) -> tuple[Column, Column]:
+    """Devices or surfaces of a user, those of most visits first (then by name), and the share of the visits of each."""
+    visits = f"aggregate(filter(places, place -> place.{name} = named), 0L, (sum, place) -> sum + place.visits)"
+    counted = f"transform(array_distinct(places.{name}), named -> struct(-{visits} AS rank, named AS name))"
+    best = F.slice(F.sort_array(F.expr(counted)), 1, most)
+    shares = F.transform(best.getField("rank"), lambda rank: (-rank / F.col("visits")).cast("float"))
+    return best.getField("name").alias(f"{name}s"), shares.alias(f"{name}_shares")
 
 
 def _preferred(user_items: DataFrame, items: DataFrame, as_of: datetime, settings: FeatureSettings) -> DataFrame:
@@ -107,6 +124,10 @@ def _preferred(user_items: DataFrame, items: DataFrame, as_of: datetime, setting
     best = F.slice("ranked", 1, settings.preferred_categories)
     shares = F.transform(best.getField("units"), lambda units: (units / F.col("all")).cast("float"))
     return listed.select("user_id", best.getField("category").alias("categories"), shares.alias("category_shares"))
+
+
+def _or_empty(name: str, kind: str) -> Column:
+    return F.coalesce(name, F.array().cast(f"array<{kind}>")).alias(name)
 
 
 def _or_zero(name: str) -> Column:

@@ -48,7 +48,8 @@ def test_owners_and_users_are_code_that_there_is(group: FeatureGroup):
 
 def test_context_features_are_those_of_the_function_and_used_where_it_says():
     assert [feature.name for feature in CONTEXT] == list(ContextFeatures._fields)
-    whole, parts = "context_features(", {"hour": "hour_of(", "weekday": "weekday_of("}
+    whole = "context_features("
+    parts = {"hour": "hour_of(", "weekday": "weekday_of(", "device": "named_sql(", "surface": "named_sql("}
     for feature in CONTEXT:
         for module in feature.used_by:
             text = source_of(module)

@@ -51,7 +51,7 @@ def world(spark: SparkSession, settings: Settings) -> Lake:
         purchase("a1", "ann", "milk", days_before(84), price=1.0),
         purchase("a2", "ann", "milk", days_before(40), price=2.0),
         purchase("a3", "ann", "milk", days_before(40), price=4.0),
-        purchase("a4", "ann", "bread", days_before(1), price=3.0),
+        purchase("a4", "ann", "bread", days_before(1), price=3.0, context={"device": " Phone ", "surface": "search"}),
         purchase("a5", "ann", "milk", days_before(0), price=9.0),
         {"event_id": "b1", "event_type": "view", "user_id": "bob", "item_id": "milk", "timestamp": days_before(2)},
         {
@@ -116,6 +116,8 @@ def test_users_have_counts_hours_spend_and_preferred_categories_of_the_last_week
     assert (ann["days_since"], bob["days_since"]) == (0.5, 2.5)
     assert (ann["hours"][12], sum(ann["hours"]), len(ann["hours"])) == (1.0, 1.0, 24)
     assert ann["weekdays"] == pytest.approx([0, 0, 0, 1 / 3, 1 / 3, 0, 1 / 3])  # on a Sunday, a Thursday, a Friday
+    assert (ann["devices"], ann["surfaces"]) == (["unknown", "phone"], ["unknown", "search"])
+    assert (ann["device_shares"], ann["surface_shares"]) == (pytest.approx([2 / 3, 1 / 3]), ann["device_shares"])
     assert ann["categories"] == ["dairy", "bakery"]
     decayed = [sum(0.5 ** ((days + 0.5) / 84) for days in (84, 40, 0)), 0.5 ** (1.5 / 84)]
     assert ann["category_shares"] == pytest.approx([each / sum(decayed) for each in decayed])
