@@ -257,8 +257,20 @@ class TrainingSettings(Group):
     others; `softmax`: listwise, the taken ones against all."""
     ranker_new_weight: float = Field(default=1.5, ge=0)
     """Weight of a softmax over the candidates that are new to the user, added to each loss: learns discovery."""
+    ranker_click_weight: float = Field(default=0.0, ge=0)
+    """Weight of learning which candidates are viewed or clicked, beside which are taken; 0 = not learned."""
+    ranker_cart_weight: float = Field(default=0.0, ge=0)
+    """The same of those put into the cart."""
+    ranker_purchase_weight: float = Field(default=0.0, ge=0)
+    """The same of those bought."""
+    ranker_dwell_weight: float = Field(default=0.0, ge=0)
+    """The same of the seconds spent on them."""
+    ranker_positions: bool = False
+    """Learn apart what a place in the list adds to being taken, from impressions with a position; it is not served."""
+    ranker_most_propensity_weight: float = Field(default=1.0, ge=1)
+    """What was shown and taken weighs 1 over its propensity, at most this; 1 = all the same."""
     ranker_users: PositiveInt = 20_000
-    """Most users that the ranker learns from (about 60 kB of memory each)."""
+    """Most users that the ranker learns from (about 75 kB of memory each)."""
     ranker_validation_share: float = Field(default=0.2, gt=0, lt=1)
     """Share of the users that judge the ranker and do not train it."""
     ranker_epochs: PositiveInt = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.errors import BadInputError
+from headrace.outcomes import OUTCOME_COLUMNS
 from headrace.settings import Settings
 from headrace.tables import GOLD_RANKING_EXAMPLES, GOLD_USER_FEATURES, GOLD_USER_ITEM_FEATURES, Table
 from headrace.user_row import UserRow, user_row
@@ -19,11 +21,38 @@ from headrace.user_row import UserRow, user_row
 Rows = npt.NDArray[np.int32]
 
 
-def ranking_examples(settings: Settings, day: date, limit: int | None) -> Iterator[tuple[UserRow, dict[str, float]]]:
-    """Users of the holdout as they were before it, each with the items taken in it and on how many occasions."""
+@dataclass(frozen=True)
+class Holdout:
+    """What happened to a user in the holdout, by item id."""
+
+    taken: dict[str, float]
+    """Occasions."""
+    outcomes: dict[str, tuple[float, ...]]
+    """In the order of `OUTCOMES`; without an entry where the table does not know them."""
+    shown: dict[str, tuple[int, float]]
+    """Place in the list from 0 (-1 unknown) and propensity of the first impression."""
+
+
+def ranking_examples(settings: Settings, day: date, limit: int | None) -> Iterator[tuple[UserRow, Holdout]]:
+    """Users of the holdout as they were before it, each with what happened in it."""
     for values in _rows(_read(settings, GOLD_RANKING_EXAMPLES, day).slice(0, limit)):
-        targets = dict(zip(values["target_items"], values["target_counts"].tolist(), strict=True))
-        yield _user(values), targets
+        items = values["target_items"]
+        columns = [_list(values, name) for name in OUTCOME_COLUMNS]
+        places = zip(_list(values, "shown_positions"), _list(values, "shown_propensities"), strict=True)
+        yield (
+            _user(values),
+            Holdout(
+                dict(zip(items, values["target_counts"].tolist(), strict=True)),
+                dict(zip(items, zip(*columns, strict=True), strict=False)),
+                dict(zip(values.get("shown_items") or (), places, strict=False)),
+            ),
+        )
+
+
+def _list(values: Mapping[str, Any], name: str) -> list[Any]:
+    """Empty where the row is from before there was such a column."""
+    found = values.get(name)
+    return [] if found is None else list(np.asarray(found).tolist())
 
 
 def users(settings: Settings, day: date) -> Iterator[UserRow]:

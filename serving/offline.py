@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import track
 
 from headrace.errors import HeadraceError
+from headrace.outcomes import OUTCOMES
 from headrace.ranking_features import own_columns
 from headrace.settings import Settings, load_settings
 from headrace.user_row import UserRow
@@ -36,8 +37,15 @@ CANDIDATES_SCHEMA = pa.schema(
         ("numeric", pa.list_(pa.float32())),  # row-major, candidates × len(NUMERIC)
         ("categorical", pa.list_(pa.int32())),  # row-major, candidates × len(CATEGORICAL)
         ("labels", pa.list_(pa.float32())),  # occasions in the holdout; 0 = not taken
+        ("outcomes", pa.list_(pa.float32())),  # row-major, candidates × len(OUTCOMES)
+        ("positions", pa.list_(pa.int32())),  # place in the list it was shown in, from 1; 0 = not shown
+        ("propensities", pa.list_(pa.float32())),  # chance with which it was; 1 where not known
     ]
 )
+
+
+_NOT_SHOWN = (-1, 1.0)
+_NOTHING = (0.0,) * len(OUTCOMES)
 
 
 def write_candidates(settings: Settings, release: Path, day: date, output: Path, limit_users: int | None = None) -> int:
@@ -46,19 +54,19 @@ def write_candidates(settings: Settings, release: Path, day: date, output: Path,
     Users without history are left out: they get the popular list, which needs no ranker.
     """
     recommender = load_recommender(release, settings.serving.candidates)
-    targets: dict[str, dict[str, float]] = {}
+    holdouts: dict[str, lake.Holdout] = {}
 
     def known_users() -> Iterator[UserRow]:
-        for user, taken in lake.ranking_examples(settings, day, limit_users):
+        for user, holdout in lake.ranking_examples(settings, day, limit_users):
             if user.is_known:
-                targets[user.user_id] = taken
+                holdouts[user.user_id] = holdout
                 yield user
 
     with whole_file(output, CANDIDATES_SCHEMA) as writer:
         written = 0
         for users in _batches(known_users(), "Candidates"):
             rows = [
-                _candidate_row(recommender, user, vector, targets.pop(user.user_id))
+                _candidate_row(recommender, user, vector, holdouts.pop(user.user_id))
                 for user, vector in _with_vectors(recommender, users)
             ]
             writer.write_table(pa.Table.from_pylist(rows, CANDIDATES_SCHEMA))
@@ -114,18 +122,20 @@ def _write_lists(
     return written
 
 
-def _candidate_row(
-    recommender: Recommender, user: UserRow, vector: Vector, taken: dict[str, float]
-) -> dict[str, object]:
+def _candidate_row(recommender: Recommender, user: UserRow, vector: Vector, holdout: lake.Holdout) -> dict[str, object]:
     own = own_columns(user, recommender.catalogue)
     candidates, features = recommender.candidates_of(user, own, vector, recommender.candidates)
-    item_ids = recommender.catalogue.item_ids
+    item_ids = [recommender.catalogue.item_ids[row] for row in candidates.rows]
+    shown = [holdout.shown.get(item, _NOT_SHOWN) for item in item_ids]
     return {
         "user_id": user.user_id,
         "item_rows": candidates.rows,
         "numeric": features.numeric.reshape(-1),
         "categorical": features.categorical.reshape(-1),
-        "labels": [taken.get(item_ids[row], 0.0) for row in candidates.rows],
+        "labels": [holdout.taken.get(item, 0.0) for item in item_ids],
+        "outcomes": [value for item in item_ids for value in holdout.outcomes.get(item, _NOTHING)],
+        "positions": [position + 1 for position, _ in shown],
+        "propensities": [propensity for _, propensity in shown],
     }
 
 

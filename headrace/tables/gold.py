@@ -183,6 +183,13 @@ GOLD_RANKING_EXAMPLES = Table(
             *[f for f in GOLD_USER_FEATURES.schema if f.name != "day"],
             ("target_items", STRINGS),  # distinct items of interest in (as_of, as_of + holdout]
             ("target_counts", FLOATS),  # occasions of each
+            ("target_clicks", FLOATS),  # views and clicks of each
+            ("target_carts", FLOATS),
+            ("target_purchases", FLOATS),
+            ("target_dwell", FLOATS),  # seconds in its views
+            ("shown_items", STRINGS),  # items with an impression in the same time, taken or not
+            ("shown_positions", TIMES),  # place in the list at the first impression, from 0; -1 where unknown
+            ("shown_propensities", FLOATS),  # chance with which it was shown then; 1 where unknown
             ("day", pa.date32()),  # the day the examples are made for: as_of = its end minus the holdout
         ]
     ),

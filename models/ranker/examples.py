@@ -13,12 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.errors import BadInputError
+from headrace.outcomes import OUTCOMES
 from headrace.ranking_features import CATEGORICAL, NUMERIC
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
 CANDIDATE_COLUMNS = ("user_id", "item_rows", "numeric", "categorical", "labels")
+HAPPENED_COLUMNS = ("outcomes", "positions", "propensities")
+"""Files of earlier versions lack them: then nothing else is known to have happened, and nothing to have been shown."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,12 @@ class RankingExamples:
     """[users, candidates]: occasions on which the user took it in the holdout."""
     present: npt.NDArray[np.bool_]
     """[users, candidates]: False where the list is shorter."""
+    outcomes: Floats
+    """[users, candidates, len(OUTCOMES)]: what else happened to it."""
+    positions: Ints
+    """[users, candidates]: place in the list it was shown in, from 1; 0 = not shown."""
+    propensities: Floats
+    """[users, candidates]: chance with which it was."""
 
     def __len__(self) -> int:
         return len(self.user_ids)
@@ -45,6 +54,9 @@ class RankingExamples:
             self.categorical[users],
             self.taken[users],
             self.present[users],
+            self.outcomes[users],
+            self.positions[users],
+            self.propensities[users],
         )
 
 
@@ -55,7 +67,9 @@ def read_examples(path: Path, most_users: int) -> RankingExamples:
     learn from, or if a number in it is none.
     """
     try:
-        table = pq.read_table(path, columns=list(CANDIDATE_COLUMNS)).slice(0, most_users)
+        found = pq.read_schema(path).names
+        columns = [*CANDIDATE_COLUMNS, *(name for name in HAPPENED_COLUMNS if name in found)]
+        table = pq.read_table(path, columns=columns).slice(0, most_users)
     except (OSError, pa.ArrowInvalid) as error:
         raise BadInputError(
             f"{path}: no candidates to learn from ({error})", "Write them: python -m serving.offline candidates --help"
@@ -72,6 +86,7 @@ def read_examples(path: Path, most_users: int) -> RankingExamples:
         categorical=_padded(table, "categorical", present, len(CATEGORICAL), path),
         taken=_padded(table, "labels", present, 1, path)[:, :, 0],
         present=present,
+        **_happened(table, present, path),
     )
     _require_numbers(examples, path)
     taken, candidates = int((examples.taken > 0).sum()), int(present.sum())
@@ -81,6 +96,23 @@ def read_examples(path: Path, most_users: int) -> RankingExamples:
             "Import events of the last training.holdout_days too, and of more users",
         )
     return examples
+
+
+def _happened(table: pa.Table, present: npt.NDArray[np.bool_], path: Path) -> dict[str, npt.NDArray[Any]]:
+    widths = dict(zip(HAPPENED_COLUMNS, (len(OUTCOMES), 1, 1), strict=True))
+    if set(widths) <= set(table.column_names):
+        read = {name: _padded(table, name, present, width, path) for name, width in widths.items()}
+        return {name: array if name == "outcomes" else array[:, :, 0] for name, array in read.items()}
+    return nothing_happened(present)
+
+
+def nothing_happened(present: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[Any]]:
+    """Outcomes, positions and propensities of candidates of which nothing is known but what was taken."""
+    return {
+        "outcomes": np.zeros((*present.shape, len(OUTCOMES)), np.float32),
+        "positions": np.zeros(present.shape, np.int32),
+        "propensities": np.ones(present.shape, np.float32),
+    }
 
 
 def _require_numbers(examples: RankingExamples, path: Path) -> None:

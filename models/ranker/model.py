@@ -9,16 +9,20 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
+from headrace.outcomes import OUTCOMES
 from headrace.ranking_features import CATEGORICAL, NUMERIC
 from models.onnx_export import Exported
 from models.ranker.calibration import Platt
-from models.ranker.losses import RankingLoss
+from models.ranker.exposure import POSITIONS
+from models.ranker.losses import RankingLoss, outcome_loss
 from models.ranker.scaling import Scaling
 
 Tensor = Any
 EMBEDDING = 8
 CATEGORY_DECAY = 0.03
 """Weight of the squared category weights in the loss."""
+_PLACE_SPEED = 10.0
+"""The bias of a place learns so much faster than the weights: it is one number, far from 0, and every list has it."""
 _OWN = NUMERIC.index("own_count")
 _SIGNATURE = (
     tf.TensorSpec([None, len(NUMERIC)], tf.float32, name="numeric"),
@@ -33,6 +37,8 @@ class RankerInputs:
     scaling: Scaling
     cardinalities: tuple[int, ...]
     """Number of codes of each categorical input, unknown included."""
+    outcome_weights: tuple[float, ...] = (0.0,) * len(OUTCOMES)
+    """What the loss of each outcome counts for beside that of being taken."""
 
 
 class Ranker(tfrs.Model, ABC):
@@ -50,10 +56,17 @@ class Ranker(tfrs.Model, ABC):
             for name, size in zip(CATEGORICAL, inputs.cardinalities, strict=True)
         ]
         self.ranking = tfrs.tasks.Ranking(loss=loss)
+        self.outcome_weights = inputs.outcome_weights
         self.build_layers()
         self.last = self.dense(1, None)
+        self.heads: Any = None
+        if any(inputs.outcome_weights):
+            self.heads = self.dense(len(OUTCOMES), None)
+        self.place_bias = self.add_weight(name="place_bias", shape=(POSITIONS,), initializer="zeros")
         self.score = tf.function(lambda *inputs: self(inputs), input_signature=_SIGNATURE)
-        self.score(*(tf.zeros([1, spec.shape[1]], spec.dtype) for spec in _SIGNATURE))  # makes the weights
+        self.outcomes = tf.function(self._outcomes, input_signature=_SIGNATURE)
+        for function in (self.score, *((self.outcomes,) if self.heads else ())):
+            function(*(tf.zeros([1, spec.shape[1]], spec.dtype) for spec in _SIGNATURE))  # makes the weights
 
     @abstractmethod
     def build_layers(self) -> None:
@@ -74,20 +87,35 @@ class Ranker(tfrs.Model, ABC):
 
     def call(self, inputs: tuple[Tensor, Tensor]) -> Tensor:
         """[n] scores of (numeric [n, numbers], categorical [n, codes])."""
-        numeric, categorical = inputs
-        hidden = self.represent(numeric, categorical)
+        return self._score(self.represent(*inputs), *inputs)
+
+    def _outcomes(self, numeric: Tensor, categorical: Tensor) -> Tensor:
+        return self.heads(self.represent(numeric, categorical))
+
+    def _score(self, hidden: Tensor, numeric: Tensor, categorical: Tensor) -> Tensor:
         return self.scaling.start + tf.squeeze(self.last(hidden), 1) + self.shortcut(numeric, categorical)
 
     def compute_loss(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:  # noqa: ARG002
-        """Loss of a batch of users: numeric [users, candidates, …], categorical, taken and present likewise."""
+        """Loss of a batch of users: numeric [users, candidates, …], categorical; taken, present, weight [users,
+        candidates], and what serving has not: place and outcomes."""
         shape = tf.shape(inputs["taken"])
         numeric = tf.reshape(inputs["numeric"], [-1, len(NUMERIC)])
         categorical = tf.reshape(inputs["categorical"], [-1, len(CATEGORICAL)])
-        scores = tf.reshape(self((numeric, categorical)), shape)
+        hidden = self.represent(numeric, categorical)
+        # What a place adds to being taken is learned apart, and not served: else what is usually shown first would
+        # look as if it were liked (Zhao et al. 2019).
+        bias = tf.concat([[0.0], _PLACE_SPEED * self.place_bias], axis=0)
+        place = tf.gather(bias, inputs["place"])
+        scores = tf.reshape(self._score(hidden, numeric, categorical), shape) + place
         is_new = tf.cast(inputs["numeric"][:, :, _OWN] <= 0, tf.float32)
-        labels = tf.stack([tf.cast(inputs["taken"] > 0, tf.float32), is_new, inputs["present"]], axis=-1)
+        taken = tf.cast(inputs["taken"] > 0, tf.float32)
+        labels = tf.stack([taken, is_new, inputs["present"], inputs["weight"]], axis=-1)
         memory = tf.add_n([tf.reduce_sum(tf.square(weights)) for weights in self.memory()])
-        return self.ranking(labels=labels, predictions=scores) + CATEGORY_DECAY * memory
+        loss = self.ranking(labels=labels, predictions=scores) + CATEGORY_DECAY * memory
+        if self.heads:
+            odds = tf.reshape(self.heads(hidden), [shape[0], shape[1], len(OUTCOMES)])
+            loss += outcome_loss(odds, inputs["outcomes"], inputs["present"], self.outcome_weights)
+        return loss
 
     def exported(self) -> Exported:
         """What is written: `score` [n] of `numeric` and `categorical`, the log odds of being taken."""

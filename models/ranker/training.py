@@ -12,14 +12,17 @@ import numpy.typing as npt
 import tensorflow as tf
 from rich.progress import Progress
 
+from headrace.outcomes import OUTCOMES
 from headrace.ranking_features import CATEGORICAL, NUMERIC
 from headrace.settings_groups import TrainingSettings
+from models.evaluation.probabilities import area_under_curve
 from models.evaluation.resampling import slack
 from models.ranker.architectures import RANKERS
 from models.ranker.calibration import Platt, fit_platt
 from models.ranker.checkpoint import Checkpoint, Standing
 from models.ranker.eight_bits import Int8Report
 from models.ranker.examples import RankingExamples
+from models.ranker.exposure import inverse_propensities, place_codes
 from models.ranker.judging import ProbabilityReport, judge, judge_probabilities, personal_frequency
 from models.ranker.losses import RankingLoss
 from models.ranker.material import RankingMaterial
@@ -51,6 +54,8 @@ class RankerReport:
     """The same error of the scores as the ranker learned them."""
     calibration_slope: float = 1.0
     calibration_offset: float = 0.0
+    outcome_auc: dict[str, float] = field(default_factory=dict)
+    """AUC of each outcome that was learned and did happen, over the judges' candidates."""
     int8: Int8Report | None = None
     """Set by the command that exports it."""
     log_loss: float = 0.0
@@ -89,10 +94,29 @@ def train_ranker_model(
     report.losses, report.ndcg_all, report.ndcg_new = curves["losses"], curves["ndcg_all"], curves["ndcg_new"]
     report.ndcg_all_slack = curves["ndcg_all_slack"][-1]
     scores, taken = score_examples(model, judges), judges.taken > 0
+    report.outcome_auc = _outcome_auc(model, judges, training)
     _calibrate(model, scores, judges, report)
     report.log_loss = _log_loss(scores, taken & judges.present, judges.present)
     report.seconds = time.perf_counter() - started
     return model, report
+
+
+def _outcome_auc(model: Ranker, judges: RankingExamples, training: TrainingSettings) -> dict[str, float]:
+    learned = [place for place, weight in enumerate(_outcome_weights(training)) if weight]
+    if not learned:
+        return {}
+    found = np.concatenate(
+        [
+            model.outcomes(numeric[present], categorical[present]).numpy()
+            for numeric, categorical, present in zip(judges.numeric, judges.categorical, judges.present, strict=True)
+        ]
+    )
+    happened = judges.outcomes[judges.present] > 0
+    return {
+        OUTCOMES[place]: area_under_curve(found[:, place], happened[:, place])
+        for place in learned
+        if happened[:, place].any()
+    }
 
 
 def _calibrate(model: Ranker, scores: Floats, judges: RankingExamples, report: RankerReport) -> None:
@@ -125,7 +149,8 @@ def _trained(
     tf.config.experimental.enable_op_determinism()
     loss = RankingLoss(training.ranker_loss, training.ranker_new_weight)
     usual = float((examples.taken[examples.present] > 0).mean())
-    inputs = RankerInputs(Scaling.of(examples.numeric[examples.present], usual), cardinalities)
+    scaling = Scaling.of(examples.numeric[examples.present], usual)
+    inputs = RankerInputs(scaling, cardinalities, _outcome_weights(training))
     model = RANKERS[training.ranker_model](inputs, loss, training.seed)
     size = max(1, training.ranker_batch_size // examples.present.shape[1])
     steps = -(-len(examples) // size)
@@ -138,7 +163,7 @@ def _trained(
     for number, users in enumerate(_steps(len(examples), size, epochs, training.seed), start=1):
         if number <= standing.steps:
             continue
-        standing.losses.append(float(step(_batch(examples[users]))["loss"]))
+        standing.losses.append(float(step(_batch(examples[users], training))["loss"]))
         standing.steps = number
         if number % steps == 0:
             measured = {"losses": float(np.mean(standing.losses[-steps:])), **after_epoch(model)}
@@ -171,8 +196,17 @@ def _steps(users: int, size: int, epochs: int, seed: int) -> Iterator[npt.NDArra
         yield from (order[begin : begin + size] for begin in range(0, users, size))
 
 
-def _batch(part: RankingExamples) -> dict[str, npt.NDArray[np.generic]]:
+def _outcome_weights(training: TrainingSettings) -> tuple[float, ...]:
+    return tuple(float(getattr(training, f"ranker_{name}_weight")) for name in OUTCOMES)
+
+
+def _batch(part: RankingExamples, training: TrainingSettings) -> dict[str, npt.NDArray[np.generic]]:
+    positions = part.positions if training.ranker_positions else np.zeros_like(part.positions)
+    most = training.ranker_most_propensity_weight
     return {
+        "place": place_codes(positions),
+        "weight": inverse_propensities(part.taken > 0, part.positions, part.propensities, most),
+        "outcomes": part.outcomes,
         "numeric": part.numeric,
         "categorical": part.categorical,
         "taken": part.taken,
@@ -187,6 +221,9 @@ def _batch_signature(examples: RankingExamples) -> dict[str, tf.TensorSpec]:
         "categorical": tf.TensorSpec([None, candidates, len(CATEGORICAL)], tf.int32),
         "taken": tf.TensorSpec([None, candidates], tf.float32),
         "present": tf.TensorSpec([None, candidates], tf.float32),
+        "place": tf.TensorSpec([None, candidates], tf.int32),
+        "weight": tf.TensorSpec([None, candidates], tf.float32),
+        "outcomes": tf.TensorSpec([None, candidates, len(OUTCOMES)], tf.float32),
     }
 
 

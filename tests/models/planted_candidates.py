@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from headrace.outcomes import OUTCOMES
 from headrace.ranking_features import CATEGORICAL, NUMERIC
-from models.ranker.examples import RankingExamples
+from models.ranker.examples import RankingExamples, nothing_happened
 
 CARDINALITIES = (6, 4, 3)
 REFUSED_CATEGORY = 3
@@ -26,4 +27,25 @@ def planted_examples(users: int = 120, seed: int = 5) -> RankingExamples:
     best = np.argsort(-liking, axis=1)[:, :TAKEN]
     taken = np.zeros((users, CANDIDATES), np.float32)
     np.put_along_axis(taken, best, 1.0, axis=1)
-    return RankingExamples([f"user-{user}" for user in range(users)], numeric, categorical, taken, present)
+    names = [f"user-{user}" for user in range(users)]
+    return RankingExamples(names, numeric, categorical, taken, present, **nothing_happened(present))
+
+
+def shown_examples(users: int = 300, seed: int = 5, *, biased: bool = True) -> RankingExamples:
+    """Lists of 30, mostly shown the dearest first; of the tower's better half four in five are taken.
+
+    Where `biased` only the first place is surely seen, and the chance halves every six places: the propensity.
+    """
+    random = np.random.default_rng(seed)
+    examples = planted_examples(users, seed)
+    examples.present[:] = True
+    price, tower = (examples.numeric[:, :, NUMERIC.index(name)] for name in ("price", "tower_score"))
+    order = np.argsort(random.normal(0, 1, price.shape) - price, axis=1)
+    examples.positions[:] = np.argsort(order, axis=1) + 1
+    seen = 0.5 ** ((examples.positions - 1) / 6)
+    if biased:
+        examples.propensities[:] = seen
+    chance = 0.8 * (tower > 0) * (seen if biased else 1.0)
+    examples.taken[:] = random.random(chance.shape) < chance
+    examples.outcomes[:, :, OUTCOMES.index("purchase")] = examples.taken * (examples.numeric[:, :, 0] > 0)
+    return examples

@@ -19,11 +19,13 @@ from models.ranker.calibration import fit_platt
 from models.ranker.checkpoint import Checkpoint
 from models.ranker.eight_bits import LEAST_OVERLAP, add_int8, onnx_scores, top_overlap, write_int8
 from models.ranker.examples import RankingExamples, read_examples
+from models.ranker.exposure import inverse_propensities
 from models.ranker.judging import judge
+from models.ranker.losses import RankingLoss
 from models.ranker.material import RankingMaterial
 from models.ranker.model import Ranker
 from models.ranker.training import RankerReport, score_examples, train_ranker_model
-from tests.models.planted_candidates import CARDINALITIES, REFUSED_CATEGORY, planted_examples
+from tests.models.planted_candidates import CARDINALITIES, REFUSED_CATEGORY, planted_examples, shown_examples
 
 EACH_ONCE = [("wide_deep", "softmax"), ("dcn", "log_loss"), ("ncf", "pairwise")]
 """Every architecture and every loss; Wide & Deep with `log_loss` is the default, trained in `test_release`."""
@@ -121,6 +123,45 @@ def test_lists_that_eight_bits_would_change_are_noticed() -> None:
     assert top_overlap(scores, -scores, examples.present) < LEAST_OVERLAP
 
 
+def price_says(model: Ranker) -> float:
+    """Correlation of the scores with the price, which says nothing about what is liked."""
+    unseen = shown_examples(seed=8, biased=False)
+    price = unseen.numeric[:, :, NUMERIC.index("price")]
+    return float(np.corrcoef(price.ravel(), score_examples(model, unseen).ravel())[0, 1])
+
+
+def test_what_was_shown_first_looks_less_liked_where_positions_or_propensities_are_known() -> None:
+    examples = shown_examples()
+    settings = {"ranker_model": "ncf", "ranker_loss": "softmax"}
+    fooled = price_says(trained(examples, **settings)[0])
+    by_place = price_says(trained(examples, ranker_positions=True, **settings)[0])
+    by_propensity = price_says(trained(examples, ranker_most_propensity_weight=50, **settings)[0])
+    assert fooled > 0.08
+    assert abs(by_place) < fooled / 2
+    assert abs(by_propensity) < 0.85 * fooled
+
+
+def test_a_rare_impression_that_was_taken_counts_for_those_that_were_not_shown() -> None:
+    taken, positions = np.array([[True, True, True, False]]), np.array([[1, 2, 0, 3]], np.int32)
+    weights = inverse_propensities(taken, positions, np.array([[0.5, 0.01, 0.1, 0.1]], np.float32), most=10)
+    assert weights.tolist() == [[2, 10, 1, 1]]  # what was not shown, or not taken, weighs 1
+    labels = np.stack([taken, np.zeros_like(taken), np.ones_like(taken), weights], axis=-1).astype(np.float32)
+    loss = RankingLoss("softmax", 0.0)(labels, np.zeros((1, 4), np.float32))
+    np.testing.assert_allclose(loss, np.log(4), rtol=1e-6)
+    scores = np.array([[1, 0, 0, 0]], np.float32)
+    shares = scores - np.log(np.exp(scores).sum())
+    expected = -(2 * shares[0, 0] + 10 * shares[0, 1] + shares[0, 2]) / 13
+    np.testing.assert_allclose(RankingLoss("softmax", 0.0)(labels, scores), expected, rtol=1e-6)
+
+
+def test_what_is_bought_of_what_is_taken_is_learned_beside_it_with_the_weight_that_is_stated() -> None:
+    _, report = trained(shown_examples(biased=False), ranker_model="dcn", ranker_purchase_weight=1.0)
+    assert report.outcome_auc.keys() == {"purchase"}
+    assert report.outcome_auc["purchase"] > 0.8
+    assert report.probabilities is not None
+    assert report.probabilities.auc_per_user > 0.7
+
+
 def test_a_training_that_was_killed_goes_on_to_the_same_ranker(tmp_path: Path) -> None:
     examples = planted_examples(users=48)
     settings = {"ranker_model": "ncf", "ranker_batch_size": 300, "ranker_least_steps": 12}
@@ -178,11 +219,13 @@ def test_nine_users_are_too_few(tmp_path: Path) -> None:
 
 
 def test_candidates_come_back_from_their_file_as_they_went_in(tmp_path: Path) -> None:
-    examples = planted_examples(users=12)
+    examples = shown_examples(users=12)
+    examples.present[::3, 20:] = False
     read = read_examples(written(examples, tmp_path), 11)
     assert read.user_ids == examples.user_ids[:11]
     np.testing.assert_array_equal(read.present, examples.present[:11])
-    for ours, theirs in ((read.numeric, examples.numeric), (read.taken, examples.taken)):
+    for name in ("numeric", "categorical", "taken", "outcomes", "positions", "propensities"):
+        ours, theirs = getattr(read, name), getattr(examples, name)
         np.testing.assert_array_equal(ours[read.present], theirs[:11][read.present])
 
 
@@ -195,6 +238,9 @@ def written(examples: RankingExamples, folder: Path) -> Path:
             "numeric": examples.numeric[place, present].reshape(-1),
             "categorical": examples.categorical[place, present].reshape(-1),
             "labels": examples.taken[place, present],
+            "outcomes": examples.outcomes[place, present].reshape(-1),
+            "positions": examples.positions[place, present],
+            "propensities": examples.propensities[place, present],
         }
         for place, (user, present) in enumerate(zip(examples.user_ids, examples.present, strict=True))
     ]

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from headrace.outcomes import OUTCOMES
 from headrace.ranking_features import CATEGORICAL, NUMERIC, own_columns
 from headrace.settings import Settings
 from serving import offline
@@ -32,6 +33,21 @@ def test_candidates_carry_the_features_of_a_request_and_the_labels_of_the_holdou
     np.testing.assert_array_equal(anna["item_rows"], candidates.rows)
     np.testing.assert_allclose(np.reshape(anna["numeric"], (500, len(NUMERIC))), features.numeric, rtol=1e-5)
     np.testing.assert_array_equal(np.reshape(anna["categorical"], (500, len(CATEGORICAL))), features.categorical)
+
+
+def test_candidates_carry_what_else_happened_to_them_and_where_they_were_shown(
+    lake_settings: Settings, release_folder: Path, tmp_path: Path
+) -> None:
+    offline.write_candidates(lake_settings, release_folder, DAY, tmp_path / "candidates.parquet")
+    anna, ben = pq.read_table(tmp_path / "candidates.parquet").to_pylist()
+    place = {item: number for number, item in enumerate(ben["item_rows"])}
+    outcomes = np.reshape(ben["outcomes"], (500, len(OUTCOMES)))
+    assert outcomes[place[300]].tolist() == [2.0, 1.0, 0.0, 7.5]
+    assert outcomes.sum() == 10.5
+    assert [ben["positions"][place[item]] for item in (300, 301)] == [5, 1]
+    assert [ben["propensities"][place[item]] for item in (300, 301)] == [0.5, 0.25]
+    assert sum(ben["positions"]) == 6
+    assert (sum(anna["outcomes"]), sum(anna["positions"]), set(anna["propensities"])) == (0, 0, {1.0})
 
 
 def test_lists_are_what_a_request_of_each_user_would_get(

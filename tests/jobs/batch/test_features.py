@@ -53,13 +53,22 @@ def world(spark: SparkSession, settings: Settings) -> Lake:
         purchase("a3", "ann", "milk", days_before(40), price=4.0),
         purchase("a4", "ann", "bread", days_before(1), price=3.0, context={"device": " Phone ", "surface": "search"}),
         purchase("a5", "ann", "milk", days_before(0), price=9.0),
-        {"event_id": "b1", "event_type": "view", "user_id": "bob", "item_id": "milk", "timestamp": days_before(2)},
+        {
+            "event_id": "b1",
+            "event_type": "view",
+            "user_id": "bob",
+            "item_id": "milk",
+            "timestamp": days_before(2),
+            "value": 12.5,
+        },
         {
             "event_id": "b2",
             "event_type": "impression",
             "user_id": "bob",
             "item_id": "bread",
             "timestamp": days_before(2),
+            "position": 3,
+            "context": {"propensity": "0.25"},
         },
         purchase("late", "ann", "tea", days_before(-1)),
     ]
@@ -144,6 +153,12 @@ def test_training_sets_hold_what_was_known_before_the_holdout_and_what_happened_
     assert ann["history_event_ids"] == ["a1", "a2", "a3"]
     assert (ann["target_items"], ann["target_counts"]) == (["bread", "milk"], [1.0, 1.0])
     assert (bob["own_items"], bob["target_items"]) == ([], ["milk"])
+    outcomes = ("target_clicks", "target_carts", "target_purchases", "target_dwell")
+    assert [ann[name] for name in outcomes] == [[0, 0], [0, 0], [1, 1], [0, 0]]
+    assert [bob[name] for name in outcomes] == [[1], [0], [0], [12.5]]
+    shown = ("shown_items", "shown_positions", "shown_propensities")
+    assert [bob[name] for name in shown] == [["bread"], [3], [0.25]]
+    assert [ann[name] for name in shown] == [[], [], []]
     sequence = of_day(world, GOLD_RETRIEVAL_EXAMPLES, DAY)[0]
     assert (sequence["user_id"], sequence["first_target"]) == ("ann", 0)
     assert sequence["items"] == ["milk", "milk", "milk", "bread", "milk"]
