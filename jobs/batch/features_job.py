@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date, datetime, timedelta
 
 from pyspark import StorageLevel
@@ -29,6 +30,9 @@ from jobs.batch.item_states import with_states
 from jobs.batch.lake import Lake
 from jobs.batch.machines import without_machines
 from jobs.batch.user_behaviour import user_behaviour
+
+_PART_BYTES = 64 * 2**20
+"""Of the events' files, for one task: what a task has to hold must not grow with the table."""
 
 
 def feature_days(day: date, settings: Settings, holdout: bool) -> list[date]:
@@ -71,7 +75,9 @@ def compute_features(lake: Lake, settings: Settings, *days: date, created: datet
     version = lake.version(SILVER_EVENTS)
     events = without_machines(lake.read(SILVER_EVENTS), lake.read(SILVER_MACHINES))
     # Read and shuffled once for all days and kept on disk: every grouping of the user's side begins with the user.
-    known = behaviour_before(events, end_of(max(days))).repartition("user_id").persist(StorageLevel.DISK_ONLY)
+    parts = max(settings.spark.shuffle_partitions, math.ceil(lake.size(SILVER_EVENTS) / _PART_BYTES))
+    known = behaviour_before(events, end_of(max(days))).repartition(parts, "user_id")
+    known = known.persist(StorageLevel.DISK_ONLY)
     try:
         return sum(_compute_day(lake, settings, day, known, version, created or end_of(day)) for day in days)
     finally:

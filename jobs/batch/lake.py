@@ -152,6 +152,10 @@ class Lake:
             return -1
         return int(DeltaTable.forPath(self.spark, self.path(table)).history(1).head()["version"])
 
+    def size(self, table: Table) -> int:
+        """Bytes of the files of the newest version."""
+        return int(DeltaTable.forPath(self.spark, self.path(table)).detail().head()["sizeInBytes"])
+
     def note(self, table: Table, name: str, default: Any) -> Any:
         """What the newest commit with a note says of `name`."""
         return next(iter(self.notes(table, name)), default)
