@@ -71,8 +71,14 @@ def _subjects_in(text: str) -> str:
     return f"concat({named('user_id|subject_id')}, {sessions})"
 
 
+def _received_on(moment: str) -> str:
+    """SQL of the day's beginning: files count as received at the midnight that ends the day of their import."""
+    return f"date_trunc('DAY', {moment} - INTERVAL 1 MICROSECOND)"
+
+
 _RECEIVED = Personal(
-    subject_in("raw"), "coalesce(try_cast(get_json_object(raw, '$.timestamp') AS timestamp), received_at)"
+    subject_in("raw"),
+    f"coalesce(try_cast(get_json_object(raw, '$.timestamp') AS timestamp), {_received_on('received_at')})",
 )
 _NOTED = Personal(
     subject_in("raw"),
@@ -83,12 +89,12 @@ _NOTED = Personal(
 _BY_DAY = Personal("user_id", "CAST(day AS timestamp)")
 PERSONAL: Mapping[Table, Personal] = {
     BRONZE_EVENTS: _RECEIVED,
-    BRONZE_USERS: Personal(subject_in("raw"), "received_at"),
+    BRONZE_USERS: Personal(subject_in("raw"), _received_on("received_at")),
     BRONZE_NOTES: _NOTED,
     REJECTED_EVENTS: _RECEIVED,
     SILVER_EVENTS: Personal("subject_id", "timestamp"),
     SILVER_MACHINES: Personal("subject_id", "CAST(day AS timestamp)"),
-    SILVER_USERS: Personal("user_id", "valid_from"),
+    SILVER_USERS: Personal("user_id", _received_on("valid_from")),
     GOLD_USER_FEATURES: _BY_DAY,
     GOLD_USER_BEHAVIOUR: _BY_DAY,
     GOLD_USER_ITEM_FEATURES: _BY_DAY,

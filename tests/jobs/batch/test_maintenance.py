@@ -89,6 +89,8 @@ def lake(place: Settings, spark: SparkSession, tmp_path_factory: pytest.TempPath
     )
     fast = [purchase(f"f{user}{n}", user, "i1", f"2026-11-20T10:00:{n:02}Z") for user in PEOPLE for n in range(4)]
     ingest_files(lake, Inputs(events=[json_lines(folder / "b.jsonl", fast)]), AS_OF)
+    older = [json_lines(folder / "c.jsonl", [{"user_id": user, "age": 41} for user in PEOPLE])]
+    ingest_files(lake, Inputs(users=older), AS_OF + timedelta(days=1))  # on the day of the request: its last moment
     clean(lake, FEW)
     compute_features(lake, place, *feature_days(DAY, place, holdout=True))
     write_training_sets(lake, place, DAY)
