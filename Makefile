@@ -20,7 +20,7 @@ test: bootstrap lint ## Lint, types, layers and all tests, end to end included
 	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore tests/long $(ARGS)
 
 .PHONY: test-long
-test-long: bootstrap ## Tests of minutes each, not part of test: every batch job killed in the middle
+test-long: bootstrap ## Tests of minutes each, not part of test: every batch job killed, the lake maintained, a person forgotten
 	@$(PYTHON) -m pytest tests/long $(ARGS)
 
 .PHONY: check
