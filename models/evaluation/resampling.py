@@ -38,7 +38,7 @@ def paired_difference(candidate: Floats, reference: Floats, share: float = 0.95)
 
 def bounds(drawn: Floats, share: float = 0.95) -> tuple[float, float]:
     """The middle `share` of what was drawn."""
-    outside = 50 * (1 - share)
+    outside = round(50 * (1 - share), 9)  # 2.5, not 2.5000000000000022
     low, high = np.percentile(drawn, [outside, 100 - outside])
     return float(low), float(high)
 
