@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from headrace.children import run_module
+from headrace.cli_arguments import run_room
 from headrace.settings import load_settings
 
 releases = typer.Typer(
@@ -60,7 +60,7 @@ def promote_release(
 
     Example: `headrace release promote 20261122-0123456789ab --why "better on new items"`
     """
-    _promotion("promote", release_id, "--why", why)
+    run_room("models.promotion", "promote", release_id, "--why", why)
 
 
 @releases.command("rollback")
@@ -69,7 +69,7 @@ def roll_back_release(why: Why = "by hand") -> None:
 
     Example: `headrace release rollback --why "click rate fell"`
     """
-    _promotion("rollback", "--why", why)
+    run_room("models.promotion", "rollback", "--why", why)
 
 
 @releases.command("register")
@@ -80,7 +80,7 @@ def register_releases() -> None:
 
     Example: `headrace release register`
     """
-    _promotion("register")
+    run_room("models.promotion", "register")
 
 
 @releases.command("diff")
@@ -95,7 +95,3 @@ def compare_releases(
     from headrace import release_diff
 
     release_diff.show_difference(load_settings(), one, other, Console())
-
-
-def _promotion(*arguments: str) -> None:
-    raise typer.Exit(run_module("models.promotion", arguments, load_settings()))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+
 
 class HeadraceError(Exception):
     """A mistake or a missing part that a person can mend; the command line shows it without a stack trace.
@@ -25,3 +28,13 @@ class ReleaseError(HeadraceError):
 
 class ServiceError(HeadraceError):
     """A part that should be running (broker, store, registry, service) does not answer."""
+
+
+def reporting_errors(work: Callable[[], object]) -> int:
+    """What a command exits with: 0 if `work` went through; 1, with the error's one sentence on stderr, if not."""
+    try:
+        work()
+    except HeadraceError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0

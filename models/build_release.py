@@ -7,17 +7,15 @@ it is logged to MLflow, registered and, if it is above the floors and no worse t
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 import tempfile
 from datetime import date
 from pathlib import Path
 
-from headrace import release
-from headrace.errors import BadInputError
-from headrace.release import Release, open_release, seal_release
+from headrace.errors import BadInputError, reporting_errors
+from headrace.release import Release, open_release
 from headrace.settings import Settings, load_settings
-from models.command import reporting_errors, write_json
+from models.assembly import assemble
 from models.gates import Gate, as_json, release_gates
 from models.provenance import code_version
 from models.rehearsal import keep_rehearsal
@@ -51,28 +49,12 @@ def build_release(settings: Settings, day: date, *, register: bool = True) -> Re
 
 def _assemble(settings: Settings, trained: Trained, gates: list[Gate]) -> Release:
     """The sealed bundle in `<home>/releases/<release id>`; the same content built before is kept as it is."""
-    manifest = trained.retrieval.manifest
+    metrics, tables = without_timings(trained.metrics), trained.retrieval.manifest.tables
+    evaluation = {"holdout": metrics, "gates": as_json(gates), "tables": tables}
     settings.releases.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=settings.releases) as name:
         partial = Path(name) / "release"
-        shutil.copytree(trained.retrieval.folder, partial, ignore=shutil.ignore_patterns(release.MANIFEST))
-        try:
-            shutil.copytree(trained.ranker, partial, dirs_exist_ok=True)
-        except OSError:
-            raise BadInputError(
-                f"{trained.ranker} holds no ranker", "Train it: python -m models.train_ranker --help"
-            ) from None
-        evaluation = {"holdout": without_timings(trained.metrics), "gates": as_json(gates), "tables": manifest.tables}
-        write_json(partial / release.EVALUATION, evaluation)
-        sealed = seal_release(
-            partial,
-            stage="full",
-            as_of=manifest.as_of,
-            code_version=code_version(),
-            seed=manifest.seed,
-            tables=manifest.tables,
-            settings=manifest.settings,
-        )
+        sealed = assemble(trained.retrieval, trained.ranker, partial, evaluation, code_version())
         folder = settings.releases / sealed.release_id
         if not folder.exists():
             partial.rename(folder)

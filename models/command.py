@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -16,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from headrace.errors import HeadraceError
+from headrace.errors import reporting_errors
 from headrace.settings import Settings, load_settings
 
 
@@ -28,16 +27,6 @@ def day_command(
     parser.add_argument("--day", type=date.fromisoformat, required=True, help="day of the gold tables, YYYY-MM-DD")
     day = parser.parse_args(argv).day
     return reporting_errors(lambda: run(load_settings(), day))
-
-
-def reporting_errors(work: Callable[[], object]) -> int:
-    """0 if `work` went through; 1 with the error's one sentence on stderr if not."""
-    try:
-        work()
-    except HeadraceError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
 
 
 def progress_bars() -> Progress:

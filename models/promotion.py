@@ -11,11 +11,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from headrace.errors import ReleaseError
+from headrace.errors import ReleaseError, reporting_errors
 from headrace.release import open_release
 from headrace.releases import bring_release, remember_alias
 from headrace.settings import Settings, load_settings
-from models.command import reporting_errors
 from models.registry import CHAMPION, Registry, Version
 from models.submission import submit_pending
 

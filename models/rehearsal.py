@@ -10,37 +10,21 @@ import shutil
 from pathlib import Path
 
 from headrace import release
-from headrace.errors import BadInputError
-from headrace.release import MANIFEST, Release, open_release, seal_release
+from headrace.release import Release, open_release
 from headrace.settings import Settings
-from models.command import replacing, write_json
+from models.assembly import assemble
+from models.command import replacing
 from models.training_files import HOLDOUT_BUNDLE, RANKER_FOLDER
 
-_NOT_SERVED = (MANIFEST, release.USER_TOWER_SAVED_MODEL, release.RANKER_SAVED_MODEL)
+_NOT_SERVED = (release.USER_TOWER_SAVED_MODEL, release.RANKER_SAVED_MODEL)
 
 
 def keep_rehearsal(settings: Settings, training: Path, release_id: str) -> Release:
     """Seal the rehearsal of a release from the training's folder, in `<home>/rehearsals/<release id>`."""
     source = open_release(training / HOLDOUT_BUNDLE)
+    evaluation = {"rehearsal_of": release_id}
     with replacing(settings.rehearsals / release_id) as partial:
-        for folder in (source.folder, training / RANKER_FOLDER):
-            try:
-                shutil.copytree(folder, partial, ignore=shutil.ignore_patterns(*_NOT_SERVED), dirs_exist_ok=True)
-            except OSError:
-                raise BadInputError(
-                    f"{folder} is no ranker", "Train it: python -m models.train_ranker --help"
-                ) from None
-        write_json(partial / release.EVALUATION, {"rehearsal_of": release_id})
-        manifest = source.manifest
-        seal_release(
-            partial,
-            stage="full",
-            as_of=manifest.as_of,
-            code_version=manifest.code_version,
-            seed=manifest.seed,
-            tables=manifest.tables,
-            settings=manifest.settings,
-        )
+        assemble(source, training / RANKER_FOLDER, partial, evaluation, source.manifest.code_version, _NOT_SERVED)
     return open_release(settings.rehearsals / release_id)
 
 

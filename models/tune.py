@@ -18,9 +18,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from headrace.errors import reporting_errors
 from headrace.settings import Settings, load_settings
 from headrace.settings_groups import TrainingSettings
-from models.command import progress_bars, reporting_errors
+from models.command import progress_bars
 from models.ranker.material import read_material
 from models.ranker.training import train_ranker_model
 from models.tuning.spaces import RANKER, TWO_TOWER, Space

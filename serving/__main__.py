@@ -8,7 +8,7 @@ import socket
 import sys
 import tempfile
 
-from headrace.errors import HeadraceError, ServiceError
+from headrace.errors import ServiceError, reporting_errors
 from headrace.settings import Settings, load_settings
 
 _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -51,12 +51,7 @@ def _require_free(host: str, port: int) -> None:
 def main() -> int:
     """Run the service; 1 with a sentence on stderr if it cannot start."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    try:
-        serve(load_settings())
-    except HeadraceError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return reporting_errors(lambda: serve(load_settings()))
 
 
 if __name__ == "__main__":

@@ -20,14 +20,14 @@ import pyarrow as pa
 from rich.console import Console
 from rich.progress import track
 
-from headrace.errors import HeadraceError
+from headrace.errors import reporting_errors
 from headrace.outcomes import OUTCOMES
 from headrace.ranking_features import own_columns
 from headrace.settings import Settings, load_settings
 from headrace.user_row import UserRow
 from serving import lake
 from serving.list_files import LISTS_SCHEMA, lists_table, read_user_ids, whole_file
-from serving.recommender import RankedList, Recommender, Rows, Vector, load_recommender
+from serving.recommender import Recommender, Vector, load_recommender
 
 USERS_PER_BATCH = 256
 CANDIDATES_SCHEMA = pa.schema(
@@ -114,7 +114,10 @@ def _write_lists(
         written = 0
         for users in _batches(_wanted_users(lake.users(settings, day), wanted), "Lists"):
             lists = [
-                (user.user_id, _list(recommender, user, vector, k, number, excluded.get(user.user_id)))
+                (
+                    user.user_id,
+                    recommender.list_for(user, vector, k, number=number, excluded=excluded.get(user.user_id)),
+                )
                 for user, vector in _with_vectors(recommender, users)
             ]
             writer.write_table(lists_table(recommender.catalogue.item_ids, lists))
@@ -137,14 +140,6 @@ def _candidate_row(recommender: Recommender, user: UserRow, vector: Vector, hold
         "positions": [position + 1 for position, _ in shown],
         "propensities": [propensity for _, propensity in shown],
     }
-
-
-def _list(
-    recommender: Recommender, user: UserRow, vector: Vector, k: int, number: int, excluded: Rows | None
-) -> RankedList:
-    if not user.is_known:
-        return recommender.popular(k, number=number, excluded=excluded)
-    return recommender.for_user(user, vector, k, number=number, excluded=excluded)[0]
 
 
 def _wanted_users(users: Iterable[UserRow], wanted: dict[str, None] | None) -> Iterator[UserRow]:
@@ -189,7 +184,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one of the two commands; 0 if it worked, 1 with a sentence on stderr if not."""
     arguments = _arguments(argv)
-    try:
+
+    def work() -> None:
         settings = load_settings()
         if arguments.command == "candidates":
             written = write_candidates(
@@ -206,11 +202,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 only_users=read_user_ids(arguments.users_from) if arguments.users_from else None,
                 output_new=arguments.output_new,
             )
-    except HeadraceError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(f"{written} users → {arguments.output}")
-    return 0
+        print(f"{written} users → {arguments.output}")
+
+    return reporting_errors(work)
 
 
 if __name__ == "__main__":

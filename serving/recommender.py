@@ -111,6 +111,14 @@ class Recommender:
         scores = similarity + np.float32(_RANKER_SHARE_OF_RELATED) * share.astype(np.float32)
         return self._ordered(candidates, scores, limit, start, found)
 
+    def list_for(
+        self, user: UserRow, vector: Vector, limit: int, *, number: int = 0, excluded: Rows | None = None
+    ) -> RankedList:
+        """The list of a user; the popular one where nothing is known of the user."""
+        if not user.is_known:
+            return self.popular(limit, number=number, excluded=excluded)
+        return self.for_user(user, vector, limit, number=number, excluded=excluded)[0]
+
     def popular(self, limit: int, *, number: int = 0, excluded: Rows | None = None) -> RankedList:
         """The popular list, for users nothing is known of; the score is the number of recent buyers."""
         start = perf_counter()

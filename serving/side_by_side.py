@@ -16,12 +16,11 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
-from headrace.errors import HeadraceError
+from headrace.errors import reporting_errors
 from headrace.settings import Settings, load_settings
-from headrace.user_row import UserRow
 from serving import lake
 from serving.list_files import LISTS_SCHEMA, lists_table, read_user_ids, whole_file
-from serving.recommender import RankedList, Recommender, load_recommender
+from serving.recommender import RankedList, load_recommender
 
 LATENCY = "latency.json"
 
@@ -48,10 +47,13 @@ def write_side_by_side(
     turns = list(range(len(recommenders)))
     for user in rows:
         for turn in turns:
-            ranked = _list(recommenders[turn], user, k, number)
+            recommender = recommenders[turn]
+            vector = recommender.tower.vector(user)
+            ranked = recommender.list_for(user, vector, k, number=number)
             lists[turn]["all"].append((user.user_id, ranked))
-            without = own[turn].get(user.user_id)
-            lists[turn]["new"].append((user.user_id, _list(recommenders[turn], user, k, number, without)))
+            excluded = own[turn].get(user.user_id)
+            unseen = recommender.list_for(user, vector, k, number=number, excluded=excluded)
+            lists[turn]["new"].append((user.user_id, unseen))
             if user.is_known:
                 times[turn]["candidates"].append(1000 * ranked.candidates_seconds)
                 times[turn]["ranking"].append(1000 * ranked.ranking_seconds)
@@ -65,14 +67,6 @@ def write_side_by_side(
     return len(rows)
 
 
-def _list(
-    recommender: Recommender, user: UserRow, k: int, number: int, excluded: lake.Rows | None = None
-) -> RankedList:
-    if not user.is_known:
-        return recommender.popular(k, number=number, excluded=excluded)
-    return recommender.for_user(user, recommender.tower.vector(user), k, number=number, excluded=excluded)[0]
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """0 if it worked, 1 with a sentence on stderr if not."""
     parser = argparse.ArgumentParser(prog="python -m serving.side_by_side", description=(__doc__ or "").split("\n")[0])
@@ -82,14 +76,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, required=True, help="folder to write to")
     parser.add_argument("--k", type=int, default=500, help="length of the lists")
     given = parser.parse_args(argv)
-    try:
+
+    def work() -> None:
         users = read_user_ids(given.users_from)
         written = write_side_by_side(load_settings(), given.release, given.day, users, given.output, given.k)
-    except HeadraceError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(f"{written} users, {len(given.release)} releases → {given.output}")
-    return 0
+        print(f"{written} users, {len(given.release)} releases → {given.output}")
+
+    return reporting_errors(work)
 
 
 if __name__ == "__main__":

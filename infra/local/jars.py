@@ -9,7 +9,7 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-from headrace.errors import HeadraceError
+from headrace.errors import HeadraceError, reporting_errors
 from headrace.jars import ENGINES, IVY_FILE, STAMP, ivy_hash, missing_jars
 from headrace.java import java_home
 from headrace.settings import load_settings
@@ -98,12 +98,7 @@ def _ivy_jar() -> Path:
 
 def main() -> int:
     """Exit code: 0, or 1 with one line on stderr."""
-    try:
-        fetch_jars(load_settings().jars)
-    except HeadraceError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return reporting_errors(lambda: fetch_jars(load_settings().jars))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cjdk
 
-from headrace.errors import HeadraceError
+from headrace.errors import HeadraceError, reporting_errors
 from headrace.java import JAVA_RECORD, find_java, inspect_java, recorded_home
 
 FETCHED_VERSION = "17"
@@ -58,12 +58,7 @@ def _fetch(found: str) -> Path:
 
 def main() -> int:
     """Exit code: 0, or 1 with one line on stderr."""
-    try:
-        record(choose_java())
-    except HeadraceError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return reporting_errors(lambda: record(choose_java()))
 
 
 if __name__ == "__main__":

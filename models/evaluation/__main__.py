@@ -13,12 +13,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from headrace.errors import BadInputError, HeadraceError
+from headrace.errors import BadInputError, HeadraceError, reporting_errors
 from headrace.release import open_release
 from headrace.releases import resolve_release
 from headrace.settings import Settings, load_settings
 from models.baselines import IN_MEMORY
-from models.command import reporting_errors, write_json
+from models.command import write_json
 from models.evaluation.baseline_lists import baseline_lists, known_interactions
 from models.evaluation.comparison import Comparison, broken_floors, compare
 from models.evaluation.lists_file import read_lists
