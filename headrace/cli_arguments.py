@@ -29,9 +29,14 @@ def yesterday() -> datetime:
     return today() - timedelta(days=1)
 
 
+def room(module: str, *arguments: str) -> int:
+    """Run a module as a child process; its exit code."""
+    return run_module(module, arguments, load_settings())
+
+
 def run_room(module: str, *arguments: str) -> None:
-    """Run a module as a child process, and end with its exit code."""
-    raise typer.Exit(run_module(module, arguments, load_settings()))
+    """The same, and end with that code."""
+    raise typer.Exit(room(module, *arguments))
 
 
 def repeated(option: str, values: list[Any]) -> list[str]:

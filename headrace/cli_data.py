@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from headrace.children import run_module
-from headrace.cli_arguments import Files, Mapping, repeated, run_room, today, yesterday
+from headrace.cli_arguments import Files, Mapping, repeated, room, run_room, today, yesterday
 from headrace.errors import BadInputError
 from headrace.settings import load_settings
 
@@ -56,7 +55,7 @@ def import_files(
     if dataset:
         folder = load_settings().home_folder / "import" / dataset.resolve().name
         adapted = [str(dataset), "--output", str(folder), "--scale", f"{scale:g}"]
-        if failed := run_module("jobs.batch.sources", adapted, load_settings()):
+        if failed := room("jobs.batch.sources", *adapted):
             raise typer.Exit(failed)
         found = {name: [file] for name in ("events", "items", "users") if (file := folder / f"{name}.parquet").exists()}
         events, items, users = (

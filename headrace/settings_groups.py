@@ -227,8 +227,8 @@ class TrainingSettings(Group):
     """The two-tower stops early, with its best weights, when the holdout's recall of new items has not grown for so
     many looks (four an epoch); 0 = it trains to the end."""
     checkpoint_seconds: PositiveFloat = 300.0
-    """The two-tower is saved so often while it trains: run again after a crash, it goes on from there. Not with several
-    workers, nor up to the holdout where `retrieval_patience` is set."""
+    """A model is saved so often while it trains: run again after a crash, training goes on from there. Not the
+    two-tower's with several workers, nor up to the holdout where `retrieval_patience` is set."""
     example_half_life_days: PositiveFloat = 84.0
     """An example weighs half after this many days."""
     repeat_weight: float = Field(default=1.0, ge=0)
@@ -277,8 +277,6 @@ class TrainingSettings(Group):
     """Passes over the ranking examples; more where that makes fewer than `ranker_least_steps`."""
     ranker_least_steps: PositiveInt = 150
     """Steps that the ranker gets however few its users are."""
-    ranker_checkpoint_steps: PositiveInt = 500
-    """A training of the ranker that is killed goes on from the last multiple of so many steps."""
     ranker_batch_size: PositiveInt = 4096
     """Candidates per step of the ranker."""
     ranker_learning_rate: PositiveFloat = 0.002

@@ -6,6 +6,7 @@ holdout bundle, and writes `<home>/training/<D>/ranker/`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from dataclasses import asdict
@@ -15,13 +16,14 @@ from pathlib import Path
 from headrace import release
 from headrace.ranking_features import CATEGORICAL, NUMERIC
 from headrace.settings import Settings
+from models.checkpoints import Checkpoints
 from models.command import day_command, progress_bars, replacing, write_json
 from models.onnx_export import export_function
-from models.ranker.checkpoint import Checkpoint
+from models.provenance import code_version
 from models.ranker.eight_bits import LEAST_OVERLAP, add_int8
 from models.ranker.material import read_material
 from models.ranker.training import RankerReport, train_ranker_model
-from models.training_files import CANDIDATES, RANKER_CHECKPOINT, RANKER_FOLDER, RANKER_METRICS, RANKER_PARAMETERS
+from models.training_files import CANDIDATES, CHECKPOINTS, RANKER_FOLDER, RANKER_METRICS, RANKER_PARAMETERS
 
 
 def train_ranker(settings: Settings, day: date) -> Path:
@@ -32,9 +34,12 @@ def train_ranker(settings: Settings, day: date) -> Path:
     folder = settings.training_folder / day.isoformat()
     training = settings.training
     material = read_material(settings, day)
-    checkpoint = Checkpoint.of(folder / RANKER_CHECKPOINT, folder / CANDIDATES, training)
+    with (folder / CANDIDATES).open("rb") as stream:
+        made_of = {"candidates": hashlib.file_digest(stream, "sha256").hexdigest(), "code": code_version()}
+    made_of["settings"] = training.model_dump_json()
+    checkpoints = Checkpoints(folder / CHECKPOINTS / "ranker", made_of, training.checkpoint_seconds)
     with progress_bars() as progress:
-        model, report = train_ranker_model(material, training, progress, checkpoint)
+        model, report = train_ranker_model(material, training, progress, checkpoints)
     with replacing(folder / RANKER_FOLDER) as partial:
         export_function(model.exported(), partial / release.RANKER_SAVED_MODEL, partial / release.RANKER)
         report.int8 = add_int8(

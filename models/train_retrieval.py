@@ -8,6 +8,7 @@ Started on several machines with TensorFlow's `TF_CONFIG`, the processes train o
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -18,13 +19,13 @@ from typing import Any
 from headrace.release import seal_release
 from headrace.settings import Settings
 from headrace.tables import end_of
+from models.checkpoints import Checkpoints
 from models.command import day_command, progress_bars, replacing, write_json
 from models.index import IndexReport
 from models.neighbours import neighbour_table
 from models.provenance import code_version
 from models.retrieval_bundle import RetrievalParts, write_retrieval_files
 from models.training_files import CHECKPOINTS, FINAL_BUNDLE, HOLDOUT_BUNDLE, RETRIEVAL_METRICS, RETRIEVAL_PARAMETERS
-from models.two_tower.checkpoints import Checkpoints, drop_checkpoints
 from models.two_tower.course import Course
 from models.two_tower.inputs import RetrievalInputs, read_inputs
 from models.two_tower.prior import RetrievalReport
@@ -52,7 +53,7 @@ def train_retrieval(settings: Settings, day: date) -> Path:
     write_json(folder / RETRIEVAL_PARAMETERS, {**training.model_dump(mode="json"), "prior_weight": report.best_weight})
     metrics = _metrics(report, [first, last], index)
     write_json(folder / RETRIEVAL_METRICS, metrics)
-    drop_checkpoints(folder / CHECKPOINTS)
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     _print(metrics)
     return folder
 

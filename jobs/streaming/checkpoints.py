@@ -19,12 +19,6 @@ def newest_checkpoint(folder: Path) -> Path | None:
     return max(finished)[1] if finished else None
 
 
-def newest_number(folder: Path) -> int:
-    """Number of the newest complete checkpoint; 0 if there is none."""
-    newest = newest_checkpoint(folder)
-    return int(newest.name.removeprefix("chk-")) if newest else 0
-
-
 def drop_older_jobs(folder: Path, keep: Path | None) -> None:
     """Remove what earlier runs left behind, but the job that `keep` belongs to."""
     for job in folder.glob("*"):

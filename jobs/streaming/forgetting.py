@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 
-CHECKPOINTS = 3
-"""The first one after a request may have begun before it; the second holds the place behind all that was read until
-then; when the third is there, that place is committed, and nothing of before the request is read again."""
+Offsets = Mapping[int, int]
+"""By partition of the events topic: the offset of the first record that comes after a place."""
 
 
 class Forgetting:
     """Looks at the requests again and again, from the start of a run on.
 
-    `requests` returns whom it knows of (None: it can't say now), `checkpoint` the number of the newest checkpoint.
+    `requests` returns whom it knows of, `ends` where the topic ends, `committed` how far the broker knows the stream to
+    have come; all of them None where nobody can say now.
     """
 
-    def __init__(self, requests: Callable[[], Set[bytes] | None], checkpoint: Callable[[], int]) -> None:
-        self._requests = requests
-        self._checkpoint = checkpoint
+    def __init__(
+        self,
+        requests: Callable[[], Set[bytes] | None],
+        ends: Callable[[], Offsets | None],
+        committed: Callable[[], Offsets | None],
+    ) -> None:
+        self._requests, self._ends, self._committed = requests, ends, committed
         self._known = requests()
-        self._due_at: int | None = None
+        self._asked = False
+        self._behind: Offsets | None = None
+        """Where the topic ended after the new request: what is of before it lies before that."""
 
     def is_due(self) -> bool:
-        """Whether there is a new request, and the broker knows a place behind all that was read before it."""
+        """Whether there is a new request, and a start from the committed offsets would read nothing of before it."""
         asked = self._requests()
         if asked is not None and self._known is None:
             self._known = asked
-        if self._due_at is None and asked and self._known is not None and asked - self._known:
-            self._due_at = self._checkpoint() + CHECKPOINTS
-        return self._due_at is not None and self._checkpoint() >= self._due_at
+        if asked and self._known is not None and asked - self._known:
+            self._asked = True
+        if self._asked and self._behind is None:
+            self._behind = self._ends()
+        if self._behind is None:
+            return False
+        come = self._committed()
+        return come is not None and all(come.get(place, 0) >= end for place, end in self._behind.items())

@@ -22,6 +22,7 @@ from headrace.stream_state import READY_FILE, checkpoint_folder, state_in_use
 from jobs.streaming import checkpoints, query
 from jobs.streaming.configuration import flink_options, prepare_java
 from jobs.streaming.forgetting import Forgetting
+from jobs.streaming.topic_offsets import committed_offsets, topic_ends
 from jobs.streaming.user_store import READY_KEY
 
 POLL_S = 0.25
@@ -85,7 +86,9 @@ def _watch(
     """Returns when the job is told to stop, or has to start anew because somebody asked to be forgotten."""
     state = ""
     with redis.Redis.from_url(settings.store.url) as store:
-        forgetting = Forgetting(lambda: _asked(store), lambda: checkpoints.newest_number(checkpoint_folder(settings)))
+        forgetting = Forgetting(
+            lambda: _asked(store), lambda: topic_ends(settings), lambda: committed_offsets(settings)
+        )
         while not is_told_to_stop():
             new = _state(job)
             if new == "running" and (state != "ready" or not _signs_of_life(store, run)):

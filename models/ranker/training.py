@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,11 @@ from rich.progress import Progress
 from headrace.outcomes import OUTCOMES
 from headrace.ranking_features import CATEGORICAL, NUMERIC
 from headrace.settings_groups import TrainingSettings
+from models.checkpoints import Checkpoints
 from models.evaluation.probabilities import area_under_curve
 from models.evaluation.resampling import slack
 from models.ranker.architectures import RANKERS
 from models.ranker.calibration import Platt, fit_platt
-from models.ranker.checkpoint import Checkpoint, Standing
 from models.ranker.eight_bits import Int8Report
 from models.ranker.examples import RankingExamples
 from models.ranker.exposure import inverse_propensities, place_codes
@@ -31,6 +31,17 @@ from models.ranker.scaling import Scaling
 
 Floats = npt.NDArray[np.float32]
 _USERS_SCORED_AT_ONCE = 32
+
+
+@dataclass
+class Standing:
+    """How far a training has come."""
+
+    steps: int = 0
+    losses: list[float] = field(default_factory=list)
+    """Of every step."""
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    """What was measured after each whole epoch, by name."""
 
 
 @dataclass
@@ -66,12 +77,12 @@ def train_ranker_model(
     material: RankingMaterial,
     training: TrainingSettings,
     progress: Progress,
-    checkpoint: Checkpoint | None = None,
+    checkpoints: Checkpoints | None = None,
     look: Callable[[float, int], None] | None = None,
 ) -> tuple[Ranker, RankerReport]:
     """Train without the users that judge, and judge after every epoch.
 
-    With a `checkpoint` a training that was killed goes on from there, to the same model as without the break. `look` is
+    With `checkpoints` a training that was killed goes on from there, to the same model as without the break. `look` is
     told the sum of both tasks' nDCG@20 and the number of the epoch, and may raise to give up.
     """
     learning, judges = material.examples[np.flatnonzero(~material.judging)], material.judges
@@ -90,7 +101,7 @@ def train_ranker_model(
         return {"ndcg_all": judgement.ndcg_all, "ndcg_new": judgement.ndcg_new, "ndcg_all_slack": short}
 
     started = time.perf_counter()
-    model, curves = _trained(learning, material.cardinalities, training, progress, after_epoch, checkpoint)
+    model, curves = _trained(learning, material.cardinalities, training, progress, after_epoch, checkpoints)
     report.losses, report.ndcg_all, report.ndcg_new = curves["losses"], curves["ndcg_all"], curves["ndcg_new"]
     report.ndcg_all_slack = curves["ndcg_all_slack"][-1]
     scores, taken = score_examples(model, judges), judges.taken > 0
@@ -142,7 +153,7 @@ def _trained(
     training: TrainingSettings,
     progress: Progress,
     after_epoch: Callable[[Ranker], dict[str, float]],
-    checkpoint: Checkpoint | None,
+    checkpoints: Checkpoints | None,
 ) -> tuple[Ranker, dict[str, list[float]]]:
     """The model, and its mean loss and what `after_epoch` measured of each epoch."""
     tf.keras.utils.set_random_seed(training.seed)
@@ -158,7 +169,7 @@ def _trained(
     rate = tf.keras.optimizers.schedules.CosineDecay(training.ranker_learning_rate, steps * epochs, 0.05)
     model.compile(optimizer=tf.keras.optimizers.legacy.Adam(rate))
     step = tf.function(model.train_step, input_signature=[_batch_signature(examples)])
-    standing = checkpoint.resume(model) if checkpoint else Standing()
+    standing = Standing(**checkpoints.restore(model)) if checkpoints else Standing()
     task = progress.add_task("ranker", total=steps * epochs, completed=standing.steps)
     for number, users in enumerate(_steps(len(examples), size, epochs, training.seed), start=1):
         if number <= standing.steps:
@@ -169,11 +180,11 @@ def _trained(
             measured = {"losses": float(np.mean(standing.losses[-steps:])), **after_epoch(model)}
             for name, value in measured.items():
                 standing.curves.setdefault(name, []).append(value)
-        if checkpoint and number % checkpoint.every_steps == 0:
-            checkpoint.save(model, standing)
+        if checkpoints and checkpoints.is_due():
+            checkpoints.save(model, number, asdict(standing))
         progress.advance(task)
-    if checkpoint:
-        checkpoint.remove()
+    if checkpoints:
+        checkpoints.drop()
     return model, standing.curves
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from rich.progress import Progress
 
 from headrace.settings_groups import TrainingSettings
-from models.two_tower.checkpoints import Checkpoints
+from models.checkpoints import Checkpoints
 from models.two_tower.inputs import RetrievalInputs
 from models.two_tower.item_columns import item_columns
 from models.two_tower.prior import RetrievalReport, choose_weight

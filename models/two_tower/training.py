@@ -6,7 +6,7 @@ import itertools
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,31 @@ from rich.progress import Progress
 from headrace.errors import BadInputError
 from headrace.settings_groups import TrainingSettings
 from headrace.user_tower import TowerEncoder
-from models.two_tower.checkpoints import Checkpoints, Place
+from models.checkpoints import Checkpoints
 from models.two_tower.model import ItemColumns, ItemTower, TwoTower, UserTower
 from models.two_tower.parts import SequenceParts
 from models.two_tower.sequences import Batch, ExampleCutter, find_occasions
 from models.workers import Worker
+
+
+@dataclass
+class Place:
+    """How far a phase has come.
+
+    Order of the examples and ids that are left out follow from seed and step: a training that was killed and resumed
+    ends with the same weights as one that ran through.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    """Mean loss per example of each step done."""
+    examples: list[int] = field(default_factory=list)
+    """Examples of each step done."""
+    seconds: float = 0.0
+
+    @property
+    def steps(self) -> int:
+        """Steps done."""
+        return len(self.losses)
 
 
 @dataclass(frozen=True)
@@ -103,7 +123,7 @@ def train_phase(
         )
     batch_size = max(1, training.retrieval_batch_size // worker.workers)
     expected = phase.examples * training.retrieval_epochs
-    place = checkpoints.restore(model) if checkpoints else Place()
+    place = Place(**checkpoints.restore(model)) if checkpoints else Place()
     if place.steps:
         model.make_variables()  # there may be no step left to make them
         print(f"{phase.name}: goes on after step {place.steps} of an earlier run")
@@ -134,7 +154,7 @@ def train_phase(
             data = model.distribute_strategy.distribute_datasets_from_function(lambda _context, own=data: own)
         model.fit(data, epochs=1, steps_per_epoch=number, verbose=0, callbacks=[steps, *callbacks])
     if checkpoints:
-        checkpoints.save(model, place)
+        checkpoints.save(model, place.steps, asdict(place))
     progress.update(task, completed=expected)
     epochs = max(1, round(place.steps * training.retrieval_batch_size / phase.examples))
     return PhaseReport(phase.name, sum(place.examples), place.seconds, place.losses, epochs)
@@ -164,7 +184,7 @@ class _Steps(tf.keras.callbacks.Callback):
         place.seconds = time.perf_counter() - self._began
         self._progress.advance(self._task, self._batch_size)
         if self._checkpoints and self._checkpoints.is_due():
-            self._checkpoints.save(self.model, place)
+            self._checkpoints.save(self.model, place.steps, asdict(place))
 
 
 def _signature(encoder: TowerEncoder) -> dict[str, tf.TensorSpec]:

@@ -18,7 +18,7 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
-from headrace import cli
+from headrace import cli, cli_arguments
 from headrace.children import run_module
 from headrace.ports import free_port
 from headrace.settings import Settings, load_settings
@@ -54,7 +54,9 @@ def headrace(*arguments: str):
 def started(monkeypatch) -> list[tuple[str, ...]]:
     """Modules that a command would start, with their arguments."""
     calls: list[tuple[str, ...]] = []
-    monkeypatch.setattr(cli, "run_module", lambda module, arguments, _: calls.append((module, *arguments)) or 0)
+    monkeypatch.setattr(
+        cli_arguments, "run_module", lambda module, arguments, _: calls.append((module, *arguments)) or 0
+    )
     return calls
 
 

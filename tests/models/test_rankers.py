@@ -14,9 +14,9 @@ from rich.progress import Progress, TaskID
 from headrace.errors import BadInputError
 from headrace.ranking_features import NUMERIC
 from headrace.settings_groups import TrainingSettings
+from models.checkpoints import Checkpoints
 from models.onnx_export import export_function
 from models.ranker.calibration import fit_platt
-from models.ranker.checkpoint import Checkpoint
 from models.ranker.eight_bits import LEAST_OVERLAP, add_int8, onnx_scores, top_overlap, write_int8
 from models.ranker.examples import RankingExamples, read_examples
 from models.ranker.exposure import inverse_propensities
@@ -32,7 +32,7 @@ EACH_ONCE = [("wide_deep", "softmax"), ("dcn", "log_loss"), ("ncf", "pairwise")]
 
 
 def trained(
-    examples: RankingExamples, *, checkpoint: Checkpoint | None = None, killed_at: int = 0, **settings: object
+    examples: RankingExamples, *, checkpoints: Checkpoints | None = None, killed_at: int = 0, **settings: object
 ) -> tuple[Ranker, RankerReport]:
     """A small training on most of the users."""
     usual = {"ranker_batch_size": 600, "ranker_least_steps": 80, "ranker_learning_rate": 0.02}
@@ -41,7 +41,7 @@ def trained(
     counts = np.full((int(judging.sum()), 2), 5)
     material = RankingMaterial(examples, judging, counts, CARDINALITIES)
     with KilledAt(killed_at) as progress:
-        return train_ranker_model(material, training, progress, checkpoint)
+        return train_ranker_model(material, training, progress, checkpoints)
 
 
 class KilledAt(Progress):
@@ -166,24 +166,25 @@ def test_a_training_that_was_killed_goes_on_to_the_same_ranker(tmp_path: Path) -
     examples = planted_examples(users=48)
     settings = {"ranker_model": "ncf", "ranker_batch_size": 300, "ranker_least_steps": 12}
     whole, report = trained(examples, **settings)
-    checkpoint = Checkpoint(tmp_path / "checkpoint", every_steps=3, training="this")
+    checkpoints = Checkpoints(tmp_path / "saved", {"data": "this"}, every_seconds=0)
     with pytest.raises(KeyboardInterrupt):
-        trained(examples, checkpoint=checkpoint, killed_at=8, **settings)
-    with pytest.raises(KeyboardInterrupt):  # six steps were saved: two more, not eight
-        trained(examples, checkpoint=checkpoint, killed_at=2, **settings)
-    resumed, after = trained(examples, checkpoint=checkpoint, **settings)
+        trained(examples, checkpoints=checkpoints, killed_at=8, **settings)
+    with pytest.raises(KeyboardInterrupt):  # eight steps were saved: two more of twelve
+        trained(examples, checkpoints=checkpoints, killed_at=2, **settings)
+    resumed, after = trained(examples, checkpoints=checkpoints, **settings)
     assert (after.losses, after.ndcg_all) == (report.losses, report.ndcg_all)
     np.testing.assert_array_equal(score_examples(resumed, examples), score_examples(whole, examples))
-    assert not checkpoint.folder.exists()
+    assert not checkpoints.folder.exists()
 
 
 def test_another_training_does_not_take_up_what_was_left(tmp_path: Path) -> None:
     examples = planted_examples(users=48)
     settings = {"ranker_model": "ncf", "ranker_batch_size": 300, "ranker_least_steps": 12}
+    this, that = (Checkpoints(tmp_path / "left", {"data": name}, every_seconds=0) for name in ("this", "that"))
     with pytest.raises(KeyboardInterrupt):
-        trained(examples, checkpoint=Checkpoint(tmp_path / "left", 3, "this"), killed_at=4, **settings)
-    with pytest.raises(KeyboardInterrupt):  # from step 0: after three saved steps only nine would be left
-        trained(examples, checkpoint=Checkpoint(tmp_path / "left", 100, "that"), killed_at=11, **settings)
+        trained(examples, checkpoints=this, killed_at=4, **settings)
+    with pytest.raises(KeyboardInterrupt):  # from step 0: after four saved steps only eight would be left
+        trained(examples, checkpoints=that, killed_at=11, **settings)
 
 
 def test_calibration_finds_slope_and_offset_and_never_turns_the_order_round() -> None:

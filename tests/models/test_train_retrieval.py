@@ -13,10 +13,10 @@ from headrace.errors import BadInputError, ReleaseError
 from headrace.release import open_release
 from headrace.user_row import HistoryEvent
 from headrace.user_tower import load_user_tower
+from models.checkpoints import Checkpoints
 from models.command import progress_bars
 from models.gold import Lake
 from models.train_retrieval import train_retrieval
-from models.two_tower.checkpoints import Checkpoints, Place
 from models.two_tower.course import Course
 from models.two_tower.inputs import read_inputs
 from models.workers import Worker
@@ -130,9 +130,11 @@ def test_a_training_that_was_killed_goes_on_and_ends_as_one_that_ran_through(
     save = Checkpoints.save
     for phase, step in (("holdout", 2), ("final", 1)):
 
-        def killed(self: Checkpoints, model: object, place: Place, phase: str = phase, step: int = step) -> None:
-            save(self, model, place)
-            if self.phase == phase and place.steps == step:
+        def killed(
+            self: Checkpoints, model: object, done: int, state: object, phase: str = phase, step: int = step
+        ) -> None:
+            save(self, model, done, state)
+            if self.folder.name == phase and done == step:
                 raise KeyboardInterrupt
 
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -188,10 +190,10 @@ def test_a_checkpoint_of_other_data_or_settings_is_not_taken(tmp_path: Path):
         made.set_weights([np.full((1, 1), weight), np.zeros(1)])
         return made
 
-    Checkpoints(tmp_path, {"tables": {"gold": 1}}, 1).save(model(7.0), Place([0.5], [256], 1.5))
+    Checkpoints(tmp_path, {"tables": {"gold": 1}}, 1).save(model(7.0), 1, {"losses": [0.5]})
     other, same = model(1.0), model(1.0)
-    assert Checkpoints(tmp_path, {"tables": {"gold": 2}}, 1).restore(other) == Place()
-    assert Checkpoints(tmp_path, {"tables": {"gold": 1}}, 1).restore(same) == Place([0.5], [256], 1.5)
+    assert Checkpoints(tmp_path, {"tables": {"gold": 2}}, 1).restore(other) == {}
+    assert Checkpoints(tmp_path, {"tables": {"gold": 1}}, 1).restore(same) == {"losses": [0.5]}
     assert [float(each.get_weights()[0][0, 0]) for each in (other, same)] == [1.0, 7.0]
 
 

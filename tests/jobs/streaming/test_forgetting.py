@@ -6,31 +6,45 @@ from jobs.streaming.forgetting import Forgetting
 
 
 class World:
-    """The store and the checkpoints as the job sees them."""
+    """The store and the topic as the job sees them."""
 
     asked: set[bytes] | None = None
-    checkpoint = 5
+    ends: dict[int, int] | None = None
+    committed: dict[int, int] | None = None
 
     def forgetting(self) -> Forgetting:
-        return Forgetting(lambda: self.asked, lambda: self.checkpoint)
+        return Forgetting(lambda: self.asked, lambda: self.ends, lambda: self.committed)
 
 
-def test_a_new_request_is_due_three_checkpoints_later() -> None:
+def test_a_new_request_is_due_when_all_that_was_on_the_topic_is_committed() -> None:
     world = World()
-    world.asked = {b"known"}
+    world.asked, world.ends, world.committed = {b"known"}, {0: 7, 1: 3, 2: 0}, {0: 7, 1: 3}
     forgetting = world.forgetting()
-    due = []
-    for world.checkpoint in range(5, 12):
-        if world.checkpoint == 7:
-            world.asked = {b"known", b"new"}
-        due.append((world.checkpoint, forgetting.is_due()))
-    assert due == [(5, False), (6, False), (7, False), (8, False), (9, False), (10, True), (11, True)]
+    assert not forgetting.is_due()
+    world.asked, world.committed = {b"known", b"new"}, {0: 6, 1: 3}
+    assert not forgetting.is_due()
+    world.ends = {0: 100, 1: 100, 2: 100}  # of after the request: it need not be waited for
+    world.committed = {0: 6, 1: 50}
+    assert not forgetting.is_due()
+    world.committed = {0: 7, 1: 50}
+    assert forgetting.is_due()
+
+
+def test_while_the_broker_is_away_nothing_is_due() -> None:
+    world = World()
+    world.asked = set()
+    forgetting = world.forgetting()
+    world.asked = {b"new"}
+    assert not forgetting.is_due()
+    world.ends = {0: 7}
+    assert not forgetting.is_due()
+    world.committed = {0: 7}
+    assert forgetting.is_due()
 
 
 def test_what_is_known_when_the_store_first_answers_is_no_news_and_neither_is_a_request_that_ran_out() -> None:
     world = World()
+    world.ends = world.committed = {0: 1}
     forgetting = world.forgetting()
     for world.asked in (None, {b"a", b"b"}, None, {b"b"}):
         assert not forgetting.is_due()
-        world.checkpoint += 10
-    assert not forgetting.is_due()

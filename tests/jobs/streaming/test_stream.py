@@ -234,6 +234,7 @@ def test_a_job_killed_in_mid_replay_ends_with_the_rows_of_an_undisturbed_run(str
         stream.send([later])
         both = merge_history(expected["newcomer"], [history_event(later)], LENGTH)
         wait_for(lambda: has("newcomer", both), "the event after it")
+        assert found_in_checkpoints(stream.settings, ["user-1"]) == {}
         store.delete(FORGOTTEN_KEY)
         assert stream.end(signal.SIGTERM) == 0
     output = stream.output.read_text()
