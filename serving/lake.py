@@ -35,7 +35,9 @@ class Holdout:
 
 def ranking_examples(settings: Settings, day: date, limit: int | None) -> Iterator[tuple[UserRow, Holdout]]:
     """Users of the holdout as they were before it, each with what happened in it."""
-    for values in _rows(_read(settings, GOLD_RANKING_EXAMPLES, day).slice(0, limit)):
+    # In an order of their own: that of the files differs from one run of Spark's to the next.
+    examples = _read(settings, GOLD_RANKING_EXAMPLES, day).sort_by("user_id")
+    for values in _rows(examples.slice(0, limit)):
         items = values["target_items"]
         columns = [_list(values, name) for name in OUTCOME_COLUMNS]
         places = zip(_list(values, "shown_positions"), _list(values, "shown_propensities"), strict=True)
