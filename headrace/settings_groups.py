@@ -219,8 +219,23 @@ class TrainingSettings(Group):
     """Examples per step of the two-tower; the other items of a batch are its negatives."""
     retrieval_part_users: PositiveInt = 100_000
     """Users whose sequences are in memory at a time while the two-tower trains."""
+    retrieval_optimiser: Literal["adagrad", "adam"] = "adagrad"
+    """`adagrad` touches only the items of a step; `adam` all of them: for small catalogues, at a tenth of the rate."""
     retrieval_learning_rate: PositiveFloat = 0.02
-    """Adagrad rate of the two-tower."""
+    """The optimiser's rate for the two-tower."""
+    retrieval_negatives: Literal["batch", "catalogue"] = "batch"
+    """What an example's item is compared with: `batch`, the items of its step, or `catalogue`, every item that was ever
+    taken: the exact softmax, for up to some ten thousand items (4 bytes × items × `retrieval_batch_size` of memory,
+    several times); it learns popularity itself."""
+    user_tower: Literal["pooling", "attention"] = "pooling"
+    """`pooling`: a weighted sum of the recent items; `attention`: reads their order and the time between them, for data
+    in which what comes next depends on what came last (films, sessions)."""
+    attention_layers: PositiveInt = 2
+    """Layers of self-attention in the user tower `attention`."""
+    attention_heads: PositiveInt = 2
+    """Parts of a vector in that tower that attend by themselves."""
+    attention_dropout: float = Field(default=0.2, ge=0, lt=1)
+    """Share of each layer's results in that tower that is left out in a step of training."""
     retrieval_epochs: PositiveInt = 1
     """Most passes over the retrieval examples."""
     retrieval_patience: NonNegativeInt = 0

@@ -10,11 +10,11 @@ from rich.progress import Progress
 
 from headrace.settings_groups import TrainingSettings
 from models.checkpoints import Checkpoints
+from models.two_tower.architecture import build_model, example_cutter
 from models.two_tower.inputs import RetrievalInputs
 from models.two_tower.item_columns import item_columns
 from models.two_tower.prior import RetrievalReport, choose_weight
-from models.two_tower.sequences import ExampleCutter
-from models.two_tower.training import Phase, PhaseReport, build_model, train_phase
+from models.two_tower.training import Phase, PhaseReport, train_phase
 from models.two_tower.vectors import UserFunction, item_vectors, user_function
 from models.two_tower.watch import LOOKS_PER_EPOCH, RecallWatch
 from models.workers import Worker
@@ -38,12 +38,13 @@ class Course:
         self._checkpoints = checkpoints if worker.workers == 1 else None
         self._inputs, self._training, self._worker, self._progress = inputs, training, worker, progress
         length = inputs.encoder.history_length
-        self._cutter = ExampleCutter(length, training.example_half_life_days, training.repeat_weight)
+        self._cutter = example_cutter(training, length)
         sizes = tuple(len(inputs.vocabularies[key]) + 1 for key in inputs.encoder.profile_keys)
         event_types = len(inputs.vocabularies["event_types"])
         columns = item_columns(inputs.items_before, inputs.vocabularies, training)
         with worker.strategy().scope():
-            self._model = build_model(columns, event_types, sizes, inputs.seen.events[inputs.after], training)
+            events = inputs.seen.events[inputs.after]
+            self._model = build_model(columns, event_types, sizes, length, events, training)
 
     def up_to_the_holdout(self, look: Look | None = None) -> PhaseReport:
         """Learn from what was before it.

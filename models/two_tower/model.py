@@ -1,8 +1,9 @@
 """The two towers as a TFRS model.
 
-Item vector = sum of the embeddings of its id, categories, brand, maker, price class and text words; user vector =
-pooled vectors of the recent items plus the profile's. One more dimension, the popularity prior, is added after training
-(`models.two_tower.prior`), because in-batch softmax without correction learns affinity divided by popularity.
+Item vector = sum of the embeddings of its id, categories, brand, maker, price class and text words; the user vector is
+made of the recent items' (`models.two_tower.pooling`, `models.two_tower.attention`). One more dimension, the popularity
+prior, is added after training (`models.two_tower.prior`), because in-batch softmax without correction learns affinity
+divided by popularity.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
-Tensor = Any
-"""A TensorFlow tensor; its library has no types."""
+from models.two_tower.pooling import Tensor, UserTower, known_rows
+
+_NEVER = -1e9
+"""Logit of what is no negative."""
 _SMALL = 0.02
 """Spread of the first vectors: with larger ones the first epoch unlearns noise."""
 
@@ -79,7 +82,7 @@ class ItemTower(tf.keras.layers.Layer):
     def content(self, rows: Tensor) -> Tensor:
         """[n, dimensions]: everything but the id."""
         codes = tf.gather(self._codes, rows)
-        total = tf.add_n([_known(table, codes[:, place]) for place, table in enumerate(self.tables)])
+        total = tf.add_n([known_rows(table, codes[:, place]) for place, table in enumerate(self.tables)])
         words = tf.gather(self._words, rows)
         vectors = tf.gather(self.words, words) * tf.cast(words > 0, tf.float32)[:, :, None]
         count = tf.maximum(tf.reduce_sum(tf.cast(words > 0, tf.float32), axis=1, keepdims=True), 1.0)
@@ -90,53 +93,27 @@ class ItemTower(tf.keras.layers.Layer):
         return self.add_weight(name=name, shape=(rows, self.dimensions), initializer=start)
 
 
-class UserTower(tf.keras.layers.Layer):
-    """User vectors from the item vectors of the history, newest first, and the profile's codes."""
-
-    def __init__(self, dimensions: int, event_types: int, profile_sizes: tuple[int, ...], seed: int) -> None:
-        super().__init__(name="user_tower")
-        self.dimensions = dimensions
-        self.event_types = event_types
-        self.profile_sizes = profile_sizes
-        self.seed = seed
-
-    def build(self, _shape: Any) -> None:
-        """A weight per event type, a rate of forgetting, a small mixing matrix and a table per profile key."""
-        self.type_weights = self.add_weight(name="type_weights", shape=(self.event_types + 1,), initializer="zeros")
-        start = tf.keras.initializers.Constant(-4.0)
-        self.forgetting = self.add_weight(name="forgetting", shape=(), initializer=start)
-        self.mixing = self.add_weight(name="mixing", shape=(self.dimensions, self.dimensions), initializer="zeros")
-        self.profiles = [
-            self.add_weight(name=f"profile_{place}", shape=(size, self.dimensions), initializer="zeros")
-            for place, size in enumerate(self.profile_sizes)
-        ]
-        super().build(_shape)
-
-    def call(self, inputs: tuple[Tensor, Tensor, Tensor, Tensor, Tensor]) -> Tensor:
-        """[users, dimensions] of (vectors of the items, item rows + 1, types, ages in days, profile codes)."""
-        vectors, items, types, ages, profile = inputs
-        weights = tf.exp(tf.gather(self.type_weights, types) - tf.nn.softplus(self.forgetting) * ages)
-        weights *= tf.cast(items > 0, tf.float32)
-        # Divided by the root of the count: more evidence makes a longer vector, but not without bounds.
-        norm = tf.sqrt(tf.maximum(tf.reduce_sum(weights, axis=1, keepdims=True), 1e-6))
-        pooled = tf.reduce_sum(vectors * weights[:, :, None], axis=1) / norm
-        user = pooled + tf.matmul(pooled, self.mixing)
-        for place, table in enumerate(self.profiles):
-            user += _known(table, profile[:, place])
-        return user
-
-
 class TwoTower(tfrs.Model):
-    """Both towers and the in-batch sampled softmax over the items of a batch."""
+    """Both towers, and the softmax over the items of a batch or of the whole catalogue."""
 
     def __init__(
-        self, item_tower: ItemTower, user_tower: UserTower, log_q: npt.NDArray[np.float32], correct_popularity: bool
+        self,
+        item_tower: ItemTower,
+        user_tower: UserTower,
+        events: npt.NDArray[np.int64],
+        correct_popularity: bool = False,
+        whole_catalogue: bool = False,
     ) -> None:
+        """`events` [items + 1]: how often training meets each item; one that it never meets is no negative."""
         super().__init__()
         self.item_tower = item_tower
         self.user_tower = user_tower
-        self._log_q = tf.constant(log_q)
+        counts = events + 1.0
+        self._log_q = tf.constant(np.log(counts / counts.sum()).astype(np.float32))
+        met = (events > 0) & (np.arange(len(events)) > 0)
+        self._only_met = tf.constant(np.where(met, 0.0, _NEVER).astype(np.float32))
         self._correct_popularity = correct_popularity
+        self._whole_catalogue = whole_catalogue
 
     def make_variables(self) -> None:
         """Make both towers' weights, as a first step of training would."""
@@ -147,10 +124,15 @@ class TwoTower(tfrs.Model):
 
     def users(self, inputs: dict[str, Tensor], unique: Tensor, place: Tensor, training: bool) -> tuple[Tensor, Tensor]:
         """User vectors, and the vectors of the `unique` items that histories (`place` [users, length]) point to."""
-        item_vectors = self.item_tower(unique, training=training, step=self.optimizer.iterations)
+        step = self.optimizer.iterations
+        item_vectors = self.item_tower(unique, training=training, step=step)
         history = tf.gather(item_vectors, place)
         tower_inputs = (history, inputs["history_items"], inputs["history_types"], inputs["history_ages"])
-        return self.user_tower((*tower_inputs, inputs["profile"])), item_vectors
+        of_occasions: dict[str, Any] = {}
+        if "occasion_windows" in inputs:
+            occasions = (inputs["occasion_windows"], inputs["occasion_places"])
+            of_occasions = {"occasions": occasions, "training": training, "step": step}
+        return self.user_tower((*tower_inputs, inputs["profile"]), **of_occasions), item_vectors
 
     def compute_loss(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
         """Summed weighted softmax loss: each target against the batch's items that its own occasion does not hold.
@@ -159,21 +141,21 @@ class TwoTower(tfrs.Model):
         """
         history, targets = inputs["history_items"], inputs["target_items"]
         occasion = inputs["target_occasions"]
-        unique, place = tf.unique(tf.concat([tf.reshape(history, [-1]), targets], 0))
-        history_place = tf.reshape(place[: tf.size(history)], tf.shape(history))
+        if self._whole_catalogue:
+            unique, history_place = tf.range(len(self.item_tower.columns)), history
+            candidates, target, offsets = unique, targets, self._only_met
+        else:
+            unique, place = tf.unique(tf.concat([tf.reshape(history, [-1]), targets], 0))
+            history_place = tf.reshape(place[: tf.size(history)], tf.shape(history))
+            candidates, target, copies = tf.unique_with_counts(place[tf.size(history) :])
+            offsets = tf.math.log(tf.cast(copies, tf.float32))
         users, item_vectors = self.users(inputs, unique, history_place, training)
-        candidates, target, copies = tf.unique_with_counts(place[tf.size(history) :])
         logits = tf.matmul(users, tf.gather(item_vectors, candidates), transpose_b=True)
-        if self._correct_popularity:
+        if self._correct_popularity and not self._whole_catalogue:
             logits -= tf.gather(self._log_q, tf.gather(unique, candidates))
         pairs = tf.stack([occasion, target], axis=1)
         positive = tf.gather_nd(logits, pairs)
         taken = tf.scatter_nd(pairs, tf.ones_like(positive), tf.shape(logits)) > 0
-        negatives = tf.where(taken, -1e9, logits + tf.math.log(tf.cast(copies, tf.float32)))
+        negatives = tf.where(taken, _NEVER, logits + offsets)
         against = tf.gather(tf.reduce_logsumexp(negatives, axis=1), occasion)
         return tf.reduce_sum(tf.nn.softplus(against - positive) * inputs["target_weights"])
-
-
-def _known(table: Tensor, codes: Tensor) -> Tensor:
-    """Rows of the table; the unknown code 0 adds nothing."""
-    return tf.gather(table, codes) * tf.cast(codes > 0, tf.float32)[:, None]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -100,6 +100,8 @@ class ExampleCutter:
     """An example weighs half after so many days before `as_of`."""
     repeat_weight: float
     """Weight of an item that the user took before, against 1 of a new one."""
+    places: ClassVar[tuple[str, ...]] = ()
+    """Names of what a batch holds beside histories and targets: where in them the occasions are."""
 
     def plan(self, occasions: Occasions, batch_size: int, random: np.random.Generator) -> list[Places]:
         """Which occasions make each batch of about `batch_size` examples, in random order."""

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 from rich.progress import Progress
 
@@ -18,7 +17,7 @@ from headrace.errors import BadInputError
 from headrace.settings_groups import TrainingSettings
 from headrace.user_tower import TowerEncoder
 from models.checkpoints import Checkpoints
-from models.two_tower.model import ItemColumns, ItemTower, TwoTower, UserTower
+from models.two_tower.model import TwoTower
 from models.two_tower.parts import SequenceParts
 from models.two_tower.sequences import Batch, ExampleCutter, find_occasions
 from models.workers import Worker
@@ -60,32 +59,6 @@ class PhaseReport:
     def examples_per_second(self) -> float:
         """Examples of all epochs over the seconds of training, input included."""
         return self.examples / max(self.seconds, 1e-9)
-
-
-def build_model(
-    columns: ItemColumns,
-    event_types: int,
-    profile_sizes: tuple[int, ...],
-    events: npt.NDArray[np.int64],
-    training: TrainingSettings,
-) -> TwoTower:
-    """An untrained model; one dimension of `training.embedding_size` is left for the popularity prior.
-
-    `events` [items + 1] is how often training will meet each item. Call it in the scope of the workers' strategy.
-    """
-    tf.keras.utils.set_random_seed(training.seed)
-    tf.config.experimental.enable_op_determinism()
-    dimensions = training.embedding_size - 1
-    counts = events + 1.0
-    model = TwoTower(
-        ItemTower(columns, dimensions, training.id_dropout, training.seed),
-        UserTower(dimensions, event_types, profile_sizes, training.seed),
-        np.log(counts / counts.sum()).astype(np.float32),
-        training.popularity_correction,
-    )
-    # Only the legacy optimiser updates the rows that a batch used and leaves the rest of a table alone.
-    model.compile(optimizer=tf.keras.optimizers.legacy.Adagrad(training.retrieval_learning_rate))
-    return model
 
 
 @dataclass(frozen=True)
@@ -147,7 +120,9 @@ def train_phase(
     steps = _Steps(progress, task, training.retrieval_batch_size, place, sizes, checkpoints)
     if first:  # nothing is left where the phase was through before the training was killed
         rest = itertools.chain(first, left)
-        data = tf.data.Dataset.from_generator(lambda: rest, output_signature=_signature(parts.encoder)).prefetch(4)
+        data = tf.data.Dataset.from_generator(
+            lambda: rest, output_signature=_signature(parts.encoder, cutter)
+        ).prefetch(4)
         number = None
         if worker.workers > 1:  # the worker's own batches are what it trains on: they are neither shared nor cut
             number = math.ceil(expected / (batch_size * worker.workers))
@@ -187,9 +162,10 @@ class _Steps(tf.keras.callbacks.Callback):
             self._checkpoints.save(self.model, place.steps, asdict(place))
 
 
-def _signature(encoder: TowerEncoder) -> dict[str, tf.TensorSpec]:
+def _signature(encoder: TowerEncoder, cutter: ExampleCutter) -> dict[str, tf.TensorSpec]:
     history = {"history_items": tf.int32, "history_types": tf.int32, "history_ages": tf.float32}
     targets = {"target_items": tf.int32, "target_occasions": tf.int32, "target_weights": tf.float32}
+    targets |= dict.fromkeys(cutter.places, tf.int32)
     return {
         **{name: tf.TensorSpec((None, encoder.history_length), kind) for name, kind in history.items()},
         "profile": tf.TensorSpec((None, len(encoder.profile_keys)), tf.int32),

@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from headrace.user_tower import TowerInputs
 from models.onnx_export import Exported
-from models.two_tower.model import Tensor, TwoTower
+from models.two_tower.model import TwoTower
+from models.two_tower.pooling import Tensor
 
 Floats = npt.NDArray[np.float32]
 
