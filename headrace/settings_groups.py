@@ -227,6 +227,8 @@ class TrainingSettings(Group):
     """What an example's item is compared with: `batch`, the items of its step, or `catalogue`, every item that was ever
     taken: the exact softmax, for up to some ten thousand items (4 bytes × items × `retrieval_batch_size` of memory,
     several times); it learns popularity itself."""
+    retrieval_reorders: bool = False
+    """Every pass takes each user's events in another order, for data without times: more to learn from."""
     user_tower: Literal["pooling", "attention"] = "pooling"
     """`pooling`: a weighted sum of the recent items; `attention`: reads their order and the time between them, for data
     in which what comes next depends on what came last (films, sessions)."""
@@ -247,7 +249,8 @@ class TrainingSettings(Group):
     example_half_life_days: PositiveFloat = 84.0
     """An example weighs half after this many days."""
     repeat_weight: float = Field(default=1.0, ge=0)
-    """Weight of an example whose item the user took before, against 1 of a new one."""
+    """Weight of an example whose item the user took before, against 1 of a new one. At 0 nothing is learned of repeats:
+    with `retrieval_negatives` = `catalogue` what the history holds is no negative either."""
     popularity_correction: bool = False
     """Subtract log q(item) from the in-batch logits, so that popular items are not punished for being common negatives.
     Either way the popularity prior is weighted on the holdout; on the demo data it serves better than correction."""

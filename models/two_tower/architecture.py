@@ -35,6 +35,7 @@ def build_model(
         events,
         training.popularity_correction,
         training.retrieval_negatives == "catalogue",
+        training.repeat_weight > 0,
     )
     # Only the legacy Adagrad updates the rows that a batch used and leaves the rest of a table alone.
     optimisers = {"adagrad": tf.keras.optimizers.legacy.Adagrad, "adam": tf.keras.optimizers.legacy.Adam}

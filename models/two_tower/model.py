@@ -103,8 +103,13 @@ class TwoTower(tfrs.Model):
         events: npt.NDArray[np.int64],
         correct_popularity: bool = False,
         whole_catalogue: bool = False,
+        own_are_negatives: bool = True,
     ) -> None:
-        """`events` [items + 1]: how often training meets each item; one that it never meets is no negative."""
+        """`events` [items + 1]: how often training meets each item.
+
+        Of the whole catalogue an item that it never meets is no negative; nor is one of the user's history, unless
+        `own_are_negatives`.
+        """
         super().__init__()
         self.item_tower = item_tower
         self.user_tower = user_tower
@@ -114,6 +119,7 @@ class TwoTower(tfrs.Model):
         self._only_met = tf.constant(np.where(met, 0.0, _NEVER).astype(np.float32))
         self._correct_popularity = correct_popularity
         self._whole_catalogue = whole_catalogue
+        self._own_are_negatives = own_are_negatives
 
     def make_variables(self) -> None:
         """Make both towers' weights, as a first step of training would."""
@@ -156,6 +162,19 @@ class TwoTower(tfrs.Model):
         pairs = tf.stack([occasion, target], axis=1)
         positive = tf.gather_nd(logits, pairs)
         taken = tf.scatter_nd(pairs, tf.ones_like(positive), tf.shape(logits)) > 0
+        if self._whole_catalogue and not self._own_are_negatives:
+            taken |= _own(inputs, tf.shape(logits))
         negatives = tf.where(taken, _NEVER, logits + offsets)
         against = tf.gather(tf.reduce_logsumexp(negatives, axis=1), occasion)
         return tf.reduce_sum(tf.nn.softplus(against - positive) * inputs["target_weights"])
+
+
+def _own(inputs: dict[str, Tensor], shape: Tensor) -> Tensor:
+    """[occasions, items + 1]: whether the item is in the history that the occasion has."""
+    history = inputs["history_items"]
+    if "occasion_windows" in inputs:
+        before = tf.range(tf.shape(history)[1])[None, :] >= inputs["occasion_places"][:, None]
+        history = tf.gather(history, inputs["occasion_windows"]) * tf.cast(before, tf.int32)
+    occasion = tf.repeat(tf.range(shape[0]), tf.shape(history)[1])
+    pairs = tf.stack([occasion, tf.reshape(history, [-1])], axis=1)
+    return tf.scatter_nd(pairs, tf.ones_like(pairs[:, 0], tf.float32), shape) > 0

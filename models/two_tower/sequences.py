@@ -7,7 +7,7 @@ before it, so the user tower runs once per occasion instead of once per item.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -89,6 +89,14 @@ def find_occasions(sequences: Sequences) -> Occasions:
     place = begin - sequences.starts[owner]
     wanted = (place > 0) & (place >= sequences.first_target[owner])
     return Occasions(begin, end, owner, sequences.times[begin])[wanted]
+
+
+def in_another_order(sequences: Sequences, until: int, random: np.random.Generator) -> Sequences:
+    """The same events, but those of each user before `until` (microseconds since 1970) have changed their moments."""
+    user = np.repeat(np.arange(len(sequences.starts) - 1), np.diff(sequences.starts))
+    later = sequences.times >= until
+    order = np.lexsort([np.where(later, np.arange(len(user)), random.random(len(user))), later, user])
+    return replace(sequences, items=sequences.items[order], types=sequences.types[order])
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from headrace.user_tower import TowerEncoder
 from models.checkpoints import Checkpoints
 from models.two_tower.model import TwoTower
 from models.two_tower.parts import SequenceParts
-from models.two_tower.sequences import Batch, ExampleCutter, find_occasions
+from models.two_tower.sequences import Batch, ExampleCutter, find_occasions, in_another_order
 from models.workers import Worker
 
 
@@ -107,6 +107,8 @@ def train_phase(
         skipped = place.steps
         for _ in range(training.retrieval_epochs) if worker.workers == 1 else itertools.count():
             for part in parts.of(worker):
+                if training.retrieval_reorders:
+                    part = in_another_order(part, phase.end, random)
                 occasions = find_occasions(part).between(phase.begin, phase.end)
                 plan = cutter.plan(occasions, batch_size, random)
                 for batch in cutter.batches(part, occasions, plan[skipped:], phase.end):

@@ -17,7 +17,7 @@ from models.two_tower.sequences import Batch, ExampleCutter, find_occasions
 from models.two_tower.windows import WindowCutter
 from tests.models.conftest import settings_in
 from tests.models.planted_world import DAY, World, microseconds
-from tests.models.test_sequences import sequences
+from tests.models.test_sequences import one_batch, sequences
 
 ROUND = 12
 DIMENSIONS, LENGTH = 6, 8
@@ -152,3 +152,22 @@ def test_every_occasion_is_in_one_batch_with_half_of_the_history_at_least():
     for batch in cutter.batches(data, occasions, plan, 0):
         known = (batch["history_items"] > 0).sum(axis=1)[batch["occasion_windows"]] - batch["occasion_places"]
         assert ((known > LENGTH // 2) | (batch["occasion_places"] + known < LENGTH)).all()
+
+
+@pytest.mark.parametrize(("user_tower", "repeat_weight"), [("pooling", 0), ("attention", 0), ("attention", 1)])
+def test_what_a_user_had_is_compared_with_what_comes_next_only_where_repeats_are_learned(
+    user_tower: str, repeat_weight: float
+):
+    from headrace.settings_groups import TrainingSettings
+    from models.two_tower.architecture import build_model, example_cutter
+    from models.two_tower.model import ItemColumns
+
+    training = TrainingSettings(
+        embedding_size=5, user_tower=user_tower, retrieval_negatives="catalogue", repeat_weight=repeat_weight
+    )
+    data = sequences([(1, "a"), (2, "b")])
+    nothing = np.zeros((5, 1), np.int32)
+    events = np.array([0, 1, 1, 0, 0])  # c and d were never taken: they are no negatives
+    model = build_model(ItemColumns(nothing, (1,), nothing, 1), 1, (), LENGTH, events, training)
+    loss = model.compute_loss(one_batch(data, example_cutter(training, LENGTH)))
+    assert float(loss) == pytest.approx(np.log(2) * repeat_weight, abs=0.1)

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.user_row import MICROSECONDS_PER_DAY
-from models.two_tower.sequences import ExampleCutter, find_occasions, read_sequences
+from models.two_tower.sequences import ExampleCutter, find_occasions, in_another_order, read_sequences
 
 ITEMS = ["a", "b", "c", "d"]
 
@@ -84,3 +84,17 @@ def test_every_example_is_in_exactly_one_batch():
     sizes = [len(batch["target_items"]) for batch in cutter.batches(data, occasions, plan, 0)]
     assert sum(sizes) == 9 * 19
     assert max(sizes) <= 17
+
+
+def test_events_in_another_order_stay_their_users_and_what_is_later_stays_in_its_place():
+    data = sequences(*([(day, ITEMS[(day + user) % 4]) for day in range(8)] for user in range(6)))
+    until = 5 * MICROSECONDS_PER_DAY
+    other = in_another_order(data, until, np.random.default_rng(2))
+    changed = 0
+    for start in data.starts[:-1]:
+        before, later = slice(start, start + 5), slice(start + 5, start + 8)
+        assert sorted(other.items[before]) == sorted(data.items[before])
+        assert other.items[later].tolist() == data.items[later].tolist()
+        changed += other.items[before].tolist() != data.items[before].tolist()
+    assert changed > 3
+    assert other.times is data.times
