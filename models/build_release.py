@@ -12,12 +12,12 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
+from headrace.code_version import code_version
 from headrace.errors import BadInputError, reporting_errors
 from headrace.release import Release, open_release
 from headrace.settings import Settings, load_settings
 from models.assembly import assemble
 from models.gates import Gate, as_json, release_gates
-from models.provenance import code_version
 from models.rehearsal import keep_rehearsal
 from models.release_records import Trained, read_trained, training_records, without_timings
 from models.submission import Submission, keep_pending, submit, submit_pending

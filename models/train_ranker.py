@@ -14,12 +14,12 @@ from datetime import date
 from pathlib import Path
 
 from headrace import release
+from headrace.code_version import code_version
 from headrace.ranking_features import CATEGORICAL, NUMERIC
 from headrace.settings import Settings
 from models.checkpoints import Checkpoints
 from models.command import day_command, progress_bars, replacing, write_json
 from models.onnx_export import export_function
-from models.provenance import code_version
 from models.ranker.eight_bits import LEAST_OVERLAP, add_int8
 from models.ranker.material import read_material
 from models.ranker.training import RankerReport, train_ranker_model

@@ -16,6 +16,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from headrace.code_version import code_version
 from headrace.release import seal_release
 from headrace.settings import Settings
 from headrace.tables import end_of
@@ -23,7 +24,6 @@ from models.checkpoints import Checkpoints
 from models.command import day_command, progress_bars, replacing, write_json
 from models.index import IndexReport
 from models.neighbours import neighbour_table
-from models.provenance import code_version
 from models.retrieval_bundle import RetrievalParts, write_retrieval_files
 from models.training_files import CHECKPOINTS, FINAL_BUNDLE, HOLDOUT_BUNDLE, RETRIEVAL_METRICS, RETRIEVAL_PARAMETERS
 from models.two_tower.course import Course

@@ -152,11 +152,19 @@ def _drift(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
 
 
 def _training_sets(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
+    from jobs.batch.training_bytes import training_bytes
     from jobs.batch.training_recipe import recorded_recipe
     from jobs.batch.training_sets import write_training_sets
 
     recipe = recorded_recipe(lake, given.day) if given.rebuild else None
-    return f"{write_training_sets(lake, settings, given.day, recipe):,} rows"
+    before = training_bytes(lake, given.day) if recipe else ""
+    rows = write_training_sets(lake, settings, given.day, recipe)
+    now = training_bytes(lake, given.day)
+    if not recipe:
+        return f"{rows:,} rows, data {now[:12]}"
+    if now == before:
+        return f"{rows:,} rows, data {now[:12]}: the same as before, to the byte"
+    return f"{rows:,} rows, data {now[:12]}: NOT as before, {before[:12]}, made by code {recipe.code or 'not noted'}\n "
 
 
 def _materialise(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:

@@ -107,32 +107,37 @@ def _numbers(file: str, places: pa.RecordBatch, key: str) -> npt.NDArray[np.int6
     return found["_number"].to_numpy()
 
 
-@lru_cache(maxsize=4)
-def _opened(file: str) -> pq.ParquetFile:
+def opened(file: str) -> pa.NativeFile:
+    """The file at an address as Spark gives it, to be read by Arrow."""
     address = file.replace("s3a://", "s3://", 1)
     if address.startswith("file:/") and not address.startswith("file://"):
         address = address.replace("file:/", "file:///", 1)
     system, path = pyarrow.fs.FileSystem.from_uri(address)
-    return pq.ParquetFile(system.open_input_file(path))
+    return system.open_input_file(path)
+
+
+@lru_cache(maxsize=4)
+def _reader(file: str) -> pq.ParquetFile:
+    return pq.ParquetFile(opened(file))
 
 
 @lru_cache(maxsize=4)
 def _identities(file: str, key: str) -> pa.Table:
     """Key and times of every row of a file, with its number."""
-    table = _opened(file).read([key, *TIMES]).select([key, *TIMES]).rename_columns(list(IDENTITY))
+    table = _reader(file).read([key, *TIMES]).select([key, *TIMES]).rename_columns(list(IDENTITY))
     return table.append_column("_number", pa.array(np.arange(len(table))))
 
 
 def _group_ends(file: str) -> npt.NDArray[np.int64]:
     """The number of rows up to the end of each row group."""
-    metadata = _opened(file).metadata
+    metadata = _reader(file).metadata
     return np.cumsum([metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)], dtype=np.int64)
 
 
 @lru_cache(maxsize=1)
 def _group(file: str, group: int, names: tuple[str, ...]) -> pa.Table:
     """One row group; the last one is kept, for the next batch of places in a file."""
-    reader = _opened(file)
+    reader = _reader(file)
     return reader.read_row_group(group, [name for name in names if name in reader.schema_arrow.names])
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
+from headrace.code_version import code_version
 from headrace.errors import HeadraceError
 from headrace.settings import Settings
 from headrace.tables import GOLD_RANKING_EXAMPLES, GOLD_USER_FEATURES, SILVER_EVENTS, SILVER_MACHINES, SILVER_USERS
@@ -27,6 +28,8 @@ class Recipe:
     files: int
     """Files that each set is written in, by hash of the user."""
     day: str
+    code: str = ""
+    """Version of the code; sets of before it was noted have none."""
 
     def note(self) -> dict[str, Any]:
         """As the commit carries it."""
@@ -42,6 +45,7 @@ def current_recipe(lake: Lake, settings: Settings, day: date) -> Recipe:
         history_length=settings.features.history_length,
         files=settings.spark.shuffle_partitions,
         day=day.isoformat(),
+        code=code_version(),
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from headrace.code_version import code_version
 from headrace.errors import HeadraceError
 from headrace.outcomes import OUTCOME_COLUMNS, PROPENSITY
 from headrace.settings import Settings
@@ -32,7 +34,7 @@ _DAY_US = 86_400_000_000
 def write_training_sets(lake: Lake, settings: Settings, day: date, recipe: Recipe | None = None) -> int:
     """Replace both gold example partitions of `day`; returns the rows written.
 
-    With the `recipe` of an earlier build its versions and settings are taken, and the same files come out. Raises
+    With the `recipe` of an earlier build its versions and settings are taken, and the same data comes out. Raises
     HeadraceError where the user features of the day before the holdout were not computed, or a version is gone.
     """
     recipe = recipe or current_recipe(lake, settings, day)
@@ -51,8 +53,9 @@ def write_training_sets(lake: Lake, settings: Settings, day: date, recipe: Recip
         )
     shown = impressions(events, holdout_start, as_of)
     ranking = ranking_examples(features, interest, holdout_start, shown)
+    note = replace(recipe, code=code_version()).note()
     return sum(
-        lake.overwrite_day(_in_order(rows, recipe.files), table, day, recipe.note())
+        lake.overwrite_day(_in_order(rows, recipe.files), table, day, note)
         for rows, table in ((retrieval, GOLD_RETRIEVAL_EXAMPLES), (ranking, GOLD_RANKING_EXAMPLES))
     )
 

@@ -6,6 +6,8 @@ import hashlib
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
@@ -23,6 +25,7 @@ from headrace.tables import (
 )
 from jobs.batch.features import interest_before
 from jobs.batch.lake import Lake, spark_schema
+from jobs.batch.training_bytes import data_of, training_bytes
 from jobs.batch.training_recipe import recorded_recipe
 from jobs.batch.training_sets import ranking_examples, write_training_sets
 from tests.jobs.batch.worlds import AS_OF, DAY
@@ -72,18 +75,32 @@ def contents(lake: Lake, table: Table) -> list[str]:
 
 
 def test_after_newer_data_the_old_sets_are_rebuilt_byte_for_byte(world: Lake, settings: Settings) -> None:
-    built = [contents(world, table) for table in EXAMPLES]
+    built, data = [contents(world, table) for table in EXAMPLES], training_bytes(world, DAY)
     buy(world, ("ann", 41), ("dan", 2))
     know(world, {"ann": 2, "bob": 1, "cat": 1})
     recipe = recorded_recipe(world, DAY)
     write_training_sets(world, settings, DAY)
     renewed = [contents(world, table) for table in EXAMPLES]
     assert all(now != before for now, before in zip(renewed, built, strict=True))
+    assert training_bytes(world, DAY) != data
     changed = settings.model_copy(
         update={"training": settings.training.model_copy(update={"holdout_days": 7, "retrieval_days": 7})}
     )
     write_training_sets(world, changed, DAY, recipe)
     assert [contents(world, table) for table in EXAMPLES] == built
+    assert training_bytes(world, DAY) == data
+
+
+def test_of_a_file_the_rows_count_and_not_what_the_footer_adds(tmp_path: Path) -> None:
+    def file(name: str, count: int, note: str) -> Path:
+        table = pa.table({"user_id": ["ann"], "count": [count]}).replace_schema_metadata({"note": note})
+        pq.write_table(table, tmp_path / name)
+        return tmp_path / name
+
+    one, other_footer, other_rows = file("a", 1, "x"), file("b", 1, "another"), file("c", 2, "x")
+    assert one.read_bytes() != other_footer.read_bytes()
+    assert data_of(one.as_uri()) == data_of(other_footer.as_uri()) != data_of(other_rows.as_uri())
+    assert one.read_bytes().startswith(data_of(one.as_uri()))
 
 
 def test_a_day_never_built_has_no_recipe(world: Lake) -> None:
