@@ -60,7 +60,9 @@ with DAG(
         "build_release",
         'models.build_release --day "$DAY"',
         day=DAY_OF_UPDATE,
-        doc_md="Seals index, towers, ranker and lists into one release, registers it and makes it champion.",
+        doc_md="Seals index, towers, ranker and lists into one release, registers it and makes it champion. Not tried"
+        " again: a refused release would be refused and registered once more; one that MLflow missed is logged later.",
+        retries=0,
         execution_timeout=timedelta(hours=1),
         outlets=[Asset("release")],
     )

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
+from jobs.batch.lake import computed
 from jobs.batch.places import FILE, IDENTITY, TIMES, by_place, place, rows_at, together
 
 
@@ -38,7 +39,7 @@ def point_in_time(labels: DataFrame, features: DataFrame, key: str, time: str, c
                 given = [piece.column(name) for name in kept]
                 yield pa.RecordBatch.from_arrays([*given, *rows.columns], [*kept, *wanted.names])
 
-    chosen = by_place(_chosen(labels, features, key, time))
+    chosen = by_place(computed(_chosen(labels, features, key, time)))  # by_place looks at the rows before it moves them
     return chosen.mapInArrow(fetch, StructType([*labels.schema.fields, *fetched.fields]))
 
 
