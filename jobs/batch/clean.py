@@ -72,7 +72,8 @@ def typed_events(judged: DataFrame) -> DataFrame:
 
     Looks for repeats at once, in the ids alone: the rows are wide, and are joined with what is few, or not at all.
     """
-    good = judged.where(F.col("refused").isNull()).withColumn("day", F.to_date("timestamp"))
+    good = judged.where(F.col("refused").isNull())
+    good = good.withColumn("day", F.to_date("timestamp")).withColumn("extra", F.col("raw"))
     repeated = computed(repeats(good).select("event_id"))
     if repeated.isEmpty():
         return good

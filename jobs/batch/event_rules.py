@@ -34,7 +34,7 @@ _MICROSECOND = timedelta(microseconds=1)
 def checked(rows: DataFrame) -> DataFrame:
     """`rows` (with `raw` and `received_at`) plus the event's typed fields and `refused`.
 
-    `refused` is null for a good event, else a struct of `reason`, `field` and `message`; `extra` is the JSON received.
+    `refused` is null for a good event, else a struct of `reason`, `field` and `message`.
     """
     added = pa.schema([*(SILVER_EVENTS.schema.field(name) for name in _TYPED), _REFUSED])
     schema = StructType([*rows.schema.fields, *from_arrow_schema(added).fields])
@@ -56,8 +56,7 @@ def checked(rows: DataFrame) -> DataFrame:
             judged = _one_by_one(rest.column("raw").to_pylist(), _times(rest.column("received_at")))
             yield rest, {field.name: pa.array(judged[field.name], field.type) for field in added}
 
-    # The text is in the row already: a second copy would only pass through Python.
-    return rows.mapInArrow(judge, schema).withColumn("extra", F.when(F.col("refused").isNull(), F.col("raw")))
+    return rows.mapInArrow(judge, schema)
 
 
 def refusal(reason: Reason, field: str, message: Column) -> Column:

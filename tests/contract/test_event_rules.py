@@ -59,7 +59,7 @@ def spark_result(row: dict[str, Any]) -> dict[str, Any]:
     if row["refused"]:
         return {"reason": row["refused"]["reason"], "field": row["refused"]["field"]}
     fields = {name: row[name] for name in FIELDS}
-    extra = {name: value for name, value in json.loads(row["extra"]).items() if name not in FIELDS}
+    extra = {name: value for name, value in json.loads(row["raw"]).items() if name not in FIELDS}
     return {**fields, "extra": extra}
 
 
