@@ -270,6 +270,9 @@ class TrainingSettings(Group):
     """Shrinks the weights between items (EASE)."""
     ranker_model: Literal["wide_deep", "dcn", "ncf"] = "wide_deep"
     """`wide_deep`: Wide & Deep; `dcn`: DCN-v2; `ncf`: a small neural CF."""
+    ranker_members: PositiveInt = Field(default=2, le=16)
+    """Rankers that learn from different starts; a candidate's score is the mean of theirs. Training and ranking cost so
+    many times as much."""
     ranker_loss: Literal["log_loss", "pairwise", "softmax"] = "log_loss"
     """`log_loss`: pointwise, every candidate by itself; `pairwise`: each taken candidate of a user against each of the
     others; `softmax`: listwise, the taken ones against all."""

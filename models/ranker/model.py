@@ -11,8 +11,6 @@ import tensorflow_recommenders as tfrs
 
 from headrace.outcomes import OUTCOMES
 from headrace.ranking_features import CATEGORICAL, NUMERIC
-from models.onnx_export import Exported
-from models.ranker.calibration import Platt
 from models.ranker.exposure import POSITIONS
 from models.ranker.losses import RankingLoss, outcome_loss
 from models.ranker.scaling import Scaling
@@ -24,10 +22,11 @@ CATEGORY_DECAY = 0.03
 _PLACE_SPEED = 10.0
 """The bias of a place learns so much faster than the weights: it is one number, far from 0, and every list has it."""
 _OWN = NUMERIC.index("own_count")
-_SIGNATURE = (
+SIGNATURE = (
     tf.TensorSpec([None, len(NUMERIC)], tf.float32, name="numeric"),
     tf.TensorSpec([None, len(CATEGORICAL)], tf.int32, name="categorical"),
 )
+"""Inputs of a ranker, as serving gives them."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,6 @@ class Ranker(tfrs.Model, ABC):
         self.scaling = inputs.scaling
         self.cardinalities = inputs.cardinalities
         self.seed = seed
-        self.platt = Platt()
         start = tf.keras.initializers.RandomUniform(-0.05, 0.05, seed=seed)
         self.embeddings = [
             self.add_weight(name=f"embedding_{name}", shape=(size, EMBEDDING), initializer=start)
@@ -63,10 +61,10 @@ class Ranker(tfrs.Model, ABC):
         if any(inputs.outcome_weights):
             self.heads = self.dense(len(OUTCOMES), None)
         self.place_bias = self.add_weight(name="place_bias", shape=(POSITIONS,), initializer="zeros")
-        self.score = tf.function(lambda *inputs: self(inputs), input_signature=_SIGNATURE)
-        self.outcomes = tf.function(self._outcomes, input_signature=_SIGNATURE)
-        for function in (self.score, *((self.outcomes,) if self.heads else ())):
-            function(*(tf.zeros([1, spec.shape[1]], spec.dtype) for spec in _SIGNATURE))  # makes the weights
+        nothing = tuple(tf.zeros([1, spec.shape[1]], spec.dtype) for spec in SIGNATURE)
+        self(nothing)  # makes the weights
+        if self.heads:
+            self.outcomes(*nothing)
 
     @abstractmethod
     def build_layers(self) -> None:
@@ -89,7 +87,8 @@ class Ranker(tfrs.Model, ABC):
         """[n] scores of (numeric [n, numbers], categorical [n, codes])."""
         return self._score(self.represent(*inputs), *inputs)
 
-    def _outcomes(self, numeric: Tensor, categorical: Tensor) -> Tensor:
+    def outcomes(self, numeric: Tensor, categorical: Tensor) -> Tensor:
+        """[n, len(OUTCOMES)]: log odds of each, where they are learned."""
         return self.heads(self.represent(numeric, categorical))
 
     def _score(self, hidden: Tensor, numeric: Tensor, categorical: Tensor) -> Tensor:
@@ -116,14 +115,6 @@ class Ranker(tfrs.Model, ABC):
             odds = tf.reshape(self.heads(hidden), [shape[0], shape[1], len(OUTCOMES)])
             loss += outcome_loss(odds, inputs["outcomes"], inputs["present"], self.outcome_weights)
         return loss
-
-    def exported(self) -> Exported:
-        """What is written: `score` [n] of `numeric` and `categorical`, the log odds of being taken."""
-
-        def log_odds(*inputs: Tensor) -> Tensor:
-            return self.platt.slope * self(inputs) + self.platt.offset
-
-        return Exported(log_odds, list(_SIGNATURE), "score", self.variables)
 
     def scaled(self, numeric: Tensor) -> Tensor:
         """The numbers in comparable units, without outliers."""

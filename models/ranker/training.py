@@ -18,15 +18,15 @@ from headrace.settings_groups import TrainingSettings
 from models.checkpoints import Checkpoints
 from models.evaluation.probabilities import area_under_curve
 from models.evaluation.resampling import slack
-from models.ranker.architectures import RANKERS
 from models.ranker.calibration import Platt, fit_platt
+from models.ranker.committee import Committee
 from models.ranker.eight_bits import Int8Report
 from models.ranker.examples import RankingExamples
 from models.ranker.exposure import inverse_propensities, place_codes
 from models.ranker.judging import ProbabilityReport, judge, judge_probabilities, personal_frequency
 from models.ranker.losses import RankingLoss
 from models.ranker.material import RankingMaterial
-from models.ranker.model import Ranker, RankerInputs
+from models.ranker.model import RankerInputs
 from models.ranker.scaling import Scaling
 
 Floats = npt.NDArray[np.float32]
@@ -79,7 +79,7 @@ def train_ranker_model(
     progress: Progress,
     checkpoints: Checkpoints | None = None,
     look: Callable[[float, int], None] | None = None,
-) -> tuple[Ranker, RankerReport]:
+) -> tuple[Committee, RankerReport]:
     """Train without the users that judge, and judge after every epoch.
 
     With `checkpoints` a training that was killed goes on from there, to the same model as without the break. `look` is
@@ -93,7 +93,7 @@ def train_ranker_model(
 
     epochs = itertools.count(1)
 
-    def after_epoch(model: Ranker) -> dict[str, float]:
+    def after_epoch(model: Committee) -> dict[str, float]:
         judgement = judge(score_examples(model, judges), judges, judge_counts)
         short = slack(judgement.of_all, personal.of_all)
         if look:
@@ -112,7 +112,7 @@ def train_ranker_model(
     return model, report
 
 
-def _outcome_auc(model: Ranker, judges: RankingExamples, training: TrainingSettings) -> dict[str, float]:
+def _outcome_auc(model: Committee, judges: RankingExamples, training: TrainingSettings) -> dict[str, float]:
     learned = [place for place, weight in enumerate(_outcome_weights(training)) if weight]
     if not learned:
         return {}
@@ -130,7 +130,7 @@ def _outcome_auc(model: Ranker, judges: RankingExamples, training: TrainingSetti
     }
 
 
-def _calibrate(model: Ranker, scores: Floats, judges: RankingExamples, report: RankerReport) -> None:
+def _calibrate(model: Committee, scores: Floats, judges: RankingExamples, report: RankerReport) -> None:
     """By all judges; its error is measured on those that it did not see."""
     report.calibration_error_before = judge_probabilities(scores, judges).calibration_error
     crossed = scores.copy()
@@ -152,9 +152,9 @@ def _trained(
     cardinalities: tuple[int, ...],
     training: TrainingSettings,
     progress: Progress,
-    after_epoch: Callable[[Ranker], dict[str, float]],
+    after_epoch: Callable[[Committee], dict[str, float]],
     checkpoints: Checkpoints | None,
-) -> tuple[Ranker, dict[str, list[float]]]:
+) -> tuple[Committee, dict[str, list[float]]]:
     """The model, and its mean loss and what `after_epoch` measured of each epoch."""
     tf.keras.utils.set_random_seed(training.seed)
     tf.config.experimental.enable_op_determinism()
@@ -162,7 +162,7 @@ def _trained(
     usual = float((examples.taken[examples.present] > 0).mean())
     scaling = Scaling.of(examples.numeric[examples.present], usual)
     inputs = RankerInputs(scaling, cardinalities, _outcome_weights(training))
-    model = RANKERS[training.ranker_model](inputs, loss, training.seed)
+    model = Committee(training.ranker_model, training.ranker_members, inputs, loss, training.seed)
     size = max(1, training.ranker_batch_size // examples.present.shape[1])
     steps = -(-len(examples) // size)
     epochs = max(training.ranker_epochs, -(-training.ranker_least_steps // steps))
@@ -188,7 +188,7 @@ def _trained(
     return model, standing.curves
 
 
-def score_examples(model: Ranker, examples: RankingExamples) -> npt.NDArray[np.float32]:
+def score_examples(model: Committee, examples: RankingExamples) -> npt.NDArray[np.float32]:
     """[users, candidates]."""
     scores = []
     for begin in range(0, len(examples), _USERS_SCORED_AT_ONCE):

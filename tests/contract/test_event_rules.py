@@ -51,7 +51,11 @@ def accepted(event: Event) -> dict[str, Any]:
 def by_spark(spark: SparkSession, raws: list[str]) -> list[dict[str, Any]]:
     numbered = [(place, raw, RECEIVED_AT) for place, raw in enumerate(raws)]
     rows = spark.createDataFrame(numbered, "place int, raw string, received_at timestamp")
-    judged = checked(rows).withColumn("timestamp", F.date_format("timestamp", "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'"))
+    judged = (
+        checked(rows)
+        .withColumn("extra", F.col("raw"))
+        .withColumn("timestamp", F.date_format("timestamp", "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'"))
+    )
     return [spark_result(row.asDict(recursive=True)) for row in sorted(judged.collect(), key=lambda row: row.place)]
 
 
@@ -59,7 +63,7 @@ def spark_result(row: dict[str, Any]) -> dict[str, Any]:
     if row["refused"]:
         return {"reason": row["refused"]["reason"], "field": row["refused"]["field"]}
     fields = {name: row[name] for name in FIELDS}
-    extra = {name: value for name, value in json.loads(row["raw"]).items() if name not in FIELDS}
+    extra = {name: value for name, value in json.loads(row["extra"]).items() if name not in FIELDS}
     return {**fields, "extra": extra}
 
 

@@ -12,18 +12,18 @@ import pytest
 from rich.progress import Progress, TaskID
 
 from headrace.errors import BadInputError
-from headrace.ranking_features import NUMERIC
+from headrace.ranking_features import CATEGORICAL, NUMERIC
 from headrace.settings_groups import TrainingSettings
 from models.checkpoints import Checkpoints
 from models.onnx_export import export_function
 from models.ranker.calibration import fit_platt
+from models.ranker.committee import Committee
 from models.ranker.eight_bits import LEAST_OVERLAP, add_int8, onnx_scores, top_overlap, write_int8
 from models.ranker.examples import RankingExamples, read_examples
 from models.ranker.exposure import inverse_propensities
 from models.ranker.judging import judge
 from models.ranker.losses import RankingLoss
 from models.ranker.material import RankingMaterial
-from models.ranker.model import Ranker
 from models.ranker.training import RankerReport, score_examples, train_ranker_model
 from tests.models.planted_candidates import CARDINALITIES, REFUSED_CATEGORY, planted_examples, shown_examples
 
@@ -33,7 +33,7 @@ EACH_ONCE = [("wide_deep", "softmax"), ("dcn", "log_loss"), ("ncf", "pairwise")]
 
 def trained(
     examples: RankingExamples, *, checkpoints: Checkpoints | None = None, killed_at: int = 0, **settings: object
-) -> tuple[Ranker, RankerReport]:
+) -> tuple[Committee, RankerReport]:
     """A small training on most of the users."""
     usual = {"ranker_batch_size": 600, "ranker_least_steps": 80, "ranker_learning_rate": 0.02}
     training = TrainingSettings(**{**usual, **settings})
@@ -59,20 +59,29 @@ class KilledAt(Progress):
 
 
 @pytest.fixture(scope="module", params=EACH_ONCE, ids="-".join)
-def ranker(request: pytest.FixtureRequest) -> tuple[Ranker, RankerReport]:
+def ranker(request: pytest.FixtureRequest) -> tuple[Committee, RankerReport]:
     """One architecture with one loss, trained on the planted candidates."""
     model, loss = request.param
     return trained(planted_examples(), ranker_model=model, ranker_loss=loss)
 
 
-def test_a_ranker_learns_what_was_planted(ranker: tuple[Ranker, RankerReport]) -> None:
+def test_a_ranker_learns_what_was_planted(ranker: tuple[Committee, RankerReport]) -> None:
     _, report = ranker
     assert report.probabilities is not None
     assert report.probabilities.auc_per_user > 0.9
     assert report.losses[-1] < report.losses[0]
 
 
-def test_a_ranker_has_seen_that_a_category_is_never_taken(ranker: tuple[Ranker, RankerReport]) -> None:
+def test_a_score_is_the_mean_of_members_that_started_differently(ranker: tuple[Committee, RankerReport]) -> None:
+    model, _ = ranker
+    examples = planted_examples(users=3, seed=5)
+    inputs = examples.numeric.reshape(-1, len(NUMERIC)), examples.categorical.reshape(-1, len(CATEGORICAL))
+    one, other = (member(inputs).numpy() for member in model.members)
+    assert np.abs(one - other).max() > 0.1
+    assert np.allclose(model.score(*inputs).numpy(), (one + other) / 2, atol=1e-5)
+
+
+def test_a_ranker_has_seen_that_a_category_is_never_taken(ranker: tuple[Committee, RankerReport]) -> None:
     model, _ = ranker
     unseen = planted_examples(seed=6)
     scores = score_examples(model, unseen)
@@ -80,7 +89,9 @@ def test_a_ranker_has_seen_that_a_category_is_never_taken(ranker: tuple[Ranker, 
     assert scores[refused].mean() < scores[~refused].mean() - 0.5
 
 
-def test_scores_are_served_as_probabilities_in_the_order_that_was_learned(ranker: tuple[Ranker, RankerReport]) -> None:
+def test_scores_are_served_as_probabilities_in_the_order_that_was_learned(
+    ranker: tuple[Committee, RankerReport],
+) -> None:
     model, report = ranker
     assert report.probabilities is not None
     assert report.probabilities.calibration_error < min(0.05, report.calibration_error_before + 0.005)
@@ -92,7 +103,7 @@ def test_scores_are_served_as_probabilities_in_the_order_that_was_learned(ranker
     np.testing.assert_allclose((1 / (1 + np.exp(-served)))[unseen.present].mean(), share, atol=0.03)
 
 
-def test_serving_gets_the_scores_of_training(ranker: tuple[Ranker, RankerReport], tmp_path: Path) -> None:
+def test_serving_gets_the_scores_of_training(ranker: tuple[Committee, RankerReport], tmp_path: Path) -> None:
     model, _ = ranker
     unseen = planted_examples(users=3, seed=7)
     export_function(model.exported(), tmp_path / "saved", tmp_path / "ranker.onnx")
@@ -102,7 +113,7 @@ def test_serving_gets_the_scores_of_training(ranker: tuple[Ranker, RankerReport]
         np.testing.assert_allclose(session.run(["score"], inputs)[0], expected, atol=1e-4)
 
 
-def test_eight_bits_order_candidates_as_floats_do(ranker: tuple[Ranker, RankerReport], tmp_path: Path) -> None:
+def test_eight_bits_order_candidates_as_floats_do(ranker: tuple[Committee, RankerReport], tmp_path: Path) -> None:
     model, _ = ranker
     unseen = planted_examples(users=30, seed=9)
     floats, int8 = tmp_path / "ranker.onnx", tmp_path / "int8.onnx"
@@ -123,7 +134,7 @@ def test_lists_that_eight_bits_would_change_are_noticed() -> None:
     assert top_overlap(scores, -scores, examples.present) < LEAST_OVERLAP
 
 
-def price_says(model: Ranker) -> float:
+def price_says(model: Committee) -> float:
     """Correlation of the scores with the price, which says nothing about what is liked."""
     unseen = shown_examples(seed=8, biased=False)
     price = unseen.numeric[:, :, NUMERIC.index("price")]

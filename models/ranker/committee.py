@@ -1,0 +1,52 @@
+"""Several rankers as one: each starts from other weights, and a candidate's score is the mean of theirs.
+
+What a ranker learns from a few thousand users depends on where it started, most of all of items that are new to a
+user: there the mean of two is better than either.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+
+from models.onnx_export import Exported
+from models.ranker.architectures import RANKERS
+from models.ranker.calibration import Platt
+from models.ranker.losses import RankingLoss
+from models.ranker.model import SIGNATURE, RankerInputs, Tensor
+
+_SEEDS_APART = 1000
+"""Members take a seed for each of their layers."""
+
+
+class Committee(tfrs.Model):
+    """Members of one architecture, trained on the same batches and each by its own loss."""
+
+    def __init__(self, architecture: str, members: int, inputs: RankerInputs, loss: RankingLoss, seed: int) -> None:
+        super().__init__()
+        make = RANKERS[architecture]
+        self.members = [make(inputs, loss, seed + _SEEDS_APART * number) for number in range(members)]
+        self.platt = Platt()
+        self.score = tf.function(lambda *inputs: self(inputs), input_signature=SIGNATURE)
+        self.outcomes = tf.function(self._outcomes, input_signature=SIGNATURE)
+
+    def call(self, inputs: tuple[Tensor, Tensor]) -> Tensor:
+        """[n] scores of (numeric [n, numbers], categorical [n, codes])."""
+        return tf.add_n([member(inputs) for member in self.members]) / len(self.members)
+
+    def _outcomes(self, *inputs: Tensor) -> Tensor:
+        return tf.add_n([member.outcomes(*inputs) for member in self.members]) / len(self.members)
+
+    def compute_loss(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
+        """Mean of the members' losses of a batch of users."""
+        return tf.add_n([member.compute_loss(inputs, training) for member in self.members]) / len(self.members)
+
+    def exported(self) -> Exported:
+        """What is written: `score` [n] of `numeric` and `categorical`, the log odds of being taken."""
+
+        def log_odds(*inputs: Tensor) -> Any:
+            return self.platt.slope * self(inputs) + self.platt.offset
+
+        return Exported(log_odds, list(SIGNATURE), "score", self.variables)
