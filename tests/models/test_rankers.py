@@ -143,7 +143,7 @@ def price_says(model: Committee) -> float:
 
 def test_what_was_shown_first_looks_less_liked_where_positions_or_propensities_are_known() -> None:
     examples = shown_examples()
-    settings = {"ranker_model": "ncf", "ranker_loss": "softmax"}
+    settings = {"ranker_model": "ncf", "ranker_loss": "softmax", "ranker_members": 1}
     fooled = price_says(trained(examples, **settings)[0])
     by_place = price_says(trained(examples, ranker_positions=True, **settings)[0])
     by_propensity = price_says(trained(examples, ranker_most_propensity_weight=50, **settings)[0])
