@@ -16,7 +16,7 @@ import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
-from models.two_tower.pooling import Tensor, UserTower, known_rows
+from models.two_tower.pooling import Tensor, UserTower
 
 _NEVER = -1e9
 """Logit of what is no negative."""
@@ -49,21 +49,21 @@ class ItemTower(tf.keras.layers.Layer):
         self.dimensions = dimensions
         self.id_dropout = id_dropout
         self.seed = seed
-        self._codes = tf.Variable(columns.codes, trainable=False, name="codes")
+        self._codes = tf.Variable(_in_one_table(columns), trainable=False, name="codes")
         self._words = tf.Variable(columns.words, trainable=False, name="item_words")
 
     def use(self, columns: ItemColumns) -> None:
         """Read `columns` of the same items from now on, e.g. with the prices of a later day."""
-        self._codes.assign(columns.codes)
+        self._codes.assign(_in_one_table(columns))
         self._words.assign(columns.words)
 
     def build(self, _shape: Any) -> None:
-        """One table per column, one for the words and one for the ids."""
-        self.ids = self._table("ids", len(self.columns), 0)
-        self.tables = [
-            self._table(f"column_{place}", rows, place + 1) for place, rows in enumerate(self.columns.cardinalities)
-        ]
-        self.words = self._table("words", self.columns.word_buckets, len(self.tables) + 1)
+        """One table for the codes of all columns, one for the words and one for the ids."""
+        sizes = self.columns.cardinalities
+        self.ids = self._table("ids", self._start(len(self.columns), 0))
+        known = [self._start(rows, place)[1:] for place, rows in enumerate(sizes, start=1)]
+        self.codes = self._table("codes", tf.concat([tf.zeros([1, self.dimensions]), *known], axis=0))
+        self.words = self._table("words", self._start(self.columns.word_buckets, len(sizes) + 1))
         super().build(_shape)
 
     def call(self, rows: Tensor, training: bool = False, step: Tensor = 0) -> Tensor:
@@ -81,16 +81,15 @@ class ItemTower(tf.keras.layers.Layer):
 
     def content(self, rows: Tensor) -> Tensor:
         """[n, dimensions]: everything but the id."""
-        codes = tf.gather(self._codes, rows)
-        total = tf.add_n([known_rows(table, codes[:, place]) for place, table in enumerate(self.tables)])
         words = tf.gather(self._words, rows)
-        vectors = tf.gather(self.words, words) * tf.cast(words > 0, tf.float32)[:, :, None]
         count = tf.maximum(tf.reduce_sum(tf.cast(words > 0, tf.float32), axis=1, keepdims=True), 1.0)
-        return total + tf.reduce_sum(vectors, axis=1) / tf.sqrt(count)
+        return _sums(self.codes, tf.gather(self._codes, rows)) + _sums(self.words, words) / tf.sqrt(count)
 
-    def _table(self, name: str, rows: int, salt: int) -> Any:
-        start = tf.keras.initializers.RandomUniform(-_SMALL, _SMALL, seed=self.seed + salt)
-        return self.add_weight(name=name, shape=(rows, self.dimensions), initializer=start)
+    def _start(self, rows: int, salt: int) -> Tensor:
+        return tf.keras.initializers.RandomUniform(-_SMALL, _SMALL, seed=self.seed + salt)((rows, self.dimensions))
+
+    def _table(self, name: str, start: Tensor) -> Any:
+        return self.add_weight(name=name, shape=start.shape, initializer=lambda *_, **__: start)
 
 
 class TwoTower(tfrs.Model):
@@ -178,3 +177,19 @@ def _own(inputs: dict[str, Tensor], shape: Tensor) -> Tensor:
     occasion = tf.repeat(tf.range(shape[0]), tf.shape(history)[1])
     pairs = tf.stack([occasion, tf.reshape(history, [-1])], axis=1)
     return tf.scatter_nd(pairs, tf.ones_like(pairs[:, 0], tf.float32), shape) > 0
+
+
+def _in_one_table(columns: ItemColumns) -> npt.NDArray[np.int32]:
+    """[items + 1, columns]: the codes as rows of one table that holds all columns' known ones, 0 = unknown."""
+    sizes = np.array(columns.cardinalities, np.int32) - 1
+    return np.where(columns.codes > 0, columns.codes + np.cumsum(sizes) - sizes, 0).astype(np.int32)
+
+
+def _sums(table: Tensor, rows: Tensor) -> Tensor:
+    """[n, dimensions] sums of the table's rows that are named in `rows` [n, names]; 0 names none.
+
+    A row that a batch names a thousand times is read once, and its gradient is summed before it reaches the table.
+    """
+    place = tf.where(rows > 0)
+    used, number = tf.unique(tf.gather_nd(rows, place))
+    return tf.sparse.segment_sum(tf.gather(table, used), number, place[:, 0], num_segments=tf.shape(rows)[0])

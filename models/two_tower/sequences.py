@@ -122,7 +122,7 @@ class ExampleCutter:
         self, sequences: Sequences, occasions: Occasions, plan: Sequence[Places], as_of: int
     ) -> Iterator[Batch]:
         """The batches of a plan."""
-        known_since = _first_places(sequences) if plan else np.zeros(0, np.int64)
+        known_since = _first_places(sequences) if plan and self.repeat_weight != 1 else None
         for part in plan:
             yield self._batch(sequences, occasions[part], as_of, known_since)
 
@@ -142,7 +142,7 @@ class ExampleCutter:
         }
 
     def _batch(
-        self, sequences: Sequences, occasions: Occasions, as_of: int, known_since: npt.NDArray[np.int64]
+        self, sequences: Sequences, occasions: Occasions, as_of: int, known_since: npt.NDArray[np.int64] | None
     ) -> Batch:
         sizes = occasions.end - occasions.begin
         occasion = np.repeat(np.arange(len(occasions)), sizes)
@@ -154,7 +154,8 @@ class ExampleCutter:
         place, occasion, item = place[once], occasion[once], item[once]
         age_days = (as_of - occasions.times[occasion]) / MICROSECONDS_PER_DAY
         weight = 0.5 ** (age_days / self.half_life_days)
-        weight *= np.where(known_since[place] < occasions.begin[occasion], self.repeat_weight, 1.0)
+        if known_since is not None:
+            weight *= np.where(known_since[place] < occasions.begin[occasion], self.repeat_weight, 1.0)
         return {
             **self.history(sequences, occasions),
             "target_items": item.astype(np.int32),

@@ -15,6 +15,8 @@ from models.two_tower.model import TwoTower
 from models.two_tower.pooling import Tensor
 
 Floats = npt.NDArray[np.float32]
+_ITEMS_AT_ONCE = 65_536
+"""The words of so many items are in memory at a time: about 200 MB of their vectors."""
 
 
 def item_vectors(model: TwoTower, events_of_item: npt.NDArray[np.int64]) -> Floats:
@@ -22,10 +24,14 @@ def item_vectors(model: TwoTower, events_of_item: npt.NDArray[np.int64]) -> Floa
 
     An item without a single event (`events_of_item` [items + 1]) is the sum of its features: its id was never learned.
     """
-    rows = tf.range(len(model.item_tower.columns))
-    learned = tf.constant(events_of_item > 0, tf.float32)[:, None]
-    vectors = model.item_tower.content(rows) + model.item_tower.ids * learned
-    return np.asarray(vectors * tf.cast(rows > 0, tf.float32)[:, None], np.float32)
+    items = model.item_tower
+    parts = []
+    for start in range(0, len(items.columns), _ITEMS_AT_ONCE):
+        rows = tf.range(start, min(start + _ITEMS_AT_ONCE, len(items.columns)))
+        learned = tf.constant(events_of_item[start : start + _ITEMS_AT_ONCE] > 0, tf.float32)[:, None]
+        vectors = items.content(rows) + tf.gather(items.ids, rows) * learned
+        parts.append((vectors * tf.cast(rows > 0, tf.float32)[:, None]).numpy())
+    return np.concatenate(parts)
 
 
 def popularity_prior(items: pa.Table, weight: float) -> Floats:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
+import tensorflow as tf
 
 from headrace.catalogue import CODE_COLUMNS
 from headrace.settings_groups import TrainingSettings
 from models.two_tower.item_columns import item_columns
+from models.two_tower.model import ItemColumns, ItemTower
 
 
 def test_an_item_known_by_its_id_alone_has_no_words_categories_or_price():
@@ -15,3 +18,14 @@ def test_an_item_known_by_its_id_alone_has_no_words_categories_or_price():
     columns = item_columns(items, {name: [] for name in CODE_COLUMNS}, TrainingSettings())
     assert not columns.codes.any()
     assert (columns.words > 0).sum(axis=1).tolist() == [0, 0, 1]
+
+
+def test_an_item_is_the_sum_of_its_id_its_known_codes_and_its_words_over_the_root_of_their_number():
+    codes = np.array([[0, 0], [1, 2], [2, 0]], np.int32)
+    words = np.array([[0, 0], [5, 3], [0, 0]], np.int32)
+    tower = ItemTower(ItemColumns(codes, (3, 3), words, 8), 4, id_dropout=0.0, seed=7)
+    vectors = tower(tf.constant([2, 0, 1, 1])).numpy()
+    ids, known, described = (table.numpy() for table in (tower.ids, tower.codes, tower.words))
+    both = ids[1] + known[1] + known[4] + (described[5] + described[3]) / np.sqrt(2)  # 1, 2: first column; 3, 4: second
+    np.testing.assert_allclose(vectors, [ids[2] + known[2], np.zeros(4), both, both], atol=1e-7)
+    assert len(known) == 5
