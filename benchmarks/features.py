@@ -26,7 +26,7 @@ from pyspark.sql import functions as F
 from benchmarks.features_duckdb import named, statements
 from benchmarks.report import in_turns, report
 from headrace.settings import Settings
-from headrace.settings_groups import FeatureSettings
+from headrace.settings_jobs import FeatureSettings
 from headrace.tables import SILVER_EVENTS, SILVER_ITEM_STATES, SILVER_ITEMS, SILVER_USERS, end_of, microseconds
 from jobs.batch.features_job import compute_features
 from jobs.batch.lake import Lake

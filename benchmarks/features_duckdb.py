@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from headrace.settings_groups import FeatureSettings
+from headrace.settings_jobs import FeatureSettings
 from headrace.tables import microseconds
 
 _DAY_US = 86_400_000_000

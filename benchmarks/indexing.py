@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from benchmarks.report import report
 from headrace.children import module_command
-from headrace.settings_groups import TrainingSettings
+from headrace.settings_jobs import TrainingSettings
 
 GOAL_MS, GOAL_RECALL = 2.0, 0.95
 DEPTH = 500

@@ -29,7 +29,7 @@ from feature_repo.store import apply, feature_store
 from headrace.feature_rows import USER_KEY, USER_VIEW, feature_names
 from headrace.ports import free_port
 from headrace.settings import Settings
-from headrace.settings_groups import StoreSettings
+from headrace.settings_engines import StoreSettings
 from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_FEATURES, end_of
 from infra.local.services import local_services
 from jobs.batch.lake import Lake, spark_schema

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.settings_groups import TrainingSettings
+from headrace.settings_jobs import TrainingSettings
 from models.baselines import Baseline, Ease, ImplicitAls, Popular
 from models.baselines.counting import PopularConfig
 from models.baselines.ease import EaseConfig

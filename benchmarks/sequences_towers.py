@@ -12,7 +12,7 @@ import numpy.typing as npt
 from rich.progress import Progress
 
 from benchmarks.sequences_data import Events
-from headrace.settings_groups import TrainingSettings
+from headrace.settings_jobs import TrainingSettings
 from headrace.user_tower import TowerEncoder
 from models.baselines.interface import best_of_each_row
 from models.evaluation.metrics import Targets, score_lists

@@ -22,7 +22,7 @@ from benchmarks.sequences_chosen import trained
 from benchmarks.sequences_data import Parted, held_out_at_random, last_one_out, read_ratings
 from benchmarks.sequences_towers import K, Tower
 from headrace.errors import reporting_errors
-from headrace.settings_groups import TrainingSettings
+from headrace.settings_jobs import TrainingSettings
 from models.baselines import Baseline, Ease, ImplicitAls
 from models.baselines.ease import EaseConfig
 from models.baselines.factors import FactorsConfig

@@ -35,7 +35,7 @@ from benchmarks.serving_data import AS_OF, ITEM_SCHEMA, USER_SCHEMA, item_rows, 
 from headrace import feature_rows
 from headrace.ports import free_port
 from headrace.settings import Settings
-from headrace.settings_groups import ServingSettings, StoreSettings
+from headrace.settings_engines import ServingSettings, StoreSettings
 from infra.local.services import local_services
 
 GOAL = 10.0

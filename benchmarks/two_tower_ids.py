@@ -25,7 +25,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 from deltalake import write_deltalake
 
-from headrace.settings_groups import TrainingSettings
+from headrace.settings_jobs import TrainingSettings
 from headrace.tables import GOLD_RETRIEVAL_EXAMPLES, end_of, microseconds
 from headrace.user_tower import TowerEncoder
 from models.baselines.interface import best_of_each_row

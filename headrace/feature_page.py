@@ -10,7 +10,7 @@ import pyarrow as pa
 from headrace.context_features import ContextFeatures
 from headrace.feature_catalogue import CONTEXT, CONTEXT_OWNER, GROUPS, Feature, FeatureGroup
 from headrace.settings import PROJECT_ROOT
-from headrace.settings_groups import FeatureSettings
+from headrace.settings_jobs import FeatureSettings
 
 PAGE = PROJECT_ROOT / "docs" / "features.md"
 HEADER = """\

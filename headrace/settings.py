@@ -23,20 +23,22 @@ from pydantic_settings import (
 )
 
 from headrace.errors import BadInputError
-from headrace.settings_groups import (
+from headrace.settings_engines import (
     AirflowSettings,
-    CleanSettings,
     FeastSettings,
-    FeatureSettings,
     FlinkSettings,
-    GateSettings,
     KafkaSettings,
-    MaintenanceSettings,
     MlflowSettings,
-    QualitySettings,
     ServingSettings,
     SparkSettings,
     StoreSettings,
+)
+from headrace.settings_jobs import (
+    CleanSettings,
+    FeatureSettings,
+    GateSettings,
+    MaintenanceSettings,
+    QualitySettings,
     TrainingSettings,
 )
 from headrace.settings_mistakes import REFERENCE, problem, refuse_unknown_variables

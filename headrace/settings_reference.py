@@ -27,7 +27,7 @@ WIDTH = 110
 
 HEADER = """\
 # Every setting of Headrace with its meaning and its default. Generated: run `make settings` after changing
-# headrace/settings_groups.py; do not edit.
+# headrace/settings_*.py; do not edit.
 #
 # Copy the lines you want to change into `headrace.toml` in the folder you work in (or name your file in
 # HEADRACE_CONFIG). An environment variable wins over the file: the name beside each setting is its variable.

@@ -24,7 +24,7 @@ from rich.console import Console
 
 from headrace.errors import BadInputError, HeadraceError
 from headrace.settings import PROJECT_ROOT, Settings, load_settings
-from headrace.settings_groups import TrainingSettings
+from headrace.settings_jobs import TrainingSettings
 from headrace.tables import SILVER_EVENTS
 from infra.plain_files import completed, read_columns
 

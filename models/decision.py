@@ -12,7 +12,7 @@ from headrace.errors import BadInputError, HeadraceError, ServiceError
 from headrace.release import Manifest, Release, open_release, read_manifest
 from headrace.releases import REHEARSAL_FOLDER, bring_rehearsal, bring_release
 from headrace.settings import Settings
-from headrace.settings_groups import GateSettings
+from headrace.settings_jobs import GateSettings
 from headrace.tables import QUALITY_RESULTS
 from models import gates, guardrails
 from models.contest import Contest, hold_contest

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from headrace.settings_groups import GateSettings
+from headrace.settings_jobs import GateSettings
 from models.evaluation.resampling import paired_difference
 
 Verdict = Literal["better", "equal", "worse"]

@@ -19,7 +19,7 @@ import scipy.linalg
 import scipy.sparse as sparse
 
 from headrace.neighbours import own_weights
-from headrace.settings_groups import TrainingSettings
+from headrace.settings_jobs import TrainingSettings
 from headrace.tables import GOLD_USER_ITEM_FEATURES
 from models.gold import Lake
 from models.ridge import inverse_of

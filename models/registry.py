@@ -16,7 +16,7 @@ import httpx
 from headrace.errors import ServiceError
 from headrace.release import Release
 from headrace.releases import ARTIFACT_FOLDER, RELEASE_ID_TAG
-from headrace.settings_groups import MlflowSettings
+from headrace.settings_engines import MlflowSettings
 from models.provenance import environment
 
 CHAMPION = "champion"

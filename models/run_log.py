@@ -11,7 +11,7 @@ import httpx
 
 from headrace.errors import ServiceError
 from headrace.releases import RELEASE_ID_TAG
-from headrace.settings_groups import MlflowSettings
+from headrace.settings_engines import MlflowSettings
 
 EVALUATION_FOLDER = "evaluation"
 """Folder of the evaluation among the artifacts of a release's run."""

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from headrace.errors import reporting_errors
 from headrace.settings import Settings, load_settings
-from headrace.settings_groups import TrainingSettings
+from headrace.settings_jobs import TrainingSettings
 from models.command import progress_bars
 from models.ranker.material import read_material
 from models.ranker.training import train_ranker_model

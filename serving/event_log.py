@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from headrace.errors import ServiceError
 from headrace.events import Event
-from headrace.settings_groups import KafkaSettings
+from headrace.settings_engines import KafkaSettings
 from serving.measures import NOTES_DROPPED
 
 LOG = logging.getLogger(__name__)

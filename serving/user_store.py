@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from headrace.online_store import LiveRow, decode_user, queue_user_read
-from headrace.settings_groups import StoreSettings
+from headrace.settings_engines import StoreSettings
 from headrace.user_row import UserRow
 
 LOG = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from statistics import median
 
 from pyspark.sql import functions as F
 
-from headrace.settings_groups import QualitySettings
+from headrace.settings_jobs import QualitySettings
 from headrace.tables import BRONZE_EVENTS, BRONZE_ITEMS, BRONZE_USERS, Table, end_of
 from jobs.batch.findings import Finding
 from jobs.batch.lake import Lake

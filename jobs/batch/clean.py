@@ -14,7 +14,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from headrace.settings_groups import CleanSettings
+from headrace.settings_jobs import CleanSettings
 from headrace.tables import (
     BRONZE_EVENTS,
     BRONZE_ITEMS,

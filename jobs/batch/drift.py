@@ -19,7 +19,7 @@ from headrace.feature_catalogue import GROUPS
 from headrace.release import read_manifest
 from headrace.releases import resolve_release
 from headrace.settings import Settings
-from headrace.settings_groups import QualitySettings
+from headrace.settings_jobs import QualitySettings
 from headrace.tables import GOLD_ITEM_CONTENT, GOLD_USER_FEATURES, Table
 from jobs.batch.drift_features import CATEGORIES, MEAN, NUMERIC
 from jobs.batch.drift_measures import category_index, kolmogorov_smirnov, new_categories, numeric_index

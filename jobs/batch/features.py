@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from headrace.context_features import DEVICE, SURFACE, named_sql
 from headrace.events import BEHAVIOUR_TYPES, INTEREST_TYPES, EventType
-from headrace.settings_groups import FeatureSettings
+from headrace.settings_jobs import FeatureSettings
 from headrace.tables import microseconds
 from jobs.batch.profiles import current_at
 

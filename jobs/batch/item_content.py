@@ -19,7 +19,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from headrace.settings_groups import FeatureSettings
+from headrace.settings_jobs import FeatureSettings
 from headrace.tables import GOLD_ITEM_CONTENT, SILVER_ITEMS, end_of
 from jobs.batch.lake import Lake
 from jobs.batch.profiles import current_at

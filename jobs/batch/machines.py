@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from headrace.settings_groups import CleanSettings
+from headrace.settings_jobs import CleanSettings
 from headrace.tables import SILVER_EVENTS, SILVER_MACHINES
 from jobs.batch.lake import Lake
 

@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from headrace.settings import Settings
-from headrace.settings_groups import MaintenanceSettings
+from headrace.settings_jobs import MaintenanceSettings
 from headrace.tables import GOLD_ITEM_CONTENT, TABLES, Table
 from jobs.batch.lake import NOTES_KEPT, Lake
 

@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from headrace.errors import ServiceError
 from headrace.feature_rows import ITEM_KEY, ITEM_VIEW, USER_KEY, USER_VIEW, feature_names
 from headrace.settings import Settings
-from headrace.settings_groups import StoreSettings
+from headrace.settings_engines import StoreSettings
 from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_FEATURES, end_of
 from jobs.batch.lake import Lake
 from jobs.batch.online_writer import OnlineView, partition_writer

@@ -23,7 +23,7 @@ from headrace.expectations import (
     Volume,
 )
 from headrace.settings import Settings
-from headrace.settings_groups import QualitySettings
+from headrace.settings_jobs import QualitySettings
 from headrace.tables import Table
 from jobs.batch.arrivals import refused_findings, volume_findings
 from jobs.batch.findings import Finding, keep, stop_if_broken

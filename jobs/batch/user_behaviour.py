@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from headrace.context_features import DEVICE, HOURS, SURFACE, UNKNOWN, WEEKDAYS, hour_of, weekday_of
 from headrace.events import EventType
-from headrace.settings_groups import FeatureSettings
+from headrace.settings_jobs import FeatureSettings
 from headrace.tables import microseconds
 from jobs.batch.lake import computed, if_few
 from jobs.batch.profiles import current_at

@@ -20,7 +20,7 @@ from headrace.online_store import (
     decode_live_row,
     live_key,
 )
-from headrace.settings_groups import StoreSettings
+from headrace.settings_engines import StoreSettings
 from headrace.user_row import user_row
 from headrace.user_tower import TOWER_COLUMNS
 from jobs.streaming.known_user import KnownUser, known_user

@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from headrace.outcomes import OUTCOMES
 from headrace.ranking_features import CATEGORICAL, NUMERIC
-from headrace.settings_groups import TrainingSettings
+from headrace.settings_jobs import TrainingSettings
 from models.checkpoints import Checkpoints
 from models.evaluation.probabilities import area_under_curve
 from models.evaluation.resampling import slack

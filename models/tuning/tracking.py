@@ -5,7 +5,7 @@ from __future__ import annotations
 import optuna
 
 from headrace.errors import ServiceError
-from headrace.settings_groups import MlflowSettings
+from headrace.settings_engines import MlflowSettings
 from models.registry import Registry
 from models.tuning.study import done
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from headrace.settings_groups import TrainingSettings
+from headrace.settings_jobs import TrainingSettings
 from models.two_tower.attention import AttentionShape, AttentionTower
 from models.two_tower.model import ItemColumns, ItemTower, TwoTower
 from models.two_tower.pooling import PoolingTower, UserTower

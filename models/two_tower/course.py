@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import Progress
 
-from headrace.settings_groups import TrainingSettings
+from headrace.settings_jobs import TrainingSettings
 from models.checkpoints import Checkpoints
 from models.two_tower.architecture import build_model, example_cutter
 from models.two_tower.inputs import RetrievalInputs

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headrace.catalogue import CODE_COLUMNS, encode
-from headrace.settings_groups import TrainingSettings
+from headrace.settings_jobs import TrainingSettings
 from models.two_tower.model import ItemColumns
 
 WORDS_PER_ITEM = 8

@@ -14,7 +14,7 @@ import tensorflow as tf
 from rich.progress import Progress
 
 from headrace.errors import BadInputError
-from headrace.settings_groups import TrainingSettings
+from headrace.settings_jobs import TrainingSettings
 from headrace.user_tower import TowerEncoder
 from models.checkpoints import Checkpoints
 from models.two_tower.model import TwoTower

@@ -12,7 +12,7 @@ from headrace.context_features import ContextFeatures
 from headrace.feature_catalogue import CONTEXT, GROUPS, USER_BEHAVIOUR, USER_FEATURES, Feature, FeatureGroup
 from headrace.feature_page import PAGE, page_text, window_text
 from headrace.feature_rows import feature_names
-from headrace.settings_groups import FeatureSettings
+from headrace.settings_jobs import FeatureSettings
 from headrace.tables import TABLES
 
 

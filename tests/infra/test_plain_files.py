@@ -8,7 +8,7 @@ import pytest
 
 from headrace.errors import BadInputError
 from headrace.events import Rejection, judge_event
-from headrace.settings_groups import TrainingSettings
+from headrace.settings_jobs import TrainingSettings
 from infra.evaluate_files import _fitting
 from infra.plain_files import completed, read_columns
 

@@ -20,7 +20,7 @@ from headrace.errors import HeadraceError
 from headrace.forgotten import subject_hash
 from headrace.online_store import live_key
 from headrace.settings import Settings
-from headrace.settings_groups import CleanSettings
+from headrace.settings_jobs import CleanSettings
 from headrace.stream_state import checkpoint_folder
 from headrace.tables import (
     BRONZE_EVENTS,

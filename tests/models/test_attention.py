@@ -158,7 +158,7 @@ def test_every_occasion_is_in_one_batch_with_half_of_the_history_at_least():
 def test_what_a_user_had_is_compared_with_what_comes_next_only_where_repeats_are_learned(
     user_tower: str, repeat_weight: float
 ):
-    from headrace.settings_groups import TrainingSettings
+    from headrace.settings_jobs import TrainingSettings
     from models.two_tower.architecture import build_model, example_cutter
     from models.two_tower.model import ItemColumns
 

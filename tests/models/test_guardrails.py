@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from headrace.settings_groups import GateSettings
+from headrace.settings_jobs import GateSettings
 from models.guardrails import drift, freshness, latency, number, outcome, quality
 
 GATE = GateSettings()

@@ -5,7 +5,7 @@ import pyarrow as pa
 import tensorflow as tf
 
 from headrace.catalogue import CODE_COLUMNS
-from headrace.settings_groups import TrainingSettings
+from headrace.settings_jobs import TrainingSettings
 from models.two_tower.item_columns import item_columns
 from models.two_tower.model import ItemColumns, ItemTower
 

@@ -13,7 +13,7 @@ from rich.progress import Progress, TaskID
 
 from headrace.errors import BadInputError
 from headrace.ranking_features import CATEGORICAL, NUMERIC
-from headrace.settings_groups import TrainingSettings
+from headrace.settings_jobs import TrainingSettings
 from models.checkpoints import Checkpoints
 from models.onnx_export import export_function
 from models.ranker.calibration import fit_platt

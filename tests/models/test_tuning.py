@@ -8,7 +8,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from headrace.settings_groups import TrainingSettings
+from headrace.settings_jobs import TrainingSettings
 from models.tune import tune
 from models.tuning.spaces import Between, Space
 from models.tuning.study import Budget, Look, best_settings, done, open_study, search

@@ -11,7 +11,7 @@ import pytest
 from headrace.children import child_environment
 from headrace.errors import BadInputError
 from headrace.settings import Settings
-from headrace.settings_groups import CleanSettings
+from headrace.settings_jobs import CleanSettings
 from headrace.tables import BRONZE_EVENTS, SILVER_EVENTS
 from jobs.batch.clean import clean
 from jobs.batch.dry_run import forecasts

@@ -15,7 +15,7 @@ import pytest
 
 from headrace.errors import BadInputError
 from headrace.events import Reason
-from headrace.settings_groups import CleanSettings
+from headrace.settings_jobs import CleanSettings
 from headrace.tables import BRONZE_EVENTS, REJECTED_EVENTS, SILVER_EVENTS, SILVER_ITEMS
 from jobs.batch.clean import Cleaned, clean
 from jobs.batch.ingest import Inputs, ingest_files

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from headrace.settings_groups import FeatureSettings
+from headrace.settings_jobs import FeatureSettings
 from headrace.tables import GOLD_ITEM_CONTENT, SILVER_ITEMS
 from jobs.batch.item_content import columns_of, content_axes, item_content, write_item_content
 from jobs.batch.lake import Lake

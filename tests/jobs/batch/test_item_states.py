@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from headrace.events import EARLIEST_TIMESTAMP
-from headrace.settings_groups import CleanSettings
+from headrace.settings_jobs import CleanSettings
 from headrace.tables import SILVER_ITEM_STATES, SILVER_ITEMS
 from jobs.batch.clean import clean, rejected_rows
 from jobs.batch.ingest import Inputs, ingest_files

@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 from headrace.errors import ServiceError
 from headrace.run_records import read_record
 from headrace.settings import Settings
-from headrace.settings_groups import CleanSettings
+from headrace.settings_jobs import CleanSettings
 from headrace.tables import BRONZE_EVENTS, REJECTED_EVENTS, SILVER_EVENTS
 from infra.local.kafka import start_kafka
 from infra.local.services import local_services

@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from headrace.settings import Settings
-from headrace.settings_groups import CleanSettings
+from headrace.settings_jobs import CleanSettings
 from headrace.tables import GOLD_ITEM_FEATURES, SILVER_EVENTS, SILVER_MACHINES
 from jobs.batch.clean import clean
 from jobs.batch.features_job import compute_features

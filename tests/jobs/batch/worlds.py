@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from headrace.settings_groups import CleanSettings
+from headrace.settings_jobs import CleanSettings
 from jobs.batch.clean import Cleaned, clean
 from jobs.batch.ingest import Inputs, ingest_files
 from jobs.batch.lake import Lake

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from headrace.settings_groups import CleanSettings
+from headrace.settings_jobs import CleanSettings
 from headrace.tables import SILVER_EVENTS
 from jobs.batch.clean import Cleaned, clean
 from jobs.batch.generate import event_parts, events, main, write_world
