@@ -159,12 +159,12 @@ def _training_sets(lake: Lake, settings: Settings, given: argparse.Namespace) ->
     recipe = recorded_recipe(lake, given.day) if given.rebuild else None
     before = training_bytes(lake, given.day) if recipe else ""
     rows = write_training_sets(lake, settings, given.day, recipe)
-    now = training_bytes(lake, given.day)
     if not recipe:
-        return f"{rows:,} rows, data {now[:12]}"
+        return f"{rows:,} rows"
+    now = training_bytes(lake, given.day)
     if now == before:
-        return f"{rows:,} rows, data {now[:12]}: the same as before, to the byte"
-    return f"{rows:,} rows, data {now[:12]}: NOT as before, {before[:12]}, made by code {recipe.code or 'not noted'}\n "
+        return f"{rows:,} rows, the same as before to the byte (data {now[:12]})"
+    return f"{rows:,} rows, NOT as before (data {now[:12]}, was {before[:12]}, made by code {recipe.code or '?'})\n "
 
 
 def _materialise(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from headrace.context_features import DEVICE, SURFACE, named_sql
+from headrace.context_features import named_sql
 from headrace.events import BEHAVIOUR_TYPES, INTEREST_TYPES, EventType
 from headrace.settings_jobs import FeatureSettings
 from headrace.tables import microseconds
@@ -22,8 +22,11 @@ _UNIT = 2.0**40
 _DAY_US = 86_400_000_000
 
 
-def behaviour_before(events: DataFrame, as_of: datetime) -> DataFrame:
-    """All that users did before `as_of`: subject as `user_id`, time in microseconds as `time`."""
+def behaviour_before(events: DataFrame, as_of: datetime, *named: str) -> DataFrame:
+    """All that users did before `as_of`: subject as `user_id`, time in microseconds as `time`.
+
+    `named` are the entries of the context (`DEVICE`, `SURFACE`) to carry along, each as a column.
+    """
     last_day = (as_of - timedelta(microseconds=1)).date()
     counted = events.where((F.col("day") <= F.lit(last_day)) & (F.col("timestamp") < F.lit(as_of)))
     return counted.where(_is(*BEHAVIOUR_TYPES)).select(
@@ -33,7 +36,7 @@ def behaviour_before(events: DataFrame, as_of: datetime) -> DataFrame:
         "event_id",
         "value",
         "price",
-        *(F.expr(named_sql(name)).alias(name) for name in (DEVICE, SURFACE)),
+        *(F.expr(named_sql(name)).alias(name) for name in named),
         F.unix_micros("timestamp").alias("time"),
     )
 

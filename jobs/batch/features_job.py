@@ -9,6 +9,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from headrace.context_features import DEVICE, SURFACE
 from headrace.errors import HeadraceError
 from headrace.settings import Settings
 from headrace.tables import (
@@ -79,12 +80,30 @@ def compute_features(lake: Lake, settings: Settings, *days: date, created: datet
     known = behaviour_before(events, end_of(max(days))).repartition(parts, "user_id")
     known = known.persist(StorageLevel.DISK_ONLY)
     try:
-        return sum(_compute_day(lake, settings, day, known, version, created or end_of(day)) for day in days)
+        rows = 0
+        for day in days:
+            lately = _lately(events, settings, day).repartition(parts, "user_id")
+            rows += _compute_day(lake, settings, day, known, lately, version, created or end_of(day))
+        return rows
     finally:
         known.unpersist()
 
 
-def _compute_day(lake: Lake, settings: Settings, day: date, known: DataFrame, version: int, created: datetime) -> int:
+def _lately(events: DataFrame, settings: Settings, day: date) -> DataFrame:
+    """The behaviour of the trend window's days with its devices and surfaces, which no other features ask for."""
+    since = (end_of(day) - timedelta(days=settings.features.trend_days)).date()
+    return behaviour_before(events.where(F.col("day") >= F.lit(since)), end_of(day), DEVICE, SURFACE)
+
+
+def _compute_day(
+    lake: Lake,
+    settings: Settings,
+    day: date,
+    known: DataFrame,
+    lately: DataFrame,
+    version: int,
+    created: datetime,
+) -> int:
     """The features of one day, of the behaviour `known` until then or later, made of this version of the events."""
     as_of = end_of(day)
     behaviour = known.where(F.col("time") < microseconds(as_of))
@@ -93,7 +112,7 @@ def _compute_day(lake: Lake, settings: Settings, day: date, known: DataFrame, ve
     try:
         catalogue = with_states(lake.read(SILVER_ITEMS), lake.read(SILVER_ITEM_STATES), as_of)
         items = item_features(met, behaviour, catalogue, as_of, settings.features)
-        behaving = user_behaviour(met, behaviour, catalogue, as_of, settings.features)
+        behaving = user_behaviour(met, lately, catalogue, as_of, settings.features)
         users = user_features(met, interest, lake.read(SILVER_USERS), as_of, settings.features)
         return sum(
             lake.overwrite_day(_timed(rows, as_of, created), table, day, {_made_of(day): version})

@@ -39,7 +39,8 @@ def user_behaviour(
 ) -> DataFrame:
     """One row per user with any event of interest, or anything done in the window; zeros and empty lists elsewhere.
 
-    `user_items` are the rows of `user_item_features`, with `units`, and `behaviour` is what they were made of.
+    `user_items` are the rows of `user_item_features`, with `units`; `behaviour` is what users did in the window (or
+    longer), with devices and surfaces.
     """
     lately = _lately(behaviour, as_of, settings)
     last = user_items.groupBy("user_id").agg(F.max("last_timestamp").alias("last"))
