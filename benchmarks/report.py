@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from headrace.children import module_command
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -23,6 +26,14 @@ def in_turns(
             side.append(round(run(), 2))
         print(f"ours {measured[0][-1]:,.1f}, peer {measured[1][-1]:,.1f} {unit}", flush=True)
     return measured
+
+
+def last_line(module: str, *arguments: str) -> Any:
+    """What a process says last. Raises SystemExit with its errors where it fails."""
+    done = subprocess.run(module_command(module, *arguments), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{module} {' '.join(arguments)} failed:\n{done.stderr[-4000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def report(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,7 +33,6 @@ from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_FEATURES
 AS_OF = datetime(2026, 11, 23, tzinfo=UTC)
 DIMENSIONS = 64
 GROUPS = {"category_1": 30, "category_2": 300, "category_3": 2000, "brand": 500, "maker": 800}
-HIDDEN = (128, 64)
 HISTORY = 50
 
 
@@ -44,7 +42,7 @@ def item_ids(count: int) -> list[str]:
 
 
 def make_release(folder: Path, items: int, seed: int = 7) -> Release:
-    """A sealed full release: vectors around random centres, an AH index, an untrained ranker of real size."""
+    """A sealed full release: vectors around random centres, an AH index, the product's ranker, untrained."""
     random = np.random.default_rng(seed)
     folder.mkdir(parents=True)
     embeddings = _embeddings(random, items)
@@ -198,34 +196,19 @@ def _write_tower(file: Path, embeddings: npt.NDArray[np.float32]) -> None:
 
 
 def _write_ranker(folder: Path, seed: int) -> None:
-    """Wide & Deep of real size, as ONNX for us and as a SavedModel for the peer: the same weights."""
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
-    import tf2onnx
+    """The product's ranker as it starts, as ONNX for us and as a SavedModel for the peer: the same weights."""
+    from models.onnx_export import export_function
+    from models.ranker.committee import Committee
+    from models.ranker.losses import RankingLoss
+    from models.ranker.model import RankerInputs
+    from models.ranker.scaling import Scaling
 
-    tf.random.set_seed(seed)
-    keras = tf.keras
-    numeric = keras.Input((len(NUMERIC),), dtype=tf.float32, name="numeric")
-    categorical = keras.Input((len(CATEGORICAL),), dtype=tf.int32, name="categorical")
-    sizes = [GROUPS[name] + 1 for name in CATEGORICAL]
-    embedded = [keras.layers.Embedding(size, 8)(categorical[:, place]) for place, size in enumerate(sizes)]
-    wide = [keras.layers.Embedding(size, 1)(categorical[:, place]) for place, size in enumerate(sizes)]
-    deep = keras.layers.Concatenate()([numeric, *embedded])
-    for width in HIDDEN:
-        deep = keras.layers.Dense(width, activation="relu")(deep)
-    scores = keras.layers.Add()([keras.layers.Dense(1)(deep), keras.layers.Dense(1)(numeric), *wide])
-    model = keras.Model([numeric, categorical], scores[:, 0])
-
-    signature = (
-        tf.TensorSpec([None, len(NUMERIC)], tf.float32, name="numeric"),
-        tf.TensorSpec([None, len(CATEGORICAL)], tf.int32, name="categorical"),
-    )
-    score = tf.function(lambda numeric, categorical: model([numeric, categorical]), input_signature=signature)
-    served = tf.Module()
-    served.model, served.score = model, score
-    tf.saved_model.save(served, str(folder / RANKER_SAVED_MODEL))
-    tf2onnx.convert.from_function(score, signature, opset=17, output_path=str(folder / RANKER))
+    training = Settings().training
+    numbers = np.random.default_rng(seed).gamma(1, 1, (10_000, len(NUMERIC))).astype(np.float32)
+    inputs = RankerInputs(Scaling.of(numbers, 0.01), tuple(GROUPS[name] + 1 for name in CATEGORICAL))
+    loss = RankingLoss(training.ranker_loss, training.ranker_new_weight)
+    model = Committee(training.ranker_model, training.ranker_members, inputs, loss, seed)
+    export_function(model.exported(), folder / RANKER_SAVED_MODEL, folder / RANKER)
 
 
 def _write_arrow(path: Path, table: pa.Table) -> None:

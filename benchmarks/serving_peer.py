@@ -78,7 +78,8 @@ def create_app(folder: Path, store_address: str) -> FastAPI:
     item_ids = table.column("item_id").to_pylist()
     codes = np.stack([_codes(table, name) for name in CATEGORICAL], axis=1)
     row_of = {item: row for row, item in enumerate(item_ids)}
-    ranker = tf.saved_model.load(str(folder / RANKER_SAVED_MODEL))
+    saved = tf.saved_model.load(str(folder / RANKER_SAVED_MODEL))
+    ranker = saved.signatures["serving_default"]
     places = [NUMERIC.index(name) for name in ITEM_COLUMNS if name in NUMERIC]
     columns = [name for name in ITEM_COLUMNS if name in NUMERIC]
     user_features = [f"{USER_VIEW}:history_items"]
@@ -96,7 +97,7 @@ def create_app(folder: Path, store_address: str) -> FastAPI:
         values = store.get_online_features(features=item_features, entity_rows=entities).to_dict()
         numeric = np.zeros((len(rows), len(NUMERIC)), np.float32)
         numeric[:, places] = np.log1p(np.array([values[name] for name in columns], np.float32)).T
-        scores = ranker.score(numeric=tf.constant(numeric), categorical=tf.constant(codes[rows])).numpy()
+        scores = ranker(numeric=tf.constant(numeric), categorical=tf.constant(codes[rows]))["score"].numpy()
         best = np.argsort(-scores)[:limit]
         return {
             "user_id": user_id,

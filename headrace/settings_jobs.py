@@ -124,6 +124,12 @@ class TrainingSettings(Group):
     """What an example's item is compared with: `batch`, the items of its step, or `catalogue`, every item that was ever
     taken: the exact softmax, for up to some ten thousand items (4 bytes × items × `retrieval_batch_size` of memory,
     several times); it learns popularity itself."""
+    retrieval_sampled_negatives: NonNegativeInt = Field(default=0, le=100_000)
+    """Items drawn from the catalogue in each step as negatives beside those of the batch."""
+    retrieval_hardest_negatives: NonNegativeInt = 0
+    """Only so many negatives, those with the largest logits, count for an example; 0 = all."""
+    retrieval_temperature: PositiveFloat = 1.0
+    """Logits are divided by it in training: below 1 the nearest negatives count more."""
     retrieval_reorders: bool = False
     """Every pass takes each user's events in another order, for data without times: more to learn from."""
     user_tower: Literal["pooling", "attention"] = "pooling"
@@ -157,6 +163,8 @@ class TrainingSettings(Group):
     """Hash buckets of the words of an item's title and text."""
     price_buckets: PositiveInt = 16
     """Price classes of the item tower, equally full, on the logarithm of the price."""
+    neighbour_model: Literal["ease", "item_knn", "user_knn", "ials", "spark_als", "content"] = "ease"
+    """Which model says what goes with what: as candidates, as numbers for the ranker and in reasons."""
     neighbours: PositiveInt = 50
     """Items that go with each item: so many with the largest weights are kept."""
     neighbour_items: PositiveInt = 5_000

@@ -1,36 +1,28 @@
-"""Which items go with which: EASE over the users' own items, cut to each item's strongest neighbours.
-
-EASE (Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019) is the linear model that predicts each
-item of a user from the others: B = −P / diag(P) off the diagonal, P = (XᵀX + ridge · I)⁻¹. With fewer users than items
-the inverse is taken on the users' side (Woodbury), block by block of items, so that P is never in memory whole.
-"""
+"""The release's table of neighbours: which items go with which, of each item those it says most for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import scipy.linalg
 import scipy.sparse as sparse
 
+from headrace.catalogue import CODE_COLUMNS
 from headrace.neighbours import own_weights
 from headrace.settings_jobs import TrainingSettings
 from headrace.tables import GOLD_USER_ITEM_FEATURES
 from models.gold import Lake
-from models.ridge import inverse_of
+from models.neighbour_models import NEIGHBOUR_MODELS, Block, Known
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
-_Inverse: TypeAlias = tuple[Callable[[int, int], Floats], Floats]
-"""Rows of P by their begin and end, and P's diagonal."""
 _BLOCK = 1000
 """Items whose weights to all others are computed at once."""
+_WORDS = ("title", *CODE_COLUMNS, "text")
 
 
 def neighbour_table(lake: Lake, day: date, items: pa.Table, training: TrainingSettings) -> pa.Table:
@@ -40,11 +32,16 @@ def neighbour_table(lake: Lake, day: date, items: pa.Table, training: TrainingSe
     grow with the square of their number.
     """
     users_of = items.column("users_total").to_numpy()
-    enough = np.flatnonzero(users_of >= training.neighbour_least_users)
+    least = 0 if training.neighbour_model == "content" else training.neighbour_least_users
+    enough = np.flatnonzero(users_of >= least)
     kept = np.sort(enough[np.argsort(-users_of[enough], kind="stable")][: training.neighbour_items])
+    if not len(kept):
+        return _table(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
     pairs = lake.read(GOLD_USER_ITEM_FEATURES, day, ["user_id", "item_id", "decayed_count"])
-    taken = own_matrix(pairs, items.column("item_id").take(pa.array(kept)))
-    return _table(*strongest_weights(taken, kept, training.neighbour_ridge, training.neighbours))
+    chosen = items.take(pa.array(kept))
+    known = Known(own_matrix(pairs, chosen.column("item_id")), _texts(chosen))
+    block_of = NEIGHBOUR_MODELS[training.neighbour_model](known, training)
+    return _table(*strongest_weights(block_of, kept, training.neighbours))
 
 
 def own_matrix(pairs: pa.Table, item_ids: pa.ChunkedArray) -> sparse.csr_matrix:
@@ -57,15 +54,12 @@ def own_matrix(pairs: pa.Table, item_ids: pa.ChunkedArray) -> sparse.csr_matrix:
     return sparse.csr_matrix((weights, (rows, columns)), shape=(len(users.dictionary), len(item_ids)))
 
 
-def strongest_weights(taken: sparse.csr_matrix, names: Ints, ridge: float, number: int) -> tuple[Ints, Ints, Floats]:
-    """(item, neighbour, weight): of each item of `taken` [users, items] the `number` largest EASE weights above 0."""
-    users, items = taken.shape
-    if not items:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
+def strongest_weights(block_of: Block, names: Ints, number: int) -> tuple[Ints, Ints, Floats]:
+    """(item, neighbour, weight): of each item the `number` largest weights above 0 to others, by the items' `names`."""
+    items = len(names)
     found: list[tuple[Ints, Ints, Floats]] = []
-    block_of, diagonal = _by_users(taken, ridge) if users < items else _by_items(taken, ridge)
     for begin in range(0, items, _BLOCK):
-        weights = block_of(begin, min(begin + _BLOCK, items)) / -diagonal
+        weights = block_of(begin, min(begin + _BLOCK, items))
         size = len(weights)
         weights[np.arange(size), begin + np.arange(size)] = 0
         best = np.argpartition(-weights, min(number, items - 1), axis=1)[:, :number]
@@ -76,25 +70,9 @@ def strongest_weights(taken: sparse.csr_matrix, names: Ints, ridge: float, numbe
     return item, neighbour, value
 
 
-def _by_users(taken: sparse.csr_matrix, ridge: float) -> _Inverse:
-    dense = taken.toarray()
-    gram = dense @ dense.T
-    gram[np.diag_indices_from(gram)] += ridge
-    lower = np.linalg.cholesky(gram.astype(np.float64)).astype(np.float32)
-    half = scipy.linalg.solve_triangular(lower, dense, lower=True, overwrite_b=True, check_finite=False)
-    diagonal = (1 - np.einsum("ij,ij->j", half, half)) / ridge
-
-    def block(begin: int, end: int) -> Floats:
-        return -(half[:, begin:end].T @ half) / ridge
-
-    return block, diagonal
-
-
-def _by_items(taken: sparse.csr_matrix, ridge: float) -> _Inverse:
-    gram = (taken.T @ taken).toarray().astype(np.float64)
-    gram[np.diag_indices_from(gram)] += ridge
-    inverse = inverse_of(gram).astype(np.float32)
-    return (lambda begin, end: inverse[begin:end].copy()), np.diagonal(inverse).copy()
+def _texts(items: pa.Table) -> list[str]:
+    words = [pc.fill_null(items.column(name).cast(pa.string()), "") for name in _WORDS if name in items.column_names]
+    return list(pc.binary_join_element_wise(*words, " ").to_pylist())
 
 
 def _table(item: Ints, neighbour: Ints, weight: Floats) -> pa.Table:

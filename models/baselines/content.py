@@ -13,7 +13,7 @@ from scipy import sparse
 
 from models.baselines.interactions import Floats, Interactions, Rows
 from models.baselines.interface import Baseline
-from models.baselines.neighbours import _unit_rows
+from models.baselines.neighbours import unit_rows
 
 
 class ContentConfig(BaseModel):
@@ -34,7 +34,7 @@ class Content(Baseline):
 
     def _learn(self, events: Interactions) -> None:
         self._items = tf_idf(events.texts or [""] * events.shape[1], self.config.least_items)
-        self._profiles = _unit_rows(events.counts(self.config.half_life_days) @ self._items)
+        self._profiles = unit_rows(events.counts(self.config.half_life_days) @ self._items)
         self._by_word = self._items.T.tocsr()
 
     def scores(self, users: Rows) -> Floats:
@@ -53,4 +53,4 @@ def tf_idf(texts: Sequence[str], least_items: int) -> sparse.csr_matrix:
     items_of_word = np.bincount(counts.indices, minlength=counts.shape[1])
     rarity = np.where(items_of_word >= least_items, np.log(len(texts) / np.maximum(items_of_word, 1)), 0.0)
     counts.data = np.log1p(counts.data)
-    return _unit_rows(counts @ sparse.diags(rarity.astype(np.float32)))
+    return unit_rows(counts @ sparse.diags(rarity.astype(np.float32)))

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, PositiveFloat, PositiveInt
+from scipy import sparse
 
 from headrace.errors import HeadraceError
 from headrace.settings import load_settings
@@ -39,8 +39,8 @@ class FactorsConfig(BaseModel):
 class _Factors(Baseline):
     """Scores are inner products of the vectors that `_learn` leaves."""
 
-    _users: npt.NDArray[np.float32]
-    _items: npt.NDArray[np.float32]
+    _users: Floats
+    _items: Floats
 
     def __init__(self, config: FactorsConfig | None = None) -> None:
         self.config = config or FactorsConfig()
@@ -56,19 +56,24 @@ class ImplicitAls(_Factors):
     name: ClassVar = "iALS (implicit)"
 
     def _learn(self, events: Interactions) -> None:
-        from implicit.als import AlternatingLeastSquares
-        from threadpoolctl import threadpool_limits
+        self._users, self._items = implicit_vectors(events.counts(self.config.half_life_days), self.config)
 
-        with threadpool_limits(1, "blas"):  # its own threads do the work; those of BLAS would fight them
-            model = AlternatingLeastSquares(
-                factors=self.config.factors,
-                regularization=self.config.regularisation,
-                alpha=self.config.alpha,
-                iterations=self.config.iterations,
-                random_state=self.config.seed,
-            )
-            model.fit(events.counts(self.config.half_life_days), show_progress=False)
-        self._users, self._items = np.asarray(model.user_factors), np.asarray(model.item_factors)
+
+def implicit_vectors(counts: sparse.csr_matrix, config: FactorsConfig) -> tuple[Floats, Floats]:
+    """Vectors of the users and the items of `counts` [users, items]."""
+    from implicit.als import AlternatingLeastSquares
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"):  # its own threads do the work; those of BLAS would fight them
+        model = AlternatingLeastSquares(
+            factors=config.factors,
+            regularization=config.regularisation,
+            alpha=config.alpha,
+            iterations=config.iterations,
+            random_state=config.seed,
+        )
+        model.fit(counts, show_progress=False)
+    return np.asarray(model.user_factors), np.asarray(model.item_factors)
 
 
 class SparkAlsConfig(FactorsConfig):
@@ -85,30 +90,45 @@ class SparkAls(_Factors):
     def __init__(
         self, config: SparkAlsConfig | None = None, run: Callable[[Sequence[str]], None] | None = None
     ) -> None:
-        """`run` starts the job with its arguments; by default in a process of its own."""
+        """`run` as for `spark_vectors`."""
         super().__init__(config or SparkAlsConfig())
-        self._run = run or _run_job
+        self._run = run
 
     def _learn(self, events: Interactions) -> None:
-        counts = events.counts(self.config.half_life_days).tocoo()
-        pairs = {"user": counts.row.astype(np.int32), "item": counts.col.astype(np.int32), "count": counts.data}
-        with tempfile.TemporaryDirectory(prefix="headrace-als-") as name:
-            folder = Path(name)
-            pq.write_table(pa.table(pairs), folder / "pairs.parquet")
-            given = {"factors": self.config.factors, "regularisation": self.config.regularisation}
-            given |= {"alpha": self.config.alpha, "iterations": self.config.iterations, "seed": self.config.seed}
-            options = [f"--{option}={value}" for option, value in given.items()]
-            self._run(["--pairs", str(folder / "pairs.parquet"), "--output", str(folder), *options])
-            self._users = self._read(folder / "user_factors", events.shape[0])
-            self._items = self._read(folder / "item_factors", events.shape[1])
+        counts = events.counts(self.config.half_life_days)
+        self._users, self._items = spark_vectors(counts, self.config, self._run)
 
-    def _read(self, folder: Path, number: int) -> npt.NDArray[np.float32]:
-        """[number, factors]; zeros for who has no pair."""
-        table = pq.read_table(folder)
-        vectors = np.zeros((number, self.config.factors), np.float32)
-        flat = table.column("features").combine_chunks().flatten().to_numpy()
-        vectors[table.column("id").to_numpy()] = flat.reshape(-1, self.config.factors)
-        return vectors
+
+def spark_vectors(
+    counts: sparse.csr_matrix, config: FactorsConfig, run: Callable[[Sequence[str]], None] | None = None
+) -> tuple[Floats, Floats]:
+    """Vectors of the users and the items of `counts` [users, items]; zeros for who has no pair.
+
+    `run` starts the job with its arguments; by default in a process of its own.
+    """
+    cells = counts.tocoo()
+    pairs = {"user": cells.row.astype(np.int32), "item": cells.col.astype(np.int32), "count": cells.data}
+    with tempfile.TemporaryDirectory(prefix="headrace-als-") as name:
+        folder = Path(name)
+        pq.write_table(pa.table(pairs), folder / "pairs.parquet")
+        given = {"factors": config.factors, "regularisation": config.regularisation}
+        given |= {"alpha": config.alpha, "iterations": config.iterations, "seed": config.seed}
+        options = [f"--{option}={value}" for option, value in given.items()]
+        (run or _run_job)(["--pairs", str(folder / "pairs.parquet"), "--output", str(folder), *options])
+        users, items = (
+            _read(folder / f"{side}_factors", number, config.factors)
+            for side, number in zip(("user", "item"), counts.shape, strict=True)
+        )
+    return users, items
+
+
+def _read(folder: Path, number: int, factors: int) -> Floats:
+    """[number, factors]; zeros for who has no pair."""
+    table = pq.read_table(folder)
+    vectors = np.zeros((number, factors), np.float32)
+    flat = table.column("features").combine_chunks().flatten().to_numpy()
+    vectors[table.column("id").to_numpy()] = flat.reshape(-1, factors)
+    return vectors
 
 
 def _run_job(arguments: Sequence[str]) -> None:

@@ -36,7 +36,7 @@ class ItemNeighbours(Baseline):
         items_of_user = np.diff(events.taken.indptr)
         rarity = np.log(1 + events.shape[1] / np.maximum(items_of_user, 1))
         weighted = sparse.diags(rarity.astype(np.float32)) @ events.taken
-        by_item = _unit_rows(weighted.T.tocsr())
+        by_item = unit_rows(weighted.T.tocsr())
         self._neighbours = _nearest(by_item, self.config.neighbours)
 
     def scores(self, users: Rows) -> Floats:
@@ -61,7 +61,7 @@ class UserNeighbours(Baseline):
     def _learn(self, events: Interactions) -> None:
         users_of_item = np.bincount(events.taken.indices, minlength=events.shape[1])
         rarity = np.log(1 + events.shape[0] / np.maximum(users_of_item, 1))
-        by_user = _unit_rows(events.taken @ sparse.diags(rarity.astype(np.float32)))
+        by_user = unit_rows(events.taken @ sparse.diags(rarity.astype(np.float32)))
         self._neighbours = _nearest(by_user, self.config.neighbours)
 
     def scores(self, users: Rows) -> Floats:
@@ -69,7 +69,8 @@ class UserNeighbours(Baseline):
         return (self._neighbours[users] @ self.events.taken).toarray()
 
 
-def _unit_rows(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+def unit_rows(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+    """The matrix with rows of length 1; rows of nothing stay."""
     lengths = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
     scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
     return (sparse.diags(scale.astype(np.float32)) @ matrix).tocsr()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 from rich.progress import Progress
 
 from headrace.outcomes import OUTCOMES
@@ -22,26 +21,12 @@ from models.ranker.calibration import Platt, fit_platt
 from models.ranker.committee import Committee
 from models.ranker.eight_bits import Int8Report
 from models.ranker.examples import RankingExamples
-from models.ranker.exposure import inverse_propensities, place_codes
+from models.ranker.fitting import fit_ranker, outcome_weights
 from models.ranker.judging import ProbabilityReport, judge, judge_probabilities, personal_frequency
-from models.ranker.losses import RankingLoss
 from models.ranker.material import RankingMaterial
-from models.ranker.model import RankerInputs
-from models.ranker.scaling import Scaling
 
 Floats = npt.NDArray[np.float32]
 _USERS_SCORED_AT_ONCE = 32
-
-
-@dataclass
-class Standing:
-    """How far a training has come."""
-
-    steps: int = 0
-    losses: list[float] = field(default_factory=list)
-    """Of every step."""
-    curves: dict[str, list[float]] = field(default_factory=dict)
-    """What was measured after each whole epoch, by name."""
 
 
 @dataclass
@@ -101,7 +86,7 @@ def train_ranker_model(
         return {"ndcg_all": judgement.ndcg_all, "ndcg_new": judgement.ndcg_new, "ndcg_all_slack": short}
 
     started = time.perf_counter()
-    model, curves = _trained(learning, material.cardinalities, training, progress, after_epoch, checkpoints)
+    model, curves = fit_ranker(learning, material.cardinalities, training, progress, after_epoch, checkpoints)
     report.losses, report.ndcg_all, report.ndcg_new = curves["losses"], curves["ndcg_all"], curves["ndcg_new"]
     report.ndcg_all_slack = curves["ndcg_all_slack"][-1]
     scores, taken = score_examples(model, judges), judges.taken > 0
@@ -113,7 +98,7 @@ def train_ranker_model(
 
 
 def _outcome_auc(model: Committee, judges: RankingExamples, training: TrainingSettings) -> dict[str, float]:
-    learned = [place for place, weight in enumerate(_outcome_weights(training)) if weight]
+    learned = [place for place, weight in enumerate(outcome_weights(training)) if weight]
     if not learned:
         return {}
     found = np.concatenate(
@@ -147,47 +132,6 @@ def _platt_of(scores: Floats, examples: RankingExamples) -> Platt:
     return fit_platt(scores[examples.present].astype(np.float64), examples.taken[examples.present] > 0)
 
 
-def _trained(
-    examples: RankingExamples,
-    cardinalities: tuple[int, ...],
-    training: TrainingSettings,
-    progress: Progress,
-    after_epoch: Callable[[Committee], dict[str, float]],
-    checkpoints: Checkpoints | None,
-) -> tuple[Committee, dict[str, list[float]]]:
-    """The model, and its mean loss and what `after_epoch` measured of each epoch."""
-    tf.keras.utils.set_random_seed(training.seed)
-    tf.config.experimental.enable_op_determinism()
-    loss = RankingLoss(training.ranker_loss, training.ranker_new_weight)
-    usual = float((examples.taken[examples.present] > 0).mean())
-    scaling = Scaling.of(examples.numeric[examples.present], usual)
-    inputs = RankerInputs(scaling, cardinalities, _outcome_weights(training))
-    model = Committee(training.ranker_model, training.ranker_members, inputs, loss, training.seed)
-    size = max(1, training.ranker_batch_size // examples.present.shape[1])
-    steps = -(-len(examples) // size)
-    epochs = max(training.ranker_epochs, -(-training.ranker_least_steps // steps))
-    rate = tf.keras.optimizers.schedules.CosineDecay(training.ranker_learning_rate, steps * epochs, 0.05)
-    model.compile(optimizer=tf.keras.optimizers.legacy.Adam(rate))
-    step = tf.function(model.train_step, input_signature=[_batch_signature(examples)])
-    standing = Standing(**checkpoints.restore(model)) if checkpoints else Standing()
-    task = progress.add_task("ranker", total=steps * epochs, completed=standing.steps)
-    for number, users in enumerate(_steps(len(examples), size, epochs, training.seed), start=1):
-        if number <= standing.steps:
-            continue
-        standing.losses.append(float(step(_batch(examples[users], training))["loss"]))
-        standing.steps = number
-        if number % steps == 0:
-            measured = {"losses": float(np.mean(standing.losses[-steps:])), **after_epoch(model)}
-            for name, value in measured.items():
-                standing.curves.setdefault(name, []).append(value)
-        if checkpoints and checkpoints.is_due():
-            checkpoints.save(model, number, asdict(standing))
-        progress.advance(task)
-    if checkpoints:
-        checkpoints.drop()
-    return model, standing.curves
-
-
 def score_examples(model: Committee, examples: RankingExamples) -> npt.NDArray[np.float32]:
     """[users, candidates]."""
     scores = []
@@ -197,45 +141,6 @@ def score_examples(model: Committee, examples: RankingExamples) -> npt.NDArray[n
         flat = model.score(numeric.reshape(-1, len(NUMERIC)), categorical.reshape(-1, len(CATEGORICAL)))
         scores.append(flat.numpy().reshape(numeric.shape[:2]))
     return np.concatenate(scores)
-
-
-def _steps(users: int, size: int, epochs: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
-    """The users of every step: all of them once in each epoch, each time in a new order."""
-    random = np.random.default_rng(seed)
-    for _ in range(epochs):
-        order = random.permutation(users)
-        yield from (order[begin : begin + size] for begin in range(0, users, size))
-
-
-def _outcome_weights(training: TrainingSettings) -> tuple[float, ...]:
-    return tuple(float(getattr(training, f"ranker_{name}_weight")) for name in OUTCOMES)
-
-
-def _batch(part: RankingExamples, training: TrainingSettings) -> dict[str, npt.NDArray[np.generic]]:
-    positions = part.positions if training.ranker_positions else np.zeros_like(part.positions)
-    most = training.ranker_most_propensity_weight
-    return {
-        "place": place_codes(positions),
-        "weight": inverse_propensities(part.taken > 0, part.positions, part.propensities, most),
-        "outcomes": part.outcomes,
-        "numeric": part.numeric,
-        "categorical": part.categorical,
-        "taken": part.taken,
-        "present": part.present.astype(np.float32),
-    }
-
-
-def _batch_signature(examples: RankingExamples) -> dict[str, tf.TensorSpec]:
-    candidates = examples.present.shape[1]
-    return {
-        "numeric": tf.TensorSpec([None, candidates, len(NUMERIC)], tf.float32),
-        "categorical": tf.TensorSpec([None, candidates, len(CATEGORICAL)], tf.int32),
-        "taken": tf.TensorSpec([None, candidates], tf.float32),
-        "present": tf.TensorSpec([None, candidates], tf.float32),
-        "place": tf.TensorSpec([None, candidates], tf.int32),
-        "weight": tf.TensorSpec([None, candidates], tf.float32),
-        "outcomes": tf.TensorSpec([None, candidates, len(OUTCOMES)], tf.float32),
-    }
 
 
 def _log_loss(scores: npt.NDArray[np.float32], taken: npt.NDArray[np.bool_], present: npt.NDArray[np.bool_]) -> float:

@@ -9,6 +9,7 @@ import tensorflow as tf
 from headrace.settings_jobs import TrainingSettings
 from models.two_tower.attention import AttentionShape, AttentionTower
 from models.two_tower.model import ItemColumns, ItemTower, TwoTower
+from models.two_tower.negatives import Negatives
 from models.two_tower.pooling import PoolingTower, UserTower
 from models.two_tower.sequences import ExampleCutter
 from models.two_tower.windows import WindowCutter
@@ -33,9 +34,7 @@ def build_model(
         ItemTower(columns, dimensions, training.id_dropout, training.seed),
         _user_tower(dimensions, event_types, profile_sizes, history_length, training),
         events,
-        training.popularity_correction,
-        training.retrieval_negatives == "catalogue",
-        training.repeat_weight > 0,
+        Negatives.of(training),
     )
     # Only the legacy Adagrad updates the rows that a batch used and leaves the rest of a table alone.
     optimisers = {"adagrad": tf.keras.optimizers.legacy.Adagrad, "adam": tf.keras.optimizers.legacy.Adam}

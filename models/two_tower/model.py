@@ -16,6 +16,7 @@ import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
+from models.two_tower.negatives import Negatives
 from models.two_tower.pooling import Tensor, UserTower
 
 _NEVER = -1e9
@@ -100,14 +101,10 @@ class TwoTower(tfrs.Model):
         item_tower: ItemTower,
         user_tower: UserTower,
         events: npt.NDArray[np.int64],
-        correct_popularity: bool = False,
-        whole_catalogue: bool = False,
-        own_are_negatives: bool = True,
+        negatives: Negatives,
     ) -> None:
-        """`events` [items + 1]: how often training meets each item.
-
-        Of the whole catalogue an item that it never meets is no negative; nor is one of the user's history, unless
-        `own_are_negatives`.
+        """`events` [items + 1]: how often training meets each item. One that it never meets is no negative of the
+        whole catalogue.
         """
         super().__init__()
         self.item_tower = item_tower
@@ -116,9 +113,7 @@ class TwoTower(tfrs.Model):
         self._log_q = tf.constant(np.log(counts / counts.sum()).astype(np.float32))
         met = (events > 0) & (np.arange(len(events)) > 0)
         self._only_met = tf.constant(np.where(met, 0.0, _NEVER).astype(np.float32))
-        self._correct_popularity = correct_popularity
-        self._whole_catalogue = whole_catalogue
-        self._own_are_negatives = own_are_negatives
+        self._negatives = negatives
 
     def make_variables(self) -> None:
         """Make both towers' weights, as a first step of training would."""
@@ -146,26 +141,35 @@ class TwoTower(tfrs.Model):
         """
         history, targets = inputs["history_items"], inputs["target_items"]
         occasion = inputs["target_occasions"]
-        if self._whole_catalogue:
+        compared = self._negatives
+        if compared.whole_catalogue:
             unique, history_place = tf.range(len(self.item_tower.columns)), history
             candidates, target, offsets = unique, targets, self._only_met
         else:
-            unique, place = tf.unique(tf.concat([tf.reshape(history, [-1]), targets], 0))
+            unique, place = tf.unique(tf.concat([tf.reshape(history, [-1]), targets, self._sampled()], 0))
             history_place = tf.reshape(place[: tf.size(history)], tf.shape(history))
-            candidates, target, copies = tf.unique_with_counts(place[tf.size(history) :])
-            offsets = tf.math.log(tf.cast(copies, tf.float32))
+            candidates, met, copies = tf.unique_with_counts(place[tf.size(history) :])
+            target, offsets = met[: tf.size(targets)], tf.math.log(tf.cast(copies, tf.float32))
         users, item_vectors = self.users(inputs, unique, history_place, training)
-        logits = tf.matmul(users, tf.gather(item_vectors, candidates), transpose_b=True)
-        if self._correct_popularity and not self._whole_catalogue:
+        logits = tf.matmul(users, tf.gather(item_vectors, candidates), transpose_b=True) / compared.temperature
+        if compared.correct_popularity and not compared.whole_catalogue:
             logits -= tf.gather(self._log_q, tf.gather(unique, candidates))
         pairs = tf.stack([occasion, target], axis=1)
         positive = tf.gather_nd(logits, pairs)
         taken = tf.scatter_nd(pairs, tf.ones_like(positive), tf.shape(logits)) > 0
-        if self._whole_catalogue and not self._own_are_negatives:
+        if compared.whole_catalogue and not compared.own:
             taken |= _own(inputs, tf.shape(logits))
         negatives = tf.where(taken, _NEVER, logits + offsets)
+        if compared.hardest:
+            negatives = tf.math.top_k(negatives, tf.minimum(compared.hardest, tf.shape(negatives)[1]), sorted=False)[0]
         against = tf.gather(tf.reduce_logsumexp(negatives, axis=1), occasion)
         return tf.reduce_sum(tf.nn.softplus(against - positive) * inputs["target_weights"])
+
+    def _sampled(self) -> Tensor:
+        """[sampled] rows of the catalogue, which follow from the seed and the step of training alone."""
+        seed = tf.stack([tf.cast(self.item_tower.seed + 1, tf.int64), tf.cast(self.optimizer.iterations, tf.int64)])
+        items = len(self.item_tower.columns)
+        return tf.random.stateless_uniform([self._negatives.sampled], seed, 1, max(items, 2), tf.int32)
 
 
 def _own(inputs: dict[str, Tensor], shape: Tensor) -> Tensor:

@@ -1,13 +1,18 @@
-"""Spark's ALS keeps the contract of all baselines."""
+"""Spark's ALS keeps the contract of all baselines, and says which items go together."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
+from headrace.settings_jobs import TrainingSettings
 from jobs.batch.als import factorise
+from models.baselines import factors
 from models.baselines.factors import SparkAls, SparkAlsConfig
-from tests.models.baseline_contract import BaselineContract
+from models.neighbour_models import Known, spark_als
+from models.neighbours import strongest_weights
+from tests.models.baseline_contract import ITEMS, ITEMS_PER_TASTE, BaselineContract, world
 
 
 class TestSparkAls(BaselineContract):
@@ -20,3 +25,10 @@ class TestSparkAls(BaselineContract):
     def make(self):
         config = SparkAlsConfig(factors=8, iterations=4)
         return SparkAls(config, run=lambda arguments: factorise(self.spark, arguments))
+
+
+def test_it_names_items_of_the_same_taste(spark: SparkSession, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(factors, "_run_job", lambda arguments: factorise(spark, arguments))
+    block_of = spark_als(Known(world()[0].counts(None)), TrainingSettings())
+    item, neighbour, _ = strongest_weights(block_of, np.arange(ITEMS), 5)
+    assert (item // ITEMS_PER_TASTE == neighbour // ITEMS_PER_TASTE).mean() > 0.85  # a third by chance

@@ -1,0 +1,126 @@
+"""One training of a ranker, ours or the plain one: `python -m benchmarks.ranker_sides ours|peer [--home var]`.
+
+Run by `benchmarks.ranker`; the last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from rich.progress import Progress
+
+from headrace.ranking_features import CATEGORICAL, NUMERIC
+from headrace.settings import load_settings
+from headrace.settings_jobs import TrainingSettings
+from models.ranker.examples import RankingExamples
+from models.ranker.fitting import fit_ranker
+from models.ranker.judging import judge
+from models.ranker.material import RankingMaterial, read_material
+from models.ranker.model import EMBEDDING
+from models.ranker.scaling import Scaling
+from models.ranker.training import score_examples
+from models.ranker.wide_deep import HIDDEN, SOURCE_PLACES
+
+_OWN = NUMERIC.index("own_count")
+_OWN_STEPS = [0.5, 0.9, 1.3, 1.8, 2.4]
+Score = Callable[[RankingExamples], npt.NDArray[np.float32]]
+
+
+def ours(material: RankingMaterial, learning: RankingExamples, training: TrainingSettings) -> Score:
+    """The product's trainer."""
+    quiet = Progress(disable=True)
+    model, _ = fit_ranker(learning, material.cardinalities, training, quiet, lambda _: {}, None)
+    return lambda examples: score_examples(model, examples)
+
+
+def peer(material: RankingMaterial, learning: RankingExamples, training: TrainingSettings) -> Score:
+    """Keras' `fit`, a candidate a row."""
+    tf.keras.utils.set_random_seed(training.seed)
+    numeric, categorical = learning.numeric[learning.present], learning.categorical[learning.present]
+    taken = (learning.taken[learning.present] > 0).astype(np.float32)
+    model = plain_wide_and_deep(material.cardinalities, Scaling.of(numeric, float(taken.mean())))
+    steps = training.ranker_epochs * -(-len(taken) // training.ranker_batch_size)
+    rate = tf.keras.optimizers.schedules.CosineDecay(training.ranker_learning_rate, steps, 0.05)
+    loss = tf.keras.losses.BinaryCrossentropy(from_logits=True)
+    model.compile(optimizer=tf.keras.optimizers.legacy.Adam(rate), loss=loss)
+    model.fit(
+        [numeric, categorical],
+        taken,
+        batch_size=training.ranker_batch_size,
+        epochs=training.ranker_epochs,
+        verbose=0,
+    )
+
+    def score(examples: RankingExamples) -> npt.NDArray[np.float32]:
+        rows = [examples.numeric.reshape(-1, len(NUMERIC)), examples.categorical.reshape(-1, len(CATEGORICAL))]
+        return np.asarray(model.predict(rows, batch_size=16_384, verbose=0)).reshape(examples.present.shape)
+
+    return score
+
+
+def plain_wide_and_deep(cardinalities: tuple[int, ...], scaling: Scaling) -> tf.keras.Model:
+    """The same Wide & Deep of Keras' own layers."""
+    layers = tf.keras.layers
+    numeric = layers.Input((len(NUMERIC),), dtype=tf.float32)
+    categorical = layers.Input((len(CATEGORICAL),), dtype=tf.int32)
+    scaled = layers.Normalization(mean=scaling.mean, variance=np.square(scaling.spread))(numeric)
+    codes = [layers.Embedding(size, EMBEDDING)(categorical[:, place]) for place, size in enumerate(cardinalities)]
+    deep = layers.Concatenate()([tf.clip_by_value(scaled, -5.0, 5.0), *codes])
+    for size in HIDDEN:
+        deep = layers.Dense(size, activation="relu")(deep)
+    parts = [layers.Dense(1)(deep)]
+    for place, bounds in enumerate(scaling.steps):
+        classes = layers.Discretization(bin_boundaries=sorted(set(bounds.tolist())))(numeric[:, place])
+        parts.append(layers.Embedding(len(bounds) + 1, 1, embeddings_initializer="zeros")(classes))
+    own = layers.Discretization(bin_boundaries=_OWN_STEPS)(numeric[:, _OWN])
+    bits = tf.cast(tf.gather(numeric, SOURCE_PLACES, axis=1) > 0, tf.int64)
+    sources = tf.reduce_sum(bits * [2**place for place in range(len(SOURCE_PLACES))], axis=1)
+    category = tf.cast(categorical[:, 0], tf.int64)
+    for crossed, size in ((own, len(_OWN_STEPS) + 1), (sources, 2 ** len(SOURCE_PLACES))):
+        cross = tf.cast(crossed, tf.int64) * cardinalities[0] + category
+        parts.append(layers.Embedding(size * cardinalities[0], 1, embeddings_initializer="zeros")(cross))
+    return tf.keras.Model([numeric, categorical], layers.Add()(parts))
+
+
+SIDES = {"ours": ours, "peer": peer}
+
+
+def main() -> None:
+    """Train one side, judge it, print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ranker_sides", description=__doc__.split("\n")[0])
+    parser.add_argument("side", choices=SIDES)
+    parser.add_argument("--home", type=Path, default=Path("var"), help="home of the demo (default var)")
+    parser.add_argument("--epochs", type=int, default=2, help="passes over the candidates (default 2)")
+    given = parser.parse_args()
+    settings = load_settings().model_copy(update={"home": given.home.resolve()})
+    meta = settings.home_folder / "imports" / "complete-journey-1-48" / "meta.json"
+    if not meta.exists():
+        parser.error(f"{meta} is missing: run `make demo` first, or name its home with --home")
+    material = read_material(settings, date.fromisoformat(json.loads(meta.read_text())["as_of_day"]))
+    learning = material.examples[np.flatnonzero(~material.judging)]
+    alone = {"ranker_epochs": given.epochs, "ranker_least_steps": 1, "ranker_members": 1}
+    training = settings.training.model_copy(update=alone)
+    started = time.perf_counter()
+    score = SIDES[given.side](material, learning, training)
+    seconds = time.perf_counter() - started
+    judgement = judge(score(material.judges), material.judges, material.judge_counts)
+    found: dict[str, Any] = {
+        "rows_per_second": round(given.epochs * int(learning.present.sum()) / seconds, 1),
+        "seconds": round(seconds, 1),
+        "ndcg_all": judgement.ndcg_all,
+        "ndcg_new": judgement.ndcg_new,
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

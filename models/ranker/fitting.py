@@ -1,0 +1,117 @@
+"""Fits rankers to whole candidate lists, a batch of users at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from rich.progress import Progress
+
+from headrace.outcomes import OUTCOMES
+from headrace.ranking_features import CATEGORICAL, NUMERIC
+from headrace.settings_jobs import TrainingSettings
+from models.checkpoints import Checkpoints
+from models.ranker.committee import Committee
+from models.ranker.examples import RankingExamples
+from models.ranker.exposure import inverse_propensities, place_codes
+from models.ranker.losses import RankingLoss
+from models.ranker.model import RankerInputs
+from models.ranker.scaling import Scaling
+
+
+@dataclass
+class Standing:
+    """How far a training has come."""
+
+    steps: int = 0
+    losses: list[float] = field(default_factory=list)
+    """Of every step."""
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    """What was measured after each whole epoch, by name."""
+
+
+def fit_ranker(
+    examples: RankingExamples,
+    cardinalities: tuple[int, ...],
+    training: TrainingSettings,
+    progress: Progress,
+    after_epoch: Callable[[Committee], dict[str, float]],
+    checkpoints: Checkpoints | None,
+) -> tuple[Committee, dict[str, list[float]]]:
+    """The model, and its mean loss and what `after_epoch` measured of each epoch.
+
+    With `checkpoints` a training that was killed goes on from there.
+    """
+    tf.keras.utils.set_random_seed(training.seed)
+    tf.config.experimental.enable_op_determinism()
+    loss = RankingLoss(training.ranker_loss, training.ranker_new_weight)
+    usual = float((examples.taken[examples.present] > 0).mean())
+    scaling = Scaling.of(examples.numeric[examples.present], usual)
+    inputs = RankerInputs(scaling, cardinalities, outcome_weights(training))
+    model = Committee(training.ranker_model, training.ranker_members, inputs, loss, training.seed)
+    size = max(1, training.ranker_batch_size // examples.present.shape[1])
+    steps = -(-len(examples) // size)
+    epochs = max(training.ranker_epochs, -(-training.ranker_least_steps // steps))
+    rate = tf.keras.optimizers.schedules.CosineDecay(training.ranker_learning_rate, steps * epochs, 0.05)
+    model.compile(optimizer=tf.keras.optimizers.legacy.Adam(rate))
+    step = tf.function(model.train_step, input_signature=[_batch_signature(examples)])
+    standing = Standing(**checkpoints.restore(model)) if checkpoints else Standing()
+    task = progress.add_task("ranker", total=steps * epochs, completed=standing.steps)
+    for number, users in enumerate(_steps(len(examples), size, epochs, training.seed), start=1):
+        if number <= standing.steps:
+            continue
+        standing.losses.append(float(step(_batch(examples[users], training))["loss"]))
+        standing.steps = number
+        if number % steps == 0:
+            measured = {"losses": float(np.mean(standing.losses[-steps:])), **after_epoch(model)}
+            for name, value in measured.items():
+                standing.curves.setdefault(name, []).append(value)
+        if checkpoints and checkpoints.is_due():
+            checkpoints.save(model, number, asdict(standing))
+        progress.advance(task)
+    if checkpoints:
+        checkpoints.drop()
+    return model, standing.curves
+
+
+def outcome_weights(training: TrainingSettings) -> tuple[float, ...]:
+    """What each of `OUTCOMES` counts for in the loss."""
+    return tuple(float(getattr(training, f"ranker_{name}_weight")) for name in OUTCOMES)
+
+
+def _steps(users: int, size: int, epochs: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
+    """The users of every step: all of them once in each epoch, each time in a new order."""
+    random = np.random.default_rng(seed)
+    for _ in range(epochs):
+        order = random.permutation(users)
+        yield from (order[begin : begin + size] for begin in range(0, users, size))
+
+
+def _batch(part: RankingExamples, training: TrainingSettings) -> dict[str, npt.NDArray[np.generic]]:
+    positions = part.positions if training.ranker_positions else np.zeros_like(part.positions)
+    most = training.ranker_most_propensity_weight
+    return {
+        "place": place_codes(positions),
+        "weight": inverse_propensities(part.taken > 0, part.positions, part.propensities, most),
+        "outcomes": part.outcomes,
+        "numeric": part.numeric,
+        "categorical": part.categorical,
+        "taken": part.taken,
+        "present": part.present.astype(np.float32),
+    }
+
+
+def _batch_signature(examples: RankingExamples) -> dict[str, tf.TensorSpec]:
+    candidates = examples.present.shape[1]
+    return {
+        "numeric": tf.TensorSpec([None, candidates, len(NUMERIC)], tf.float32),
+        "categorical": tf.TensorSpec([None, candidates, len(CATEGORICAL)], tf.int32),
+        "taken": tf.TensorSpec([None, candidates], tf.float32),
+        "present": tf.TensorSpec([None, candidates], tf.float32),
+        "place": tf.TensorSpec([None, candidates], tf.int32),
+        "weight": tf.TensorSpec([None, candidates], tf.float32),
+        "outcomes": tf.TensorSpec([None, candidates, len(OUTCOMES)], tf.float32),
+    }
