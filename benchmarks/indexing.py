@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -22,8 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.report import report
-from headrace.children import module_command
+from benchmarks.report import last_line, peak_mib, report
 from headrace.settings_jobs import TrainingSettings
 
 GOAL_MS, GOAL_RECALL = 2.0, 0.95
@@ -46,12 +43,7 @@ def main() -> None:
         return
     sizes = []
     for items in sorted(set(given.sizes)):
-        done = subprocess.run(
-            module_command("benchmarks.indexing", "--one", str(items)), capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise SystemExit(f"{items:,} items failed:\n{done.stderr[-4000:]}")
-        sizes.append(json.loads(done.stdout.splitlines()[-1]))
+        sizes.append(last_line("benchmarks.indexing", "--one", str(items)))
         print(_line(sizes[-1]), flush=True)
     small, large = sizes[0], sizes[-1]
     report(
@@ -86,16 +78,16 @@ def measure(items: int) -> dict[str, Any]:
     model.make_variables()
     for table, spread in ((model.item_tower.ids, 0.15), (model.item_tower.codes, 0.25)):
         table.assign(random.normal(0.0, spread, table.shape))
-    start = _peak_mib()
+    start = peak_mib()
     embed, vectors = _timed(lambda: item_vectors(model, events))
-    embedded = _peak_mib()
+    embedded = peak_mib()
     embeddings = item_embeddings(vectors, np.log1p(events[1:]).astype(np.float32))
     users = _users(embeddings, kinds, random)
     with tempfile.TemporaryDirectory(prefix="headrace-indexing-") as name:
         folder = Path(name).resolve()
         with native_messages_hidden():
             index, found = _timed(lambda: build_index(embeddings, users, folder))
-        indexed = _peak_mib()
+        indexed = peak_mib()
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         searcher = VectorIndex(folder)
     lookups = [_timed(lambda user=user: searcher.nearest(user, DEPTH))[0] for user in users[:LOOKUPS]]
@@ -157,10 +149,6 @@ def _timed(run: Any) -> tuple[float, Any]:
 
 def _ms(seconds: list[float], percent: float) -> float:
     return round(1_000 * float(np.percentile(seconds, percent)), 3)
-
-
-def _peak_mib() -> int:
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)
 
 
 def _grown(size: dict[str, Any]) -> float:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from rich.progress import Progress
 
+from benchmarks.report import peak_mib
 from headrace.ranking_features import CATEGORICAL, NUMERIC
 from headrace.settings import load_settings
 from headrace.settings_jobs import TrainingSettings
@@ -111,13 +112,14 @@ def main() -> None:
     training = settings.training.model_copy(update=alone)
     started = time.perf_counter()
     score = SIDES[given.side](material, learning, training)
-    seconds = time.perf_counter() - started
+    seconds, trained_mib = time.perf_counter() - started, peak_mib()
     judgement = judge(score(material.judges), material.judges, material.judge_counts)
     found: dict[str, Any] = {
         "rows_per_second": round(given.epochs * int(learning.present.sum()) / seconds, 1),
         "seconds": round(seconds, 1),
         "ndcg_all": judgement.ndcg_all,
         "ndcg_new": judgement.ndcg_new,
+        "peak_mib": trained_mib,
     }
     print(json.dumps(found))
 

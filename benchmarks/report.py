@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import resource
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -26,6 +27,11 @@ def in_turns(
             side.append(round(run(), 2))
         print(f"ours {measured[0][-1]:,.1f}, peer {measured[1][-1]:,.1f} {unit}", flush=True)
     return measured
+
+
+def peak_mib() -> int:
+    """The most memory that this process ever had, in MiB."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)
 
 
 def last_line(module: str, *arguments: str) -> Any:

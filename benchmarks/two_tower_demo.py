@@ -25,6 +25,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 from rich.progress import Progress
 
+from benchmarks.report import peak_mib
 from headrace.settings import Settings, load_settings
 from headrace.user_tower import TowerInputs
 from models.baselines.interface import best_of_each_row
@@ -260,7 +261,8 @@ def main() -> None:
             inputs, settings, lambda: UntilGood(measure, given.look_every, given.target, given.limit), progress
         )
     seconds, recall = watch.looks[-1]
-    print(json.dumps({"seconds": seconds, "recall": recall, "reached": recall >= given.target, "looks": watch.looks}))
+    found = {"seconds": seconds, "recall": recall, "reached": recall >= given.target, "looks": watch.looks}
+    print(json.dumps({**found, "peak_mib": peak_mib()}))
 
 
 if __name__ == "__main__":

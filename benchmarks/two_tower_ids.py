@@ -25,6 +25,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 from deltalake import write_deltalake
 
+from benchmarks.report import peak_mib
 from headrace.settings_jobs import TrainingSettings
 from headrace.tables import GOLD_RETRIEVAL_EXAMPLES, end_of, microseconds
 from headrace.user_tower import TowerEncoder
@@ -209,10 +210,12 @@ def main() -> None:
     given = parser.parse_args()
     pairs = read_pairs(given.folder)
     seconds, user_vectors, item_vectors = SIDES[given.side](given.folder, pairs, given.epochs, given.rate)
+    trained_mib = peak_mib()
     found = recalls(pairs, user_vectors, item_vectors)
     np.save(given.folder / f"recalls_{given.side}.npy", found)
     speed = given.epochs * len(pairs.learnt) / seconds
-    print(json.dumps({"seconds": seconds, "examples_per_second": speed, "recall": float(found.mean())}))
+    measured = {"seconds": seconds, "examples_per_second": speed, "recall": float(found.mean())}
+    print(json.dumps({**measured, "peak_mib": trained_mib}))
 
 
 if __name__ == "__main__":
