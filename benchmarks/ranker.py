@@ -32,7 +32,7 @@ def main() -> None:
     found: dict[str, list[dict[str, Any]]] = {"ours": [], "peer": []}
 
     def run(side: str) -> float:
-        found[side].append(last_line(MODULE, side, "--home", str(given.home), "--epochs", str(given.epochs)))
+        found[side].append(last_line(MODULE, side, "--home", str(given.home.resolve()), "--epochs", str(given.epochs)))
         return float(found[side][-1]["rows_per_second"])
 
     ours, peer = in_turns(given.rounds, lambda: run("ours"), lambda: run("peer"), "rows/s")

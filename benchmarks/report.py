@@ -7,12 +7,13 @@ import os
 import platform
 import resource
 import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from headrace.children import module_command
+from headrace.settings import PROJECT_ROOT
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -36,7 +37,8 @@ def peak_mib() -> int:
 
 def last_line(module: str, *arguments: str) -> Any:
     """What a process says last. Raises SystemExit with its errors where it fails."""
-    done = subprocess.run(module_command(module, *arguments), capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", module, *arguments]  # from the project's root, where benchmarks are found
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROJECT_ROOT)
     if done.returncode:
         raise SystemExit(f"{module} {' '.join(arguments)} failed:\n{done.stderr[-4000:]}")
     return json.loads(done.stdout.splitlines()[-1])

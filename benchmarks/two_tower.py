@@ -88,9 +88,9 @@ def _ids(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def _demo(home: Path) -> dict[str, Any]:
-    ours = last_line("benchmarks.two_tower_demo", "ours", "--home", str(home))
+    ours = last_line("benchmarks.two_tower_demo", "ours", "--home", str(home.resolve()))
     limit = _GIVEN_UP * ours["seconds"]
-    peer = last_line("benchmarks.two_tower_demo", "peer", "--home", str(home), "--limit", f"{limit:.0f}")
+    peer = last_line("benchmarks.two_tower_demo", "peer", "--home", str(home.resolve()), "--limit", f"{limit:.0f}")
     ratio = ours["seconds"] / peer["seconds"]
     return {"ours": ours, "peer": peer, "ratio": ratio, "met": ours["reached"] and ratio <= GOAL_TIME}
 

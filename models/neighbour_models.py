@@ -17,7 +17,7 @@ import scipy.sparse as sparse
 
 from headrace.settings_jobs import TrainingSettings
 from models.baselines.content import ContentConfig, tf_idf
-from models.baselines.factors import FactorsConfig, implicit_vectors, spark_vectors
+from models.baselines.factors import FactorsConfig, SparkAlsConfig, implicit_vectors, spark_vectors
 from models.baselines.neighbours import unit_rows
 from models.ridge import inverse_of
 
@@ -71,9 +71,10 @@ def ials(known: Known, training: TrainingSettings) -> Block:
 
 
 def spark_als(known: Known, training: TrainingSettings) -> Block:
-    """Matrix factorisation by Spark, in a process of its own."""
-    config = FactorsConfig(seed=training.seed, regularisation=0.1)
-    return _of_vectors(spark_vectors(known.taken, config)[1], config.regularisation)
+    """Matrix factorisation by Spark, in a process of its own; it scales the regularisation by a user's pairs."""
+    config = SparkAlsConfig(seed=training.seed)
+    pairs = known.taken.nnz / max(known.taken.shape[0], 1)
+    return _of_vectors(spark_vectors(known.taken, config)[1], config.regularisation * pairs)
 
 
 def content(known: Known, _: TrainingSettings) -> Block:

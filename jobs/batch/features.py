@@ -90,8 +90,10 @@ def user_features(
     user_items: DataFrame, interest: DataFrame, users: DataFrame, as_of: datetime, settings: FeatureSettings
 ) -> DataFrame:
     """One row per user with events or a profile; empty lists where there is nothing."""
-    rows = own_items(user_items, settings).join(histories(interest, settings.history_length), "user_id", "full")
-    rows = rows.join(totals(interest), "user_id", "left").join(profiles(users, as_of), "user_id", "full")
+    # Who has a history has own items too. What a full join returns is sent and sorted once more: narrow rows first.
+    wide = histories(interest, settings.history_length).join(own_items(user_items, settings), "user_id", "left")
+    narrow = totals(interest).join(profiles(users, as_of), "user_id", "full")
+    rows = wide.join(narrow, "user_id", "full")
     lists = {"array<string>": _STRING_LISTS, "array<float>": _FLOAT_LISTS, "array<bigint>": _TIME_LISTS}
     kinds = {name: kind for kind, names in lists.items() for name in names}
     return rows.select(

@@ -48,6 +48,8 @@ def configuration(settings: Settings) -> dict[str, str]:
         "spark.rdd.compress": "true",  # kept on disk they are mostly JSON, a fifth of it when packed
         # Nearly every (user, item, time) is a group of its own: the small first map only costs.
         "spark.sql.codegen.aggregate.map.twolevel.enabled": "false",
+        # A task that writes one day need not sort its wide rows by day first.
+        "spark.sql.maxConcurrentOutputFileWriters": "2",
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         "spark.hadoop.parquet.block.size": str(32 * 2**20),  # what a worker holds when it reads rows by their place
     }
