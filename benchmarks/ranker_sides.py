@@ -29,10 +29,9 @@ from models.ranker.material import RankingMaterial, read_material
 from models.ranker.model import EMBEDDING
 from models.ranker.scaling import Scaling
 from models.ranker.training import score_examples
-from models.ranker.wide_deep import HIDDEN, SOURCE_PLACES
+from models.ranker.wide_deep import HIDDEN, OWN_STEPS, SOURCE_PLACES
 
 _OWN = NUMERIC.index("own_count")
-_OWN_STEPS = [0.5, 0.9, 1.3, 1.8, 2.4]
 Score = Callable[[RankingExamples], npt.NDArray[np.float32]]
 
 
@@ -82,11 +81,11 @@ def plain_wide_and_deep(cardinalities: tuple[int, ...], scaling: Scaling) -> tf.
     for place, bounds in enumerate(scaling.steps):
         classes = layers.Discretization(bin_boundaries=sorted(set(bounds.tolist())))(numeric[:, place])
         parts.append(layers.Embedding(len(bounds) + 1, 1, embeddings_initializer="zeros")(classes))
-    own = layers.Discretization(bin_boundaries=_OWN_STEPS)(numeric[:, _OWN])
+    own = layers.Discretization(bin_boundaries=list(OWN_STEPS))(numeric[:, _OWN])
     bits = tf.cast(tf.gather(numeric, SOURCE_PLACES, axis=1) > 0, tf.int64)
     sources = tf.reduce_sum(bits * [2**place for place in range(len(SOURCE_PLACES))], axis=1)
     category = tf.cast(categorical[:, 0], tf.int64)
-    for crossed, size in ((own, len(_OWN_STEPS) + 1), (sources, 2 ** len(SOURCE_PLACES))):
+    for crossed, size in ((own, len(OWN_STEPS) + 1), (sources, 2 ** len(SOURCE_PLACES))):
         cross = tf.cast(crossed, tf.int64) * cardinalities[0] + category
         parts.append(layers.Embedding(size * cardinalities[0], 1, embeddings_initializer="zeros")(cross))
     return tf.keras.Model([numeric, categorical], layers.Add()(parts))

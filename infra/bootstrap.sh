@@ -8,6 +8,8 @@ readonly UV_OLDEST=0.5
 readonly ENVIRONMENT_STAMP=.venv/.headrace-requirements
 readonly STAMP=.tools/bootstrapped
 readonly PYTHON=.venv/bin/python
+# Trust what the machine trusts, as pip and Java do: a company's own index or proxy may have its own authority.
+export UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-true}
 
 fail() {
     echo "$*" >&2

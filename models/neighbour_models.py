@@ -18,7 +18,7 @@ import scipy.sparse as sparse
 from headrace.settings_jobs import TrainingSettings
 from models.baselines.content import ContentConfig, tf_idf
 from models.baselines.factors import FactorsConfig, SparkAlsConfig, implicit_vectors, spark_vectors
-from models.baselines.neighbours import unit_rows
+from models.baselines.neighbours import by_item, by_user
 from models.ridge import inverse_of
 
 Floats = npt.NDArray[np.float32]
@@ -49,19 +49,15 @@ def ease(known: Known, training: TrainingSettings) -> Block:
 
 def item_knn(known: Known, _: TrainingSettings) -> Block:
     """Cosine of the users that took both; users count by the logarithm of how rare they are."""
-    rarity = np.log(1 + known.taken.shape[1] / np.maximum(np.diff(known.taken.indptr), 1))
-    by_item = unit_rows((sparse.diags(rarity.astype(np.float32)) @ _binary(known.taken)).T.tocsr())
-    return _products(by_item, by_item.T.tocsr())
+    items = by_item(_binary(known.taken))
+    return _products(items, items.T.tocsr())
 
 
 def user_knn(known: Known, _: TrainingSettings) -> Block:
     """What those took who took the item, each as much as the item says of them: cosine between users, of whom all
     count and not the nearest only, for then it is a sum over the own items. Items count by their rarity."""
     taken = _binary(known.taken)
-    users_of_item = np.bincount(taken.indices, minlength=taken.shape[1])
-    rarity = np.log(1 + taken.shape[0] / np.maximum(users_of_item, 1))
-    by_user = unit_rows(taken @ sparse.diags(rarity.astype(np.float32)))
-    return _products(by_user.T.tocsr(), taken)
+    return _products(by_user(taken).T.tocsr(), taken)
 
 
 def ials(known: Known, training: TrainingSettings) -> Block:

@@ -33,11 +33,7 @@ class ItemNeighbours(Baseline):
         self.config = config or ItemNeighboursConfig()
 
     def _learn(self, events: Interactions) -> None:
-        items_of_user = np.diff(events.taken.indptr)
-        rarity = np.log(1 + events.shape[1] / np.maximum(items_of_user, 1))
-        weighted = sparse.diags(rarity.astype(np.float32)) @ events.taken
-        by_item = unit_rows(weighted.T.tocsr())
-        self._neighbours = _nearest(by_item, self.config.neighbours)
+        self._neighbours = _nearest(by_item(events.taken), self.config.neighbours)
 
     def scores(self, users: Rows) -> Floats:
         """See the interface."""
@@ -59,14 +55,24 @@ class UserNeighbours(Baseline):
         self.config = config or UserNeighboursConfig()
 
     def _learn(self, events: Interactions) -> None:
-        users_of_item = np.bincount(events.taken.indices, minlength=events.shape[1])
-        rarity = np.log(1 + events.shape[0] / np.maximum(users_of_item, 1))
-        by_user = unit_rows(events.taken @ sparse.diags(rarity.astype(np.float32)))
-        self._neighbours = _nearest(by_user, self.config.neighbours)
+        self._neighbours = _nearest(by_user(events.taken), self.config.neighbours)
 
     def scores(self, users: Rows) -> Floats:
         """See the interface."""
         return (self._neighbours[users] @ self.events.taken).toarray()
+
+
+def by_item(taken: sparse.csr_matrix) -> sparse.csr_matrix:
+    """[items, users] of `taken` [users, items], rows of length 1: a user counts by the logarithm of how rare it is."""
+    rarity = np.log(1 + taken.shape[1] / np.maximum(np.diff(taken.indptr), 1))
+    return unit_rows((sparse.diags(rarity.astype(np.float32)) @ taken).T.tocsr())
+
+
+def by_user(taken: sparse.csr_matrix) -> sparse.csr_matrix:
+    """[users, items] of `taken`, rows of length 1: an item counts by the logarithm of how rare it is."""
+    users_of_item = np.bincount(taken.indices, minlength=taken.shape[1])
+    rarity = np.log(1 + taken.shape[0] / np.maximum(users_of_item, 1))
+    return unit_rows(taken @ sparse.diags(rarity.astype(np.float32)))
 
 
 def unit_rows(matrix: sparse.csr_matrix) -> sparse.csr_matrix:

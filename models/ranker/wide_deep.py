@@ -17,7 +17,7 @@ from models.ranker.scaling import CLASSES
 HIDDEN = (128, 64)
 SOURCE_PLACES = [place for place, name in enumerate(NUMERIC) if name.startswith("from_")]
 _OWN = NUMERIC.index("own_count")
-_OWN_STEPS = (0.5, 0.9, 1.3, 1.8, 2.4)
+OWN_STEPS = (0.5, 0.9, 1.3, 1.8, 2.4)
 """Steps of log1p(occasions): never, 1, 2, 3 to 4, 5 to 9, 10 and more."""
 
 
@@ -26,7 +26,7 @@ class WideAndDeep(Ranker):
 
     def build_layers(self) -> None:
         """Both parts."""
-        crosses = self.cardinalities[0] * (len(_OWN_STEPS) + 1 + 2 ** len(SOURCE_PLACES))
+        crosses = self.cardinalities[0] * (len(OWN_STEPS) + 1 + 2 ** len(SOURCE_PLACES))
         self.wide = self.add_weight(name="wide", shape=(len(NUMERIC) * (CLASSES - 1), 1), initializer="zeros")
         self.crosses = self.add_weight(name="crosses", shape=(crosses,), initializer="zeros")
         self.hidden = [self.dense(size, "relu") for size in HIDDEN]
@@ -44,11 +44,11 @@ class WideAndDeep(Ranker):
         passed = tf.cast(numeric[:, :, None] > self.scaling.steps, tf.float32)
         linear = tf.matmul(tf.reshape(passed, [-1, self.wide.shape[0]]), self.wide)[:, 0]
         category = categorical[:, 0]
-        own = tf.reduce_sum(tf.cast(numeric[:, _OWN, None] > tf.constant(_OWN_STEPS), tf.int32), axis=1)
+        own = tf.reduce_sum(tf.cast(numeric[:, _OWN, None] > tf.constant(OWN_STEPS), tf.int32), axis=1)
         bits = tf.cast(tf.gather(numeric, SOURCE_PLACES, axis=1) > 0, tf.int32)
         sources = tf.reduce_sum(bits * tf.constant([2**place for place in range(len(SOURCE_PLACES))]), axis=1)
         first = own * self.cardinalities[0] + category
-        second = (len(_OWN_STEPS) + 1 + sources) * self.cardinalities[0] + category
+        second = (len(OWN_STEPS) + 1 + sources) * self.cardinalities[0] + category
         return linear + tf.gather(self.crosses, first) + tf.gather(self.crosses, second)
 
     def memory(self) -> list[Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -9,8 +11,9 @@ from scipy import sparse
 
 from headrace.settings_jobs import TrainingSettings
 from models import neighbours
+from models.gold import Lake
 from models.neighbour_models import NEIGHBOUR_MODELS, Known, ease
-from models.neighbours import own_matrix, strongest_weights
+from models.neighbours import neighbour_table, own_matrix, strongest_weights
 from tests.models.baseline_contract import ITEMS, ITEMS_PER_TASTE, world
 
 IN_MEMORY = sorted(NEIGHBOUR_MODELS.keys() - {"spark_als"})
@@ -44,6 +47,13 @@ def test_a_user_has_a_row_and_items_that_take_no_part_are_left_out():
     pairs = pa.table({"user_id": ["b", "a", "b"], "item_id": ["x", "y", "z"], "decayed_count": [1.0, 3.0, 7.0]})
     matrix = own_matrix(pairs, pa.chunked_array([["y", "x"]])).toarray()
     np.testing.assert_allclose(matrix, [[np.log(4), 0], [0, np.log(2)]])
+
+
+@pytest.mark.parametrize("model", IN_MEMORY)
+def test_without_any_item_that_users_took_there_are_no_pairs(model, tmp_path):
+    nobody = TrainingSettings(neighbour_model=model)
+    items = pa.table({"item_id": pa.array([], pa.string()), "users_total": pa.array([], pa.float32())})
+    assert neighbour_table(Lake(str(tmp_path)), date(2026, 11, 20), items, nobody).num_rows == 0
 
 
 @pytest.mark.parametrize("model", IN_MEMORY)
