@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import shlex
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import Asset
 
+from headrace.events import EARLIEST_TIMESTAMP
 from headrace.settings import PROJECT_ROOT, load_settings
 from headrace.spark_jars import JAVA_OPTIONS, spark_jars
 from headrace.tables import SILVER_EVENTS
@@ -35,8 +36,8 @@ DAY_OF_UPDATE = "{{ partition_key or macros.ds_add((dag_run.logical_date or dag_
 WAIT_MINUTES = "60"
 """A task waits so long for a run that holds what it writes, such as `maintenance`, before it fails."""
 
-START = datetime(2020, 1, 1, tzinfo=UTC)
-"""No day before this is ever scheduled; backfills may name any later one."""
+START = EARLIEST_TIMESTAMP
+"""No day before this can be run: no event is older."""
 
 DEFAULTS: dict[str, Any] = {
     "owner": "headrace",

@@ -38,6 +38,7 @@ def _dag(dag: Any) -> dict[str, Any]:
         "description": dag.description,
         "schedule": {type(timetable).__name__: timetable.serialize()},
         "catchup": dag.catchup,
+        "start_date": dag.start_date.isoformat(),
         "max_active_runs": dag.max_active_runs,
         "tags": sorted(dag.tags),
         "tasks": {task.task_id: _task(task) for task in dag.topological_sort()},
