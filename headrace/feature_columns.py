@@ -45,7 +45,7 @@ def encode_column(values: pa.Array, kind: str) -> pa.Array:
         encoded = join(tag, _fixed_width(values.fill_null(0.0)))
     else:
         encoded = join(tag, varints(values.cast(pa.int64()).fill_null(0).to_numpy()))
-    return pc.if_else(values.is_valid(), encoded, pa.scalar(b"", pa.binary()))
+    return _where(values.is_valid(), encoded) if values.null_count else encoded
 
 
 def encode_times(moments: pa.Array) -> pa.Array:
@@ -91,7 +91,7 @@ def _list_message(lists: pa.Array) -> pa.Array:
     else:
         packed = _grouped(varints(elements.to_numpy()), lengths)
     filled = join(_FIRST_FIELD, *_with_length(packed))
-    return pc.if_else(pa.array(lengths > 0), filled, pa.scalar(b"", pa.binary()))
+    return filled if lengths.all() else _where(pa.array(lengths > 0), filled)
 
 
 def _grouped(pieces: pa.Array, lengths: npt.NDArray[Any]) -> pa.Array:
@@ -117,7 +117,12 @@ def _fixed_width(values: pa.Array) -> pa.Array:
 
 def _unless_zero(tag: bytes, values: npt.NDArray[np.int64]) -> pa.Array:
     """A number field as protobuf leaves it out where it is 0."""
-    return pc.if_else(pa.array(values != 0), join(tag, varints(values)), pa.scalar(b"", pa.binary()))
+    return _where(pa.array(values != 0), join(tag, varints(values)))
+
+
+def _where(is_there: pa.Array, values: pa.Array) -> pa.Array:
+    """The values that are there, and no bytes for the others."""
+    return pc.if_else(is_there, values, pa.scalar(b"", pa.binary()))
 
 
 def _binary(ends: npt.NDArray[Any], data: npt.NDArray[np.uint8]) -> pa.Array:

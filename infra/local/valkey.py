@@ -43,6 +43,7 @@ def server_command(port: int, folder: Path) -> list[str]:
         "dir": str(folder),
         "appendonly": "yes",
         "appendfsync": "everysec",
+        "auto-aof-rewrite-min-size": "1gb",
         "save": "",
         "rdbcompression": "no",  # so that `headrace forget --check` can look for ids in the files
         "daemonize": "no",

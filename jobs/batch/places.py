@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,8 @@ IDENTITY = ("_key", "_event_timestamp", "_created_timestamp")
 _ROWS_AT_ONCE = 1000
 _PLACES_AT_ONCE = 200_000
 """A row group is read anew for each so many places; they are some hundred bytes each."""
+
+_Rows = TypeVar("_Rows", pa.Table, pa.RecordBatch)
 
 
 def place(key: str) -> list[Column]:
@@ -83,8 +86,15 @@ def _rows_of(
         table = _group(file, int(group), tuple(wanted.names))
         for first in range(0, len(here), _ROWS_AT_ONCE):
             piece = here[first : first + _ROWS_AT_ONCE]
-            rows = table.take(pa.array(numbers[piece] - start))
-            yield places.take(pa.array(piece)), _columns(rows, len(piece), wanted)
+            yield _chosen(places, piece), _columns(_chosen(table, numbers[piece] - start), len(piece), wanted)
+
+
+def _chosen(rows: _Rows, numbers: npt.NDArray[np.int64]) -> _Rows:
+    """Rows by number; without a copy where the numbers follow one another."""
+    first, last = numbers[0], numbers[-1]
+    if last - first == len(numbers) - 1 and np.array_equal(numbers, np.arange(first, last + 1)):
+        return rows.slice(first, len(numbers))
+    return rows.take(pa.array(numbers))
 
 
 def _columns(found: pa.Table, rows: int, wanted: pa.Schema) -> pa.RecordBatch:
@@ -100,6 +110,9 @@ def _numbers(file: str, places: pa.RecordBatch, key: str) -> npt.NDArray[np.int6
     """Number of each row in its file, from 0."""
     known = _identities(file, key)
     asked = pa.table([places.column(name) for name in IDENTITY], list(IDENTITY)).cast(known.drop(["_number"]).schema)
+    first = pc.index(known[IDENTITY[0]], asked[IDENTITY[0]][0]).as_py()
+    if first >= 0 and known.slice(first, len(asked)).drop(["_number"]).equals(asked):
+        return np.arange(first, first + len(asked))  # as they lie in the file: nothing to look up
     asked = asked.append_column("_place", pa.array(np.arange(len(places))))
     found = asked.join(known, list(IDENTITY), join_type="inner").sort_by("_place")
     if len(found) != len(places):
