@@ -31,20 +31,35 @@ class Exported:
 
 def export_function(function: Exported, saved_model: Path, onnx: Path) -> None:
     """Write the function to both formats."""
+    write_saved_model(function, saved_model)
+    write_onnx(function, onnx)
+
+
+def write_saved_model(function: Exported, saved_model: Path) -> None:
+    """Write the function for TensorFlow users."""
+    module = _module(function)
+    concrete = module.serve.get_concrete_function()
+    tf.saved_model.save(module, str(saved_model), signatures={"serving_default": concrete})
+    # It holds a random number only: without it the same training gives the same files.
+    (saved_model / "fingerprint.pb").unlink(missing_ok=True)
+
+
+def write_onnx(function: Exported, onnx: Path) -> None:
+    """Write the function for serving and streaming."""
     import tf2onnx
 
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    with native_messages_hidden():
+        tf2onnx.convert.from_function(
+            _module(function).serve, input_signature=function.signature, opset=OPSET, output_path=str(onnx)
+        )
+    make_canonical(onnx)
+
+
+def _module(function: Exported) -> Any:
     module = tf.Module()
     module.trained = function.variables
     module.serve = tf.function(
         lambda *arguments: {function.output: function.call(*arguments)}, input_signature=function.signature
     )
-    concrete = module.serve.get_concrete_function()
-    tf.saved_model.save(module, str(saved_model), signatures={"serving_default": concrete})
-    # It holds a random number only: without it the same training gives the same files.
-    (saved_model / "fingerprint.pb").unlink(missing_ok=True)
-    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
-    with native_messages_hidden():
-        tf2onnx.convert.from_function(
-            module.serve, input_signature=function.signature, opset=OPSET, output_path=str(onnx)
-        )
-    make_canonical(onnx)
+    return module

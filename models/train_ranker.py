@@ -19,8 +19,8 @@ from headrace.ranking_features import CATEGORICAL, NUMERIC
 from headrace.settings import Settings
 from models.checkpoints import Checkpoints
 from models.command import day_command, progress_bars, replacing, write_json
-from models.onnx_export import export_function
 from models.ranker.eight_bits import LEAST_OVERLAP, add_int8
+from models.ranker.export import export_ranker
 from models.ranker.material import read_material
 from models.ranker.training import RankerReport, train_ranker_model
 from models.training_files import CANDIDATES, CHECKPOINTS, RANKER_FOLDER, RANKER_METRICS, RANKER_PARAMETERS
@@ -41,7 +41,7 @@ def train_ranker(settings: Settings, day: date) -> Path:
     with progress_bars() as progress:
         model, report = train_ranker_model(material, training, progress, checkpoints)
     with replacing(folder / RANKER_FOLDER) as partial:
-        export_function(model.exported(), partial / release.RANKER_SAVED_MODEL, partial / release.RANKER)
+        export_ranker(model, partial / release.RANKER_SAVED_MODEL, partial / release.RANKER)
         report.int8 = add_int8(
             partial / release.RANKER, partial / release.RANKER_INT8, material.judges, material.judge_counts
         )
@@ -56,9 +56,11 @@ def train_ranker(settings: Settings, day: date) -> Path:
 def _print(report: RankerReport) -> None:
     print(f"ranker: {report.users} users learned from, {report.judges} judged, {report.seconds:.1f} s")
     for epoch, (loss, of_all, of_new) in enumerate(
-        zip(report.losses, report.ndcg_all, report.ndcg_new, strict=True), start=1
+        zip(report.losses, report.ndcg_all, report.ndcg_new, strict=False), start=1
     ):
         print(f"epoch {epoch}: loss {loss:.4f}, nDCG@20 all {of_all:.4f}, new {of_new:.4f}")
+    if len(report.ndcg_all) > len(report.losses):
+        print(f"with trees: nDCG@20 all {report.ndcg_all[-1]:.4f}, new {report.ndcg_new[-1]:.4f}")
     if report.probabilities:
         found = report.probabilities
         print(f"AUC {found.auc:.4f}, inside users {found.auc_per_user:.4f}")

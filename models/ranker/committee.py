@@ -1,11 +1,12 @@
 """Several rankers as one: each starts from other weights, and a candidate's score is the mean of theirs.
 
 What a ranker learns from a few thousand users depends on where it started, most of all of items that are new to a
-user: there the mean of two is better than either.
+user: there the mean of two is better than either. Boosted trees, if there are any, are blended with that mean.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -16,6 +17,7 @@ from models.ranker.architectures import RANKERS
 from models.ranker.calibration import Platt
 from models.ranker.losses import RankingLoss
 from models.ranker.model import SIGNATURE, RankerInputs, Tensor
+from models.ranker.trees import Trees
 
 _SEEDS_APART = 1000
 """Members take a seed for each of their layers."""
@@ -29,12 +31,24 @@ class Committee(tfrs.Model):
         make = RANKERS[architecture]
         self.members = [make(inputs, loss, seed + _SEEDS_APART * number) for number in range(members)]
         self.platt = Platt()
+        self.trees: Trees | None = None
+        self.trees_share = 0.0
+        """What the trees count for in the score, of 1."""
         self.score = tf.function(lambda *inputs: self(inputs), input_signature=SIGNATURE)
         self.outcomes = tf.function(self._outcomes, input_signature=SIGNATURE)
 
     def call(self, inputs: tuple[Tensor, Tensor]) -> Tensor:
         """[n] scores of (numeric [n, numbers], categorical [n, codes])."""
-        return tf.add_n([member(inputs) for member in self.members]) / len(self.members)
+        return self._members_score(inputs) + (self.trees_share * self.trees.score(inputs[0]) if self.trees else 0.0)
+
+    def join(self, trees: Trees, share: float) -> None:
+        """Blend the trees into the score from now on."""
+        self.trees, self.trees_share = trees, share
+        self.score = tf.function(lambda *inputs: self(inputs), input_signature=SIGNATURE)
+
+    def _members_score(self, inputs: tuple[Tensor, Tensor]) -> Tensor:
+        mean = tf.add_n([member(inputs) for member in self.members]) / len(self.members)
+        return (1 - self.trees_share) * mean
 
     def _outcomes(self, *inputs: Tensor) -> Tensor:
         return tf.add_n([member.outcomes(*inputs) for member in self.members]) / len(self.members)
@@ -45,8 +59,19 @@ class Committee(tfrs.Model):
 
     def exported(self) -> Exported:
         """What is written: `score` [n] of `numeric` and `categorical`, the log odds of being taken."""
+        return self._exported(self)
 
+    def exported_members(self) -> Exported:
+        """The same without what the trees add to it: `exported_trees_factor` times their sum."""
+        return self._exported(self._members_score)
+
+    @property
+    def exported_trees_factor(self) -> float:
+        """What the trees' sum is multiplied by in what is written."""
+        return self.platt.slope * self.trees_share
+
+    def _exported(self, score: Callable[[tuple[Tensor, Tensor]], Tensor]) -> Exported:
         def log_odds(*inputs: Tensor) -> Any:
-            return self.platt.slope * self(inputs) + self.platt.offset
+            return self.platt.slope * score(inputs) + self.platt.offset
 
         return Exported(log_odds, list(SIGNATURE), "score", self.variables)

@@ -24,6 +24,7 @@ from models.ranker.examples import RankingExamples
 from models.ranker.fitting import fit_ranker, outcome_weights
 from models.ranker.judging import ProbabilityReport, judge, judge_probabilities, personal_frequency
 from models.ranker.material import RankingMaterial
+from models.ranker.trees import fit_trees
 
 Floats = npt.NDArray[np.float32]
 _USERS_SCORED_AT_ONCE = 32
@@ -39,7 +40,7 @@ class RankerReport:
     losses: list[float] = field(default_factory=list)
     """Mean loss of each epoch."""
     ndcg_all: list[float] = field(default_factory=list)
-    """nDCG@20 on task all after each epoch."""
+    """nDCG@20 on task all after each epoch, and at last with the trees."""
     ndcg_new: list[float] = field(default_factory=list)
     personal_frequency_ndcg_all: float = 0.0
     ndcg_all_slack: float = 0.0
@@ -78,18 +79,27 @@ def train_ranker_model(
 
     epochs = itertools.count(1)
 
-    def after_epoch(model: Committee) -> dict[str, float]:
-        judgement = judge(score_examples(model, judges), judges, judge_counts)
+    def judged(scores: Floats) -> dict[str, float]:
+        judgement = judge(scores, judges, judge_counts)
         short = slack(judgement.of_all, personal.of_all)
-        if look:
-            look(judgement.ndcg_all + judgement.ndcg_new, next(epochs))
         return {"ndcg_all": judgement.ndcg_all, "ndcg_new": judgement.ndcg_new, "ndcg_all_slack": short}
+
+    def after_epoch(model: Committee) -> dict[str, float]:
+        found = judged(score_examples(model, judges))
+        if look:
+            look(found["ndcg_all"] + found["ndcg_new"], next(epochs))
+        return found
 
     started = time.perf_counter()
     model, curves = fit_ranker(learning, material.cardinalities, training, progress, after_epoch, checkpoints)
+    if training.ranker_trees:
+        model.join(fit_trees(learning, training, progress), training.ranker_trees_share)
+    scores, taken = score_examples(model, judges), judges.taken > 0
+    if model.trees:
+        for name, value in judged(scores).items():
+            curves[name].append(value)
     report.losses, report.ndcg_all, report.ndcg_new = curves["losses"], curves["ndcg_all"], curves["ndcg_new"]
     report.ndcg_all_slack = curves["ndcg_all_slack"][-1]
-    scores, taken = score_examples(model, judges), judges.taken > 0
     report.outcome_auc = _outcome_auc(model, judges, training)
     _calibrate(model, scores, judges, report)
     report.log_loss = _log_loss(scores, taken & judges.present, judges.present)

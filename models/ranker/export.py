@@ -1,0 +1,17 @@
+"""Writes a ranker for TensorFlow users (SavedModel) and for serving (ONNX)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from models.onnx_export import write_onnx, write_saved_model
+from models.ranker.committee import Committee
+from models.ranker.trees_onnx import add_trees
+
+
+def export_ranker(model: Committee, saved_model: Path, onnx: Path) -> None:
+    """Both give the same log odds; in ONNX the trees are a node of their own, which is many times faster."""
+    write_saved_model(model.exported(), saved_model)
+    write_onnx(model.exported_members(), onnx)
+    if model.trees:
+        add_trees(onnx, model.trees, model.exported_trees_factor)

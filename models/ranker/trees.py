@@ -1,0 +1,128 @@
+"""Boosted trees (XGBoost) over the numbers of the candidates: what the neural members of a ranker are blended with.
+
+Trees find thresholds and their combinations (due again, on promotion, the third time) in a few thousand users, where a
+network has learned little more than slopes. They learn each candidate by itself, by log loss.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+import xgboost
+from rich.progress import Progress, TaskID
+
+from headrace.ranking_features import NUMERIC
+from headrace.settings_jobs import TrainingSettings
+from models.ranker.examples import RankingExamples
+from models.ranker.exposure import inverse_propensities, place_codes
+
+DEPTH = 6
+_LEAST_WEIGHT = 20.0
+"""Curvature of the loss that a leaf must hold."""
+_SHRINKAGE = 5.0
+_FEATURES_A_TREE = 0.6
+_ROWS_A_TREE = 0.8
+_OWN = NUMERIC.index("own_count")
+_PLACE = len(NUMERIC)
+_FAR = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Trees:
+    """Nodes of all trees, one after the other; a leaf has itself as both children."""
+
+    roots: npt.NDArray[np.int32]
+    """[trees]: number of each tree's first node."""
+    features: npt.NDArray[np.int32]
+    """[nodes]: place in `NUMERIC`; 0 in leaves."""
+    thresholds: npt.NDArray[np.float32]
+    """[nodes]: smaller numbers go left."""
+    left: npt.NDArray[np.int32]
+    right: npt.NDArray[np.int32]
+    """[nodes]: numbers of the children."""
+    values: npt.NDArray[np.float32]
+    """[nodes]: what a leaf adds to the log odds; 0 in other nodes."""
+
+    def score(self, numeric: Any) -> Any:
+        """[n] log odds, up to a constant, of numeric [n, len(NUMERIC)]: the same as `trees_onnx` in TensorFlow."""
+        node = tf.zeros([tf.shape(numeric)[0], 1], tf.int32) + self.roots
+        for _ in range(DEPTH):
+            is_less = tf.gather(numeric, tf.gather(self.features, node), batch_dims=1) < tf.gather(
+                self.thresholds, node
+            )
+            node = tf.where(is_less, tf.gather(self.left, node), tf.gather(self.right, node))
+        return tf.reduce_sum(tf.gather(self.values, node), axis=1)
+
+
+def fit_trees(examples: RankingExamples, training: TrainingSettings, progress: Progress) -> Trees:
+    """`training.ranker_trees` trees over all candidates of `examples`, the same ones for the same seed."""
+    here = examples.present
+    taken = examples.taken[here] > 0
+    positions = examples.positions if training.ranker_positions else np.zeros_like(examples.positions)
+    numbers = np.column_stack([examples.numeric[here], place_codes(positions)[here]])
+    weights = inverse_propensities(
+        examples.taken > 0, examples.positions, examples.propensities, training.ranker_most_propensity_weight
+    )[here]
+    weights = np.where(examples.numeric[here][:, _OWN] <= 0, 1 + training.ranker_new_weight, 1.0) * weights
+    parameters = {
+        "objective": "binary:logistic",
+        "base_score": float(np.average(taken, weights=weights)),
+        "tree_method": "hist",
+        "max_depth": DEPTH,
+        "eta": training.ranker_trees_rate,
+        "min_child_weight": _LEAST_WEIGHT,
+        "reg_lambda": _SHRINKAGE,
+        "colsample_bytree": _FEATURES_A_TREE,
+        "subsample": _ROWS_A_TREE,
+        "seed": training.seed,
+    }
+    rows = xgboost.QuantileDMatrix(numbers, taken, weight=weights)
+    task = progress.add_task("trees", total=training.ranker_trees)
+    booster = xgboost.train(parameters, rows, training.ranker_trees, callbacks=[_Advance(progress, task)])
+    return _nodes(booster)
+
+
+class _Advance(xgboost.callback.TrainingCallback):  # type: ignore[misc]  # the library has no types
+    """Moves the bar on."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        super().__init__()
+        self._progress, self._task = progress, task
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:  # noqa: ARG002
+        """Go on."""
+        self._progress.advance(self._task)
+        return False
+
+
+def _nodes(booster: xgboost.Booster) -> Trees:
+    """From the library's documented JSON form of a model. What splits on the place in a list is decided here: none."""
+    trees = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]["model"]["trees"]
+    sizes = [len(tree["left_children"]) for tree in trees]
+    roots = np.cumsum([0, *sizes[:-1]]).astype(np.int32)
+
+    def joined(name: str, kind: type) -> npt.NDArray[Any]:
+        return np.concatenate([np.asarray(tree[name], kind) for tree in trees])
+
+    own, first = np.arange(sum(sizes), dtype=np.int32), np.repeat(roots, sizes)
+    is_leaf = joined("left_children", np.int32) < 0
+    left, right = (
+        np.where(is_leaf, own, first + joined(f"{side}_children", np.int32)).astype(np.int32)
+        for side in ("left", "right")
+    )
+    conditions, features = joined("split_conditions", np.float32), joined("split_indices", np.int32)
+    is_place = ~is_leaf & (features == _PLACE)
+    thresholds = np.where(is_place, np.where(conditions > 0, _FAR, -_FAR), np.where(is_leaf, 0, conditions))
+    return Trees(
+        roots=roots,
+        features=np.where(is_leaf | is_place, 0, features).astype(np.int32),
+        thresholds=thresholds.astype(np.float32),
+        left=left,
+        right=right,
+        values=np.where(is_leaf, conditions, 0).astype(np.float32),
+    )
