@@ -179,7 +179,7 @@ class TrainingSettings(Group):
     """Rankers that learn from different starts; a candidate's score is the mean of theirs. Training and ranking cost so
     many times as much."""
     ranker_trees: NonNegativeInt = Field(default=200, le=2000)
-    """Boosted trees that are blended with the members; 0 = none. Ranking takes about 10 µs a candidate and 1,000 trees."""
+    """Boosted trees that are blended with the members; 0 = none. A hundred of them cost a request about 1 ms."""
     ranker_trees_share: float = Field(default=0.7, ge=0, le=1)
     """What the trees count for in the score; the members have the rest."""
     ranker_trees_rate: float = Field(default=0.07, gt=0, le=1)
@@ -188,8 +188,8 @@ class TrainingSettings(Group):
     """`log_loss`: pointwise, every candidate by itself; `pairwise`: each taken candidate of a user against each of the
     others; `softmax`: listwise, the taken ones against all."""
     ranker_new_weight: float = Field(default=1.5, ge=0)
-    """Weight of a softmax over the candidates that are new to the user, added to each loss: learns discovery. In the trees
-    a candidate that is new weighs 1 and this."""
+    """Weight of a softmax over the candidates that are new to the user, added to each loss: learns discovery. In
+    the trees a candidate that is new weighs 1 and this."""
     ranker_click_weight: float = Field(default=0.0, ge=0)
     """Weight of learning which candidates are viewed or clicked, beside which are taken; 0 = not learned."""
     ranker_cart_weight: float = Field(default=0.0, ge=0)

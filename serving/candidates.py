@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.catalogue import Catalogue
-from headrace.ranking_features import OwnColumns, Source
+from headrace.own_columns import OwnColumns
+from headrace.ranking_features import Source
 from serving.index import VectorIndex
 
 Rows = npt.NDArray[np.int32]

@@ -22,7 +22,7 @@ from rich.progress import track
 
 from headrace.errors import reporting_errors
 from headrace.outcomes import OUTCOMES
-from headrace.ranking_features import own_columns
+from headrace.own_columns import own_columns
 from headrace.settings import Settings, load_settings
 from headrace.user_row import UserRow
 from serving import lake

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from headrace.catalogue import Catalogue
 from headrace.events import INTEREST_TYPES, EventType
 from headrace.neighbours import own_weights
-from headrace.ranking_features import OwnColumns, Source
+from headrace.own_columns import OwnColumns
+from headrace.ranking_features import Source
 from headrace.user_row import HistoryEvent, UserRow
 
 Rows = npt.NDArray[np.int32]

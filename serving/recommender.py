@@ -12,7 +12,8 @@ import numpy.typing as npt
 from headrace.catalogue import Catalogue, load_catalogue
 from headrace.errors import ReleaseError
 from headrace.online_store import LiveRow
-from headrace.ranking_features import OwnColumns, RankingFeatures, Source, own_columns, ranking_features
+from headrace.own_columns import OwnColumns, own_columns
+from headrace.ranking_features import RankingFeatures, Source, ranking_features
 from headrace.release import Release, open_release
 from headrace.user_row import HistoryEvent, OwnItems, UserRow, with_live_events
 from headrace.user_tower import UserTower, load_user_tower

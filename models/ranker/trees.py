@@ -87,7 +87,7 @@ def fit_trees(examples: RankingExamples, training: TrainingSettings, progress: P
     return _nodes(booster)
 
 
-class _Advance(xgboost.callback.TrainingCallback):  # type: ignore[misc]  # the library has no types
+class _Advance(xgboost.callback.TrainingCallback):
     """Moves the bar on."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:

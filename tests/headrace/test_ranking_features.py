@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from headrace.catalogue import Catalogue
-from headrace.ranking_features import CATEGORICAL, NUMERIC, USER_COLUMNS, Source, own_columns, ranking_features
+from headrace.own_columns import own_columns
+from headrace.ranking_features import CATEGORICAL, NUMERIC, USER_COLUMNS, Source, ranking_features
 from headrace.user_row import MICROSECONDS_PER_DAY, OwnItems, UserRow, user_row
 
 DAY = MICROSECONDS_PER_DAY
@@ -73,11 +74,35 @@ def test_features_of_a_user_who_took_milk_three_times(catalogue):
     assert features["own_share"] == pytest.approx([0, 1, 0])  # of the items that the release knows
     assert features["own_days_since"] == pytest.approx([0, np.log(11), 0])
     assert features["own_due"] == pytest.approx([0, 1, 0])  # a gap of 10 days, the last 10 days ago
+    assert features["own_gap"] == pytest.approx([0, np.log(11), 0])
+    assert features["own_rate"] == pytest.approx([0, 3 / (30 / 7), 0])  # 3 times in the 30 days since the first
+    assert features["own_loyalty"] == pytest.approx([0, 1, 0])
+    assert features["kind_count"] == pytest.approx([0, np.log(4), np.log(4)])  # cheese is dairy too
+    assert features["kind_due"] == pytest.approx([0, 1, 1])
+    assert features["user_days_since"] == pytest.approx([np.log(11)] * 3)
     assert features["tower_score"] == pytest.approx([-2, 0, -1])
     assert features["category_1_share"] == pytest.approx([0, 1, 1])
     assert features["price_ratio"] == pytest.approx([np.log(3) - np.log(2), 0, 0])
     assert features["from_own"] == [0, 1, 0]
     assert features["from_tower"] == [0, 1, 1]
+
+
+def test_what_was_taken_instead(catalogue):
+    own = OwnItems(
+        ["milk", "cheese"],
+        np.array([2, 4], np.float32),
+        np.array([1, 3], np.float32),
+        np.array([0, 10 * DAY]),
+        np.array([20 * DAY, 34 * DAY]),
+    )
+    features = features_of(UserRow("u", as_of=40 * DAY, own=own), catalogue)
+    # candidates are bread, milk, cheese
+    assert features["own_loyalty"] == pytest.approx([0, 0.25, 0.75])
+    assert features["own_replaced"] == pytest.approx([0, np.log(15), 0])  # cheese 14 days after the last milk
+    assert features["kind_items"] == pytest.approx([0, np.log(3), np.log(3)])
+    assert features["kind_days_since"] == pytest.approx([0, np.log(7), np.log(7)])
+    # Dairy 6 times from day 0 to 34, every 6.8 days, the last 6 days ago.
+    assert features["kind_due"] == pytest.approx([0, 6 / 6.8, 6 / 6.8])
 
 
 def test_features_of_a_user_nobody_knows_are_zero_where_they_are_about_the_user(catalogue):

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace.catalogue import load_catalogue
-from headrace.ranking_features import Source, own_columns, ranking_features
+from headrace.own_columns import own_columns
+from headrace.ranking_features import Source, ranking_features
 from headrace.release import open_release
 from headrace.settings import Settings
 from headrace.tables import GOLD_RANKING_EXAMPLES

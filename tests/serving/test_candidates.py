@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from headrace.catalogue import Catalogue
-from headrace.ranking_features import Source, own_columns
+from headrace.own_columns import own_columns
+from headrace.ranking_features import Source
 from headrace.user_row import UserRow
 from serving.candidates import Candidates, CandidateSources, Mix
 from serving.index import VectorIndex, open_index

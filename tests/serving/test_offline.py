@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace.outcomes import OUTCOMES
-from headrace.ranking_features import CATEGORICAL, NUMERIC, own_columns
+from headrace.own_columns import own_columns
+from headrace.ranking_features import CATEGORICAL, NUMERIC
 from headrace.settings import Settings
 from serving import offline
 from serving.recommender import Recommender

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from headrace.ranking_features import Source, own_columns
+from headrace.own_columns import own_columns
+from headrace.ranking_features import Source
 from headrace.user_row import HistoryEvent, UserRow, with_live_events
 from serving.reasons import Reasons
 from serving.recommender import Recommender

@@ -10,7 +10,7 @@ import pytest
 
 from headrace.errors import ReleaseError
 from headrace.online_store import LiveRow
-from headrace.ranking_features import own_columns
+from headrace.own_columns import own_columns
 from headrace.release import EVALUATION, RANKER, RANKER_INT8, RANKER_SCHEMA, seal_release
 from headrace.settings import Settings
 from headrace.user_row import HistoryEvent, UserRow
