@@ -178,11 +178,11 @@ class TrainingSettings(Group):
     ranker_members: PositiveInt = Field(default=2, le=16)
     """Rankers that learn from different starts; a candidate's score is the mean of theirs. Training and ranking cost so
     many times as much."""
-    ranker_trees: NonNegativeInt = Field(default=200, le=2000)
+    ranker_trees: NonNegativeInt = Field(default=300, le=2000)
     """Boosted trees that are blended with the members; 0 = none. A hundred of them cost a request about 1 ms."""
     ranker_trees_share: float = Field(default=0.7, ge=0, le=1)
     """What the trees count for in the score; the members have the rest."""
-    ranker_trees_rate: float = Field(default=0.07, gt=0, le=1)
+    ranker_trees_rate: float = Field(default=0.05, gt=0, le=1)
     """How much of what is left each tree learns."""
     ranker_loss: Literal["log_loss", "pairwise", "softmax"] = "log_loss"
     """`log_loss`: pointwise, every candidate by itself; `pairwise`: each taken candidate of a user against each of the

@@ -22,7 +22,7 @@ from models.ranker.examples import RankingExamples
 from models.ranker.exposure import inverse_propensities, place_codes
 
 DEPTH = 6
-_LEAST_WEIGHT = 20.0
+_LEAST_WEIGHT = 5.0
 """Curvature of the loss that a leaf must hold."""
 _SHRINKAGE = 5.0
 _FEATURES_A_TREE = 0.6
