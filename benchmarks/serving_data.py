@@ -28,6 +28,7 @@ from headrace.release import (
     seal_release,
 )
 from headrace.settings import Settings
+from headrace.settings_jobs import TrainingSettings
 from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_FEATURES
 
 AS_OF = datetime(2026, 11, 23, tzinfo=UTC)
@@ -197,8 +198,8 @@ def _write_tower(file: Path, embeddings: npt.NDArray[np.float32]) -> None:
 
 def _write_ranker(folder: Path, seed: int) -> None:
     """The product's ranker as it starts, as ONNX for us and as a SavedModel for the peer: the same weights."""
-    from models.onnx_export import export_function
     from models.ranker.committee import Committee
+    from models.ranker.export import export_ranker
     from models.ranker.losses import RankingLoss
     from models.ranker.model import RankerInputs
     from models.ranker.scaling import Scaling
@@ -208,7 +209,29 @@ def _write_ranker(folder: Path, seed: int) -> None:
     inputs = RankerInputs(Scaling.of(numbers, 0.01), tuple(GROUPS[name] + 1 for name in CATEGORICAL))
     loss = RankingLoss(training.ranker_loss, training.ranker_new_weight)
     model = Committee(training.ranker_model, training.ranker_members, inputs, loss, seed)
-    export_function(model.exported(), folder / RANKER_SAVED_MODEL, folder / RANKER)
+    model.join(_trees(numbers, training, seed), training.ranker_trees_share)
+    export_ranker(model, folder / RANKER_SAVED_MODEL, folder / RANKER)
+
+
+def _trees(numbers: npt.NDArray[np.float32], training: TrainingSettings, seed: int) -> Any:
+    """As many as the product's, learned from lists in which what is taken depends on many numbers at once."""
+    from rich.progress import Progress
+
+    from models.ranker.examples import RankingExamples, nothing_happened
+    from models.ranker.trees import fit_trees
+
+    shape = (20, len(numbers) // 20)
+    random = np.random.default_rng(seed)
+    liking = np.tanh(numbers - 1) @ random.normal(0, 1, len(NUMERIC)) + random.normal(0, 1, len(numbers))
+    examples = RankingExamples(
+        [str(user) for user in range(shape[0])],
+        numbers.reshape(*shape, -1),
+        np.zeros((*shape, len(CATEGORICAL)), np.int32),
+        (liking > np.quantile(liking, 0.8)).astype(np.float32).reshape(shape),
+        np.ones(shape, bool),
+        **nothing_happened(np.ones(shape, bool)),
+    )
+    return fit_trees(examples, training, Progress(disable=True))
 
 
 def _write_arrow(path: Path, table: pa.Table) -> None:

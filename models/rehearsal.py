@@ -1,4 +1,4 @@
-"""What a release can be judged by: its *rehearsal*, the holdout bundle with the ranker.
+"""What a release can be judged by: its *rehearsal*, the holdout bundle with the ranker that the judges judged.
 
 The release itself has learnt the holdout's events, so that no past event can judge it. Its rehearsal, trained in the
 same way on less, answers for it, today as challenger and later as champion: it is kept with the release's run.
@@ -14,7 +14,7 @@ from headrace.release import Release, open_release
 from headrace.settings import Settings
 from models.assembly import assemble
 from models.command import replacing
-from models.training_files import HOLDOUT_BUNDLE, RANKER_FOLDER
+from models.training_files import HOLDOUT_BUNDLE, JUDGED_RANKER_FOLDER
 
 _NOT_SERVED = (release.USER_TOWER_SAVED_MODEL, release.RANKER_SAVED_MODEL)
 
@@ -24,7 +24,9 @@ def keep_rehearsal(settings: Settings, training: Path, release_id: str) -> Relea
     source = open_release(training / HOLDOUT_BUNDLE)
     evaluation = {"rehearsal_of": release_id}
     with replacing(settings.rehearsals / release_id) as partial:
-        assemble(source, training / RANKER_FOLDER, partial, evaluation, source.manifest.code_version, _NOT_SERVED)
+        assemble(
+            source, training / JUDGED_RANKER_FOLDER, partial, evaluation, source.manifest.code_version, _NOT_SERVED
+        )
     return open_release(settings.rehearsals / release_id)
 
 

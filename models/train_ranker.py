@@ -1,7 +1,8 @@
 """Trains the ranker for one day: `python -m models.train_ranker --day D`.
 
 Reads `<home>/training/<D>/ranking_candidates.parquet`, written by `python -m serving.offline candidates` from the
-holdout bundle, and writes `<home>/training/<D>/ranker/`.
+holdout bundle, and writes `<home>/training/<D>/ranker_judged/`, which learned nothing from the users who judge, and
+`ranker/`, which learned from them as well.
 """
 
 from __future__ import annotations
@@ -19,15 +20,23 @@ from headrace.ranking_features import CATEGORICAL, NUMERIC
 from headrace.settings import Settings
 from models.checkpoints import Checkpoints
 from models.command import day_command, progress_bars, replacing, write_json
-from models.ranker.eight_bits import LEAST_OVERLAP, add_int8
+from models.ranker.committee import Committee
+from models.ranker.eight_bits import LEAST_OVERLAP, Int8Report, add_int8
 from models.ranker.export import export_ranker
-from models.ranker.material import read_material
-from models.ranker.training import RankerReport, train_ranker_model
-from models.training_files import CANDIDATES, CHECKPOINTS, RANKER_FOLDER, RANKER_METRICS, RANKER_PARAMETERS
+from models.ranker.material import RankingMaterial, read_material
+from models.ranker.training import RankerReport, train_ranker_model, train_served
+from models.training_files import (
+    CANDIDATES,
+    CHECKPOINTS,
+    JUDGED_RANKER_FOLDER,
+    RANKER_FOLDER,
+    RANKER_METRICS,
+    RANKER_PARAMETERS,
+)
 
 
 def train_ranker(settings: Settings, day: date) -> Path:
-    """Train, judge on users kept apart, write the ranker's folder and return it.
+    """Train, judge on users kept apart, train again on everyone; write both rankers and return the second's folder.
 
     Raises BadInputError if the candidates are missing or too few.
     """
@@ -39,18 +48,21 @@ def train_ranker(settings: Settings, day: date) -> Path:
     made_of["settings"] = training.model_dump_json()
     checkpoints = Checkpoints(folder / CHECKPOINTS / "ranker", made_of, training.checkpoint_seconds)
     with progress_bars() as progress:
-        model, report = train_ranker_model(material, training, progress, checkpoints)
-    with replacing(folder / RANKER_FOLDER) as partial:
-        export_ranker(model, partial / release.RANKER_SAVED_MODEL, partial / release.RANKER)
-        report.int8 = add_int8(
-            partial / release.RANKER, partial / release.RANKER_INT8, material.judges, material.judge_counts
-        )
-        schema = {"numeric": list(NUMERIC), "categorical": list(CATEGORICAL), "calibration": asdict(model.platt)}
-        (partial / release.RANKER_SCHEMA).write_text(json.dumps(schema, indent=1), encoding="utf-8")
+        judged, report = train_ranker_model(material, training, progress, checkpoints)
+        report.int8 = _write(judged, material, folder / JUDGED_RANKER_FOLDER)
+        _write(train_served(material, training, progress, judged), material, folder / RANKER_FOLDER)
     write_json(folder / RANKER_PARAMETERS, training.model_dump(mode="json"))
     write_json(folder / RANKER_METRICS, asdict(report))
     _print(report)
     return folder / RANKER_FOLDER
+
+
+def _write(model: Committee, material: RankingMaterial, folder: Path) -> Int8Report:
+    with replacing(folder) as partial:
+        export_ranker(model, partial / release.RANKER_SAVED_MODEL, partial / release.RANKER)
+        schema = {"numeric": list(NUMERIC), "categorical": list(CATEGORICAL), "calibration": asdict(model.platt)}
+        (partial / release.RANKER_SCHEMA).write_text(json.dumps(schema, indent=1), encoding="utf-8")
+        return add_int8(partial / release.RANKER, partial / release.RANKER_INT8, material.judges, material.judge_counts)
 
 
 def _print(report: RankerReport) -> None:

@@ -107,6 +107,17 @@ def train_ranker_model(
     return model, report
 
 
+def train_served(
+    material: RankingMaterial, training: TrainingSettings, progress: Progress, judged: Committee
+) -> Committee:
+    """The ranker as it is served: trained like `judged`, whose calibration it takes, from the judges' lists too."""
+    model, _ = fit_ranker(material.examples, material.cardinalities, training, progress, lambda _: {}, None)
+    if training.ranker_trees:
+        model.join(fit_trees(material.examples, training, progress), training.ranker_trees_share)
+    model.platt = judged.platt
+    return model
+
+
 def _outcome_auc(model: Committee, judges: RankingExamples, training: TrainingSettings) -> dict[str, float]:
     learned = [place for place, weight in enumerate(outcome_weights(training)) if weight]
     if not learned:

@@ -35,7 +35,7 @@ def trained(
     examples: RankingExamples, *, checkpoints: Checkpoints | None = None, killed_at: int = 0, **settings: object
 ) -> tuple[Committee, RankerReport]:
     """A small training on most of the users."""
-    usual = {"ranker_batch_size": 600, "ranker_least_steps": 80, "ranker_learning_rate": 0.02}
+    usual = {"ranker_batch_size": 600, "ranker_least_steps": 80, "ranker_learning_rate": 0.02, "ranker_trees": 0}
     training = TrainingSettings(**{**usual, **settings})
     judging = np.arange(len(examples)) % 4 == 0
     counts = np.full((int(judging.sum()), 2), 5)

@@ -1,0 +1,90 @@
+"""Boosted trees in a ranker: learned, blended, and the same in TensorFlow and in serving."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from rich.progress import Progress
+
+from headrace.ranking_features import NUMERIC
+from headrace.settings_jobs import TrainingSettings
+from models.ranker.committee import Committee
+from models.ranker.eight_bits import onnx_scores
+from models.ranker.examples import RankingExamples
+from models.ranker.export import export_ranker
+from models.ranker.material import RankingMaterial
+from models.ranker.training import RankerReport, score_examples, train_ranker_model, train_served
+from models.ranker.trees import Trees, fit_trees
+from tests.models.planted_candidates import CARDINALITIES, planted_examples, shown_examples
+
+TOWER, PRICE = NUMERIC.index("tower_score"), NUMERIC.index("price")
+QUIET = Progress(disable=True)
+TRAINING = TrainingSettings(ranker_trees=40, ranker_trees_rate=0.3, ranker_least_steps=20)
+
+
+def material_of(examples: RankingExamples) -> RankingMaterial:
+    """Every fourth user judges."""
+    judging = np.arange(len(examples)) % 4 == 0
+    return RankingMaterial(examples, judging, np.full((int(judging.sum()), 2), 5), CARDINALITIES)
+
+
+@pytest.fixture(scope="module")
+def in_a_band() -> RankingMaterial:
+    """Taken is what the tower scores neither low nor high: no slope says it."""
+    examples = planted_examples(users=200)
+    tower = examples.numeric[:, :, TOWER]
+    examples.taken[:] = (tower > 0.2) & (tower < 0.9) & examples.present
+    return material_of(examples)
+
+
+@pytest.fixture(scope="module")
+def blended(in_a_band: RankingMaterial) -> tuple[Committee, RankerReport]:
+    """Members that had few steps, and trees."""
+    return train_ranker_model(in_a_band, TRAINING, QUIET)
+
+
+def test_trees_find_a_band_that_the_members_miss(blended: tuple[Committee, RankerReport]) -> None:
+    _, report = blended
+    *members, with_trees = report.ndcg_all
+    assert len(members) == len(report.losses)
+    assert with_trees > members[-1] + 0.1
+
+
+def test_a_blend_is_served_as_tensorflow_computes_it(blended: tuple[Committee, RankerReport], tmp_path: Path) -> None:
+    model, _ = blended
+    unseen = planted_examples(users=12, seed=7)
+    expected = model.platt.log_odds(score_examples(model, unseen))[unseen.present]
+    export_ranker(model, tmp_path / "saved", tmp_path / "ranker.onnx")
+    np.testing.assert_allclose(onnx_scores(tmp_path / "ranker.onnx", unseen)[unseen.present], expected, atol=1e-4)
+    saved = tf.saved_model.load(str(tmp_path / "saved")).signatures["serving_default"]
+    found = saved(numeric=unseen.numeric[unseen.present], categorical=unseen.categorical[unseen.present])["score"]
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-4)
+
+
+def test_the_same_candidates_make_the_same_trees(in_a_band: RankingMaterial) -> None:
+    one, other = (fit_trees(in_a_band.examples, TRAINING, QUIET) for _ in range(2))
+    for name in Trees.__dataclass_fields__:
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+def test_what_is_served_learned_from_the_judges_too(in_a_band: RankingMaterial) -> None:
+    judged, _ = train_ranker_model(in_a_band, TRAINING, QUIET)
+    served = train_served(in_a_band, TRAINING, QUIET, judged)
+    assert served.platt == judged.platt
+    assert np.abs(score_examples(served, in_a_band.judges) - score_examples(judged, in_a_band.judges)).max() > 0.01
+
+
+def test_trees_take_what_a_place_adds_for_itself() -> None:
+    def price_says(**settings: object) -> float:
+        training = TrainingSettings(ranker_trees=60, ranker_trees_rate=0.2, ranker_new_weight=0, **settings)
+        trees = fit_trees(shown_examples(), training, QUIET)
+        unseen = shown_examples(seed=8, biased=False).numeric.reshape(-1, len(NUMERIC))
+        return float(np.corrcoef(unseen[:, PRICE], trees.score(unseen).numpy())[0, 1])
+
+    fooled = price_says()
+    assert fooled > 0.08
+    assert abs(price_says(ranker_positions=True)) < fooled / 2
+    assert abs(price_says(ranker_most_propensity_weight=50)) < 0.85 * fooled
