@@ -142,14 +142,14 @@ def price_says(model: Committee) -> float:
 
 
 def test_what_was_shown_first_looks_less_liked_where_positions_or_propensities_are_known() -> None:
-    examples = shown_examples()
-    settings = {"ranker_model": "ncf", "ranker_loss": "softmax", "ranker_members": 1}
+    examples = shown_examples(users=600)
+    settings = {"ranker_loss": "log_loss", "ranker_members": 1, "ranker_new_weight": 0.0}
     fooled = price_says(trained(examples, **settings)[0])
     by_place = price_says(trained(examples, ranker_positions=True, **settings)[0])
     by_propensity = price_says(trained(examples, ranker_most_propensity_weight=50, **settings)[0])
-    assert fooled > 0.08
+    assert fooled > 0.3
     assert abs(by_place) < fooled / 2
-    assert abs(by_propensity) < 0.85 * fooled
+    assert abs(by_propensity) < fooled / 2
 
 
 def test_a_rare_impression_that_was_taken_counts_for_those_that_were_not_shown() -> None:

@@ -149,11 +149,12 @@ def test_the_same_release_again_changes_nothing_and_one_that_is_no_better_waits_
 
 
 def test_a_ranker_that_fails_the_judges_is_refused_although_its_training_measured_well(release, ranker: Trained):
-    path = ranker.folder / "ranker" / "ranker.onnx"
+    path = ranker.folder / "ranker_judged" / "ranker.onnx"
     good = path.read_bytes()
     onnx.save_model(linear_ranker({"own_decayed_count": -1.0, "tower_score": -1.0}), str(path))
     try:
-        with pytest.raises(ReleaseError, match=r"not promoted: quality, nDCG@20 of task all is worse: -\d+"):
+        worse = pytest.raises(ReleaseError, match=r"not promoted: quality, nDCG@20 of task all is worse: -\d+")
+        with metrics_with(ranker, note=3), worse:
             build_release(ranker.settings, DAY)
     finally:
         path.write_bytes(good)
