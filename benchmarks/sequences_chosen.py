@@ -36,6 +36,8 @@ def trained(**settings: Any) -> TrainingSettings:
         "retrieval_negatives": "catalogue",
         "example_half_life_days": 1e6,
         "repeat_weight": 0.0,
+        "retrieval_temperature": 1.0,
+        "id_dropout": 0.1,
     }
     return TrainingSettings(**(common | settings))
 

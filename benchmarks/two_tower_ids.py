@@ -143,6 +143,7 @@ def ours(folder: Path, pairs: Pairs, epochs: int, rate: float) -> tuple[float, F
         retrieval_batch_size=BATCH,
         retrieval_learning_rate=rate,
         retrieval_epochs=epochs,
+        retrieval_temperature=1.0,
         id_dropout=0.0,
     )
     nothing = np.zeros((pairs.items + 1, 0), np.int32)

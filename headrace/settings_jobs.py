@@ -118,7 +118,7 @@ class TrainingSettings(Group):
     """Users whose sequences are in memory at a time while the two-tower trains."""
     retrieval_optimiser: Literal["adagrad", "adam"] = "adagrad"
     """`adagrad` touches only the items of a step; `adam` all of them: for small catalogues, at a tenth of the rate."""
-    retrieval_learning_rate: PositiveFloat = 0.02
+    retrieval_learning_rate: PositiveFloat = 0.016
     """The optimiser's rate for the two-tower."""
     retrieval_negatives: Literal["batch", "catalogue"] = "batch"
     """What an example's item is compared with: `batch`, the items of its step, or `catalogue`, every item that was ever
@@ -128,7 +128,7 @@ class TrainingSettings(Group):
     """Items drawn from the catalogue in each step as negatives beside those of the batch."""
     retrieval_hardest_negatives: NonNegativeInt = 0
     """Only so many negatives, those with the largest logits, count for an example; 0 = all."""
-    retrieval_temperature: PositiveFloat = 1.0
+    retrieval_temperature: PositiveFloat = 0.75
     """Logits are divided by it in training: below 1 the nearest negatives count more."""
     retrieval_reorders: bool = False
     """Every pass takes each user's events in another order, for data without times: more to learn from."""
@@ -149,15 +149,15 @@ class TrainingSettings(Group):
     checkpoint_seconds: PositiveFloat = 300.0
     """A model is saved so often while it trains: run again after a crash, training goes on from there. Not the
     two-tower's with several workers, nor up to the holdout where `retrieval_patience` is set."""
-    example_half_life_days: PositiveFloat = 84.0
+    example_half_life_days: PositiveFloat = 240.0
     """An example weighs half after this many days."""
-    repeat_weight: float = Field(default=1.0, ge=0)
+    repeat_weight: float = Field(default=0.8, ge=0)
     """Weight of an example whose item the user took before, against 1 of a new one. At 0 nothing is learned of repeats:
     with `retrieval_negatives` = `catalogue` what the history holds is no negative either."""
     popularity_correction: bool = False
     """Subtract log q(item) from the in-batch logits, so that popular items are not punished for being common negatives.
     Either way the popularity prior is weighted on the holdout; on the demo data it serves better than correction."""
-    id_dropout: float = Field(default=0.1, ge=0, lt=1)
+    id_dropout: float = Field(default=0.2, ge=0, lt=1)
     """Share of items that learn without their id in a step, so that new items have a useful vector."""
     word_buckets: PositiveInt = 16_384
     """Hash buckets of the words of an item's title and text."""
