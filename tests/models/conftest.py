@@ -26,6 +26,8 @@ TRAINING = {
     "retrieval_batch_size": 256,
     "retrieval_learning_rate": 0.2,
     "retrieval_epochs": 6,
+    "retrieval_temperature": 1.0,
+    "id_dropout": 0.1,
     "word_buckets": 64,
     "ranker_batch_size": 4000,
 }

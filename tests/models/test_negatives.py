@@ -51,7 +51,7 @@ def test_the_other_items_of_the_batch_are_negatives_or_the_hardest_of_them(tempe
 
 
 def test_sampled_negatives_show_what_nobody_takes_and_are_others_in_each_step():
-    model, batch, logits = model_and_logits(retrieval_sampled_negatives=40)
+    model, batch, logits = model_and_logits(retrieval_temperature=1.0, retrieval_sampled_negatives=40)
     drawn = np.bincount(model._sampled().numpy(), minlength=ITEMS + 1)[1:]
     assert drawn.sum() == 40
     assert drawn[3] > 0
