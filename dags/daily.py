@@ -53,7 +53,7 @@ with DAG(
         "train_ranker",
         'models.train_ranker --day "$DAY"',
         day=DAY_OF_UPDATE,
-        doc_md="Trains the Wide & Deep ranker on the candidates of the holdout.",
+        doc_md="Trains the ranker on the holdout's candidates: once to be judged, once to serve.",
         execution_timeout=timedelta(hours=4),
     )
     build_release = python_module(

@@ -12,6 +12,10 @@ MOST_RANKER_LOSS = 0.05
 """The ranker may fall so much (relative) below personal frequency on its judges before promotion is refused."""
 
 
+LEAST_AGREEMENT = 0.7
+"""Share of the first 20 places that the served ranker must have in common with the judged one: about .91 is usual."""
+
+
 @dataclass(frozen=True)
 class Gate:
     """One check: `measured` must reach `floor`, or miss it by no more than chance (`slack`) can explain."""
@@ -48,6 +52,7 @@ def release_gates(retrieval: Mapping[str, Any], ranker: Mapping[str, Any]) -> li
             ranker["personal_frequency_ndcg_all"] * (1 - MOST_RANKER_LOSS),
             ranker["ndcg_all_slack"],
         ),
+        Gate("first 20 places of the served ranker as of the judged one", ranker["served_overlap"], LEAST_AGREEMENT),
     ]
 
 

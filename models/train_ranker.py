@@ -21,10 +21,10 @@ from headrace.settings import Settings
 from models.checkpoints import Checkpoints
 from models.command import day_command, progress_bars, replacing, write_json
 from models.ranker.committee import Committee
-from models.ranker.eight_bits import LEAST_OVERLAP, Int8Report, add_int8
+from models.ranker.eight_bits import LEAST_OVERLAP, Int8Report, add_int8, top_overlap
 from models.ranker.export import export_ranker
 from models.ranker.material import RankingMaterial, read_material
-from models.ranker.training import RankerReport, train_ranker_model, train_served
+from models.ranker.training import RankerReport, score_examples, train_ranker_model, train_served
 from models.training_files import (
     CANDIDATES,
     CHECKPOINTS,
@@ -50,7 +50,10 @@ def train_ranker(settings: Settings, day: date) -> Path:
     with progress_bars() as progress:
         judged, report = train_ranker_model(material, training, progress, checkpoints)
         report.int8 = _write(judged, material, folder / JUDGED_RANKER_FOLDER)
-        _write(train_served(material, training, progress, judged), material, folder / RANKER_FOLDER)
+        served = train_served(material, training, progress, judged)
+    _write(served, material, folder / RANKER_FOLDER)
+    judges = material.judges
+    report.served_overlap = top_overlap(score_examples(judged, judges), score_examples(served, judges), judges.present)
     write_json(folder / RANKER_PARAMETERS, training.model_dump(mode="json"))
     write_json(folder / RANKER_METRICS, asdict(report))
     _print(report)
@@ -81,6 +84,7 @@ def _print(report: RankerReport) -> None:
     if report.int8:
         note = "" if report.int8.kept else f", below {LEAST_OVERLAP}: the release gets no int8 ranker"
         print(f"int8: {report.int8.top_20_overlap:.4f} of the first 20 places as with floats{note}")
+    print(f"served: {report.served_overlap:.4f} of the first 20 places as judged")
     print(f"personal frequency on the same users: nDCG@20 all {report.personal_frequency_ndcg_all:.4f}")
 
 

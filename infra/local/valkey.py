@@ -43,7 +43,7 @@ def server_command(port: int, folder: Path) -> list[str]:
         "dir": str(folder),
         "appendonly": "yes",
         "appendfsync": "everysec",
-        "auto-aof-rewrite-min-size": "1gb",
+        "auto-aof-rewrite-min-size": "1gb",  # from 64 MB on, as is usual, a first fill is written twice
         "save": "",
         "rdbcompression": "no",  # so that `headrace forget --check` can look for ids in the files
         "daemonize": "no",

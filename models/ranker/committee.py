@@ -6,7 +6,6 @@ user: there the mean of two is better than either. Boosted trees, if there are a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -57,21 +56,19 @@ class Committee(tfrs.Model):
         """Mean of the members' losses of a batch of users."""
         return tf.add_n([member.compute_loss(inputs, training) for member in self.members]) / len(self.members)
 
-    def exported(self) -> Exported:
-        """What is written: `score` [n] of `numeric` and `categorical`, the log odds of being taken."""
-        return self._exported(self)
+    def exported(self, *, with_trees: bool = True) -> Exported:
+        """What is written: `score` [n] of `numeric` and `categorical`, the log odds of being taken.
 
-    def exported_members(self) -> Exported:
-        """The same without what the trees add to it: `exported_trees_factor` times their sum."""
-        return self._exported(self._members_score)
+        Without its trees, `exported_trees_factor` times their sum is missing.
+        """
+        score = self if with_trees else self._members_score
+
+        def log_odds(*inputs: Tensor) -> Any:
+            return self.platt.slope * score(inputs) + self.platt.offset
+
+        return Exported(log_odds, list(SIGNATURE), "score", self.variables)
 
     @property
     def exported_trees_factor(self) -> float:
         """What the trees' sum is multiplied by in what is written."""
         return self.platt.slope * self.trees_share
-
-    def _exported(self, score: Callable[[tuple[Tensor, Tensor]], Tensor]) -> Exported:
-        def log_odds(*inputs: Tensor) -> Any:
-            return self.platt.slope * score(inputs) + self.platt.offset
-
-        return Exported(log_odds, list(SIGNATURE), "score", self.variables)

@@ -12,6 +12,6 @@ from models.ranker.trees_onnx import add_trees
 def export_ranker(model: Committee, saved_model: Path, onnx: Path) -> None:
     """Both give the same log odds; in ONNX the trees are a node of their own, which is many times faster."""
     write_saved_model(model.exported(), saved_model)
-    write_onnx(model.exported_members(), onnx)
+    write_onnx(model.exported(with_trees=False), onnx)
     if model.trees:
         add_trees(onnx, model.trees, model.exported_trees_factor)

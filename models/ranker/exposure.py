@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from headrace.settings_jobs import TrainingSettings
+from models.ranker.examples import RankingExamples
+
 POSITIONS = 50
 """Places of a list with a bias of their own; all later ones share the last."""
 
@@ -21,3 +24,13 @@ def inverse_propensities(
     `most`; else 1 (Joachims et al. 2017; clipped as in Swaminathan and Joachims 2015)."""
     weighted = taken & (positions > 0)
     return np.where(weighted, np.minimum(1 / np.maximum(propensities, 1e-6), most), 1.0).astype(np.float32)
+
+
+def places_and_weights(
+    examples: RankingExamples, training: TrainingSettings
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    """[users, candidates] each: codes of the places that training may know of, and the weights by propensity."""
+    positions = examples.positions if training.ranker_positions else np.zeros_like(examples.positions)
+    most = training.ranker_most_propensity_weight
+    weights = inverse_propensities(examples.taken > 0, examples.positions, examples.propensities, most)
+    return place_codes(positions), weights

@@ -16,7 +16,7 @@ from headrace.settings_jobs import TrainingSettings
 from models.checkpoints import Checkpoints
 from models.ranker.committee import Committee
 from models.ranker.examples import RankingExamples
-from models.ranker.exposure import inverse_propensities, place_codes
+from models.ranker.exposure import places_and_weights
 from models.ranker.losses import RankingLoss
 from models.ranker.model import RankerInputs
 from models.ranker.scaling import Scaling
@@ -91,11 +91,10 @@ def _steps(users: int, size: int, epochs: int, seed: int) -> Iterator[npt.NDArra
 
 
 def _batch(part: RankingExamples, training: TrainingSettings) -> dict[str, npt.NDArray[np.generic]]:
-    positions = part.positions if training.ranker_positions else np.zeros_like(part.positions)
-    most = training.ranker_most_propensity_weight
+    places, weights = places_and_weights(part, training)
     return {
-        "place": place_codes(positions),
-        "weight": inverse_propensities(part.taken > 0, part.positions, part.propensities, most),
+        "place": places,
+        "weight": weights,
         "outcomes": part.outcomes,
         "numeric": part.numeric,
         "categorical": part.categorical,

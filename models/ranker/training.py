@@ -53,8 +53,10 @@ class RankerReport:
     calibration_offset: float = 0.0
     outcome_auc: dict[str, float] = field(default_factory=dict)
     """AUC of each outcome that was learned and did happen, over the judges' candidates."""
+    served_overlap: float = 0.0
+    """Share of the first 20 places that the ranker that is served has in common with the judged one, on the judges."""
     int8: Int8Report | None = None
-    """Set by the command that exports it."""
+    """This and `served_overlap` are set by the command that exports the rankers."""
     log_loss: float = 0.0
     """Of the softmax over a user's candidates, per taken candidate."""
 

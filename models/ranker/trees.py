@@ -19,7 +19,7 @@ from rich.progress import Progress, TaskID
 from headrace.ranking_features import NUMERIC
 from headrace.settings_jobs import TrainingSettings
 from models.ranker.examples import RankingExamples
-from models.ranker.exposure import inverse_propensities, place_codes
+from models.ranker.exposure import places_and_weights
 
 DEPTH = 6
 _LEAST_WEIGHT = 5.0
@@ -63,12 +63,9 @@ def fit_trees(examples: RankingExamples, training: TrainingSettings, progress: P
     """`training.ranker_trees` trees over all candidates of `examples`, the same ones for the same seed."""
     here = examples.present
     taken = examples.taken[here] > 0
-    positions = examples.positions if training.ranker_positions else np.zeros_like(examples.positions)
-    numbers = np.column_stack([examples.numeric[here], place_codes(positions)[here]])
-    weights = inverse_propensities(
-        examples.taken > 0, examples.positions, examples.propensities, training.ranker_most_propensity_weight
-    )[here]
-    weights = np.where(examples.numeric[here][:, _OWN] <= 0, 1 + training.ranker_new_weight, 1.0) * weights
+    places, weights = (each[here] for each in places_and_weights(examples, training))
+    numbers = np.column_stack([examples.numeric[here], places])
+    weights = weights * np.where(numbers[:, _OWN] <= 0, 1 + training.ranker_new_weight, 1.0)
     parameters = {
         "objective": "binary:logistic",
         "base_score": float(np.average(taken, weights=weights)),

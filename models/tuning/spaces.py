@@ -67,6 +67,8 @@ RANKER: Space = {
     "ranker_epochs": Between(1, 3),
     "ranker_learning_rate": Between(0.0005, 0.01, log=True),
     "ranker_batch_size": OneOf((2048, 4096, 8192)),
+    "ranker_trees_rate": Between(0.03, 0.15, log=True),
+    "ranker_trees_share": Between(0.3, 1.0),
 }
 
 

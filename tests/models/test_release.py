@@ -191,8 +191,9 @@ def test_commands_end_with_one_sentence_and_code_one(
 def test_a_number_that_is_none_fails_its_gate():
     popular = {"popularity_recall_at_500_new": 0.1, "recall_at_500_new_slack": 0.01}
     retrieval = {"recall_at_500_new": float("nan"), **popular, "index": {"recall": 1.0}}
-    ranker = {"personal_frequency_ndcg_all": 0.4, "ndcg_all": [0.39], "ndcg_all_slack": 0.001}
+    ranker = {"personal_frequency_ndcg_all": 0.4, "ndcg_all": [0.39], "ndcg_all_slack": 0.001, "served_overlap": 0.9}
     gates = release_gates(retrieval, ranker)
-    assert [gate.passed for gate in gates] == [False, True, True]
+    assert [gate.passed for gate in gates] == [False, True, True, True]
     assert not replace(gates[2], measured=0.37).passed
     assert replace(gates[2], measured=0.37, slack=0.02).passed  # so few users that chance explains it
+    assert not replace(gates[3], measured=0.5).passed  # what is served is not what was judged
