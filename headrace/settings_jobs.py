@@ -182,12 +182,12 @@ class TrainingSettings(Group):
     """Boosted trees that are blended with the members; 0 = none. A hundred of them cost a request about 1 ms."""
     ranker_trees_share: float = Field(default=0.7, ge=0, le=1)
     """What the trees count for in the score; the members have the rest."""
-    ranker_trees_rate: float = Field(default=0.05, gt=0, le=1)
+    ranker_trees_rate: float = Field(default=0.06, gt=0, le=1)
     """How much of what is left each tree learns."""
     ranker_loss: Literal["log_loss", "pairwise", "softmax"] = "log_loss"
     """`log_loss`: pointwise, every candidate by itself; `pairwise`: each taken candidate of a user against each of the
     others; `softmax`: listwise, the taken ones against all."""
-    ranker_new_weight: float = Field(default=1.5, ge=0)
+    ranker_new_weight: float = Field(default=2.7, ge=0)
     """Weight of a softmax over the candidates that are new to the user, added to each loss: learns discovery. In
     the trees a candidate that is new weighs 1 and this."""
     ranker_click_weight: float = Field(default=0.0, ge=0)
@@ -212,7 +212,7 @@ class TrainingSettings(Group):
     """Steps that the ranker gets however few its users are."""
     ranker_batch_size: PositiveInt = 4096
     """Candidates per step of the ranker."""
-    ranker_learning_rate: PositiveFloat = 0.002
+    ranker_learning_rate: PositiveFloat = 0.0025
     """Adam rate of the ranker."""
 
 
