@@ -47,7 +47,8 @@ def peer(material: RankingMaterial, learning: RankingExamples, training: Trainin
     tf.keras.utils.set_random_seed(training.seed)
     numeric, categorical = learning.numeric[learning.present], learning.categorical[learning.present]
     taken = (learning.taken[learning.present] > 0).astype(np.float32)
-    model = plain_wide_and_deep(material.cardinalities, Scaling.of(numeric, float(taken.mean())))
+    scaling = Scaling.of(learning.numeric, learning.present, float(taken.mean()))
+    model = plain_wide_and_deep(material.cardinalities, scaling)
     steps = training.ranker_epochs * -(-len(taken) // training.ranker_batch_size)
     rate = tf.keras.optimizers.schedules.CosineDecay(training.ranker_learning_rate, steps, 0.05)
     loss = tf.keras.losses.BinaryCrossentropy(from_logits=True)

@@ -206,7 +206,8 @@ def _write_ranker(folder: Path, seed: int) -> None:
 
     training = Settings().training
     numbers = np.random.default_rng(seed).gamma(1, 1, (10_000, len(NUMERIC))).astype(np.float32)
-    inputs = RankerInputs(Scaling.of(numbers, 0.01), tuple(GROUPS[name] + 1 for name in CATEGORICAL))
+    scaling = Scaling.of(numbers[None], np.ones((1, len(numbers)), np.bool_), 0.01)
+    inputs = RankerInputs(scaling, tuple(GROUPS[name] + 1 for name in CATEGORICAL))
     loss = RankingLoss(training.ranker_loss, training.ranker_new_weight)
     model = Committee(training.ranker_model, training.ranker_members, inputs, loss, seed)
     model.join(_trees(numbers, training, seed), training.ranker_trees_share)

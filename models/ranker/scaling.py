@@ -24,10 +24,12 @@ class Scaling:
     """Score that learning starts from: the log odds of being taken."""
 
     @classmethod
-    def of(cls, numeric: npt.NDArray[np.float32], share_taken: float) -> Scaling:
-        """From [candidates, numbers] and the share of the candidates that were taken."""
-        if len(numeric) > _LOOKED_AT:
-            numeric = numeric[np.random.default_rng(0).choice(len(numeric), _LOOKED_AT, replace=False)]
+    def of(cls, numeric: npt.NDArray[np.float32], present: npt.NDArray[np.bool_], share_taken: float) -> Scaling:
+        """From [users, candidates, numbers], which of them are there, and the share that was taken."""
+        places = np.flatnonzero(present)
+        if len(places) > _LOOKED_AT:
+            places = np.random.default_rng(0).choice(places, _LOOKED_AT, replace=False)
+        numeric = numeric.reshape(-1, numeric.shape[-1])[places]
         share = min(max(share_taken, 1e-4), 1 - 1e-4)
         steps = np.quantile(numeric, np.linspace(0, 1, CLASSES + 1)[1:-1], axis=0).T
         return cls(
