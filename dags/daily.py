@@ -11,7 +11,7 @@ from airflow.sdk import DAG, Asset, PartitionedAssetTimetable, chain
 
 from dags.tasks import CLEAN_EVENTS, DAY_OF_UPDATE, DEFAULTS, SETTINGS, START, python_module, spark_jobs
 
-TRAINING = f"{SETTINGS.training_folder}/$DAY"
+TRAINING = f"{SETTINGS.training_folder}/{{day}}"
 
 with DAG(
     "daily",
@@ -38,12 +38,13 @@ with DAG(
         "train_retrieval",
         'models.train_retrieval --day "$DAY"',
         day=DAY_OF_UPDATE,
-        doc_md="Trains the two-tower, judges it on the holdout, then lets it learn the holdout too.",
+        doc_md="Trains the two-tower, judges it on the holdout, then lets it learn the holdout too. Before that, once,"
+        " up to each earlier holdout that the ranker learns from.",
         execution_timeout=timedelta(hours=8),
     )
     ranking_candidates = python_module(
         "ranking_candidates",
-        f'serving.offline candidates --day "$DAY" --release "{TRAINING}/retrieval_holdout"'
+        f'serving.offline candidates --day "$DAY" --earlier --release "{TRAINING}/retrieval_holdout"'
         f' --output "{TRAINING}/ranking_candidates.parquet"',
         day=DAY_OF_UPDATE,
         doc_md="Draws candidates with their features exactly as served: what the ranker learns from.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
@@ -203,7 +204,10 @@ class TrainingSettings(Group):
     ranker_most_propensity_weight: float = Field(default=1.0, ge=1)
     """What was shown and taken weighs 1 over its propensity, at most this; 1 = all the same."""
     ranker_users: PositiveInt = 20_000
-    """Most users that the ranker learns from (about 75 kB of memory each)."""
+    """Most users that the ranker learns from in a holdout (about 75 kB of memory each)."""
+    ranker_earlier_holdouts: NonNegativeInt = Field(default=1, le=12)
+    """Holdouts before the last one whose candidates the ranker learns from as well. Their days' runs have written them;
+    where none has, `daily` makes them up for (a two-tower and its candidates each)."""
     ranker_validation_share: float = Field(default=0.2, gt=0, lt=1)
     """Share of the users that judge the ranker and do not train it."""
     ranker_epochs: PositiveInt = 1
@@ -214,6 +218,11 @@ class TrainingSettings(Group):
     """Candidates per step of the ranker."""
     ranker_learning_rate: PositiveFloat = 0.0025
     """Adam rate of the ranker."""
+
+    def earlier_days(self, day: date) -> list[date]:
+        """The days whose candidates the ranker of `day` learns from besides its own: each a holdout earlier."""
+        length = timedelta(days=self.holdout_days)
+        return [day - number * length for number in range(1, self.ranker_earlier_holdouts + 1)]
 
 
 class GateSettings(Group):

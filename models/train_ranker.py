@@ -43,8 +43,10 @@ def train_ranker(settings: Settings, day: date) -> Path:
     folder = settings.training_folder / day.isoformat()
     training = settings.training
     material = read_material(settings, day)
-    with (folder / CANDIDATES).open("rb") as stream:
-        made_of = {"candidates": hashlib.file_digest(stream, "sha256").hexdigest(), "code": code_version()}
+    made_of = {"code": code_version()}
+    for each in (day, *material.earlier):
+        with (settings.training_folder / each.isoformat() / CANDIDATES).open("rb") as stream:
+            made_of[f"candidates of {each}"] = hashlib.file_digest(stream, "sha256").hexdigest()
     made_of["settings"] = training.model_dump_json()
     checkpoints = Checkpoints(folder / CHECKPOINTS / "ranker", made_of, training.checkpoint_seconds)
     with progress_bars() as progress:
@@ -69,7 +71,8 @@ def _write(model: Committee, material: RankingMaterial, folder: Path) -> Int8Rep
 
 
 def _print(report: RankerReport) -> None:
-    print(f"ranker: {report.users} users learned from, {report.judges} judged, {report.seconds:.1f} s")
+    earlier = f" (of {', '.join(report.earlier_days)} too)" if report.earlier_days else ""
+    print(f"ranker: {report.users} lists learned from{earlier}, {report.judges} judged, {report.seconds:.1f} s")
     for epoch, (loss, of_all, of_new) in enumerate(
         zip(report.losses, report.ndcg_all, report.ndcg_new, strict=False), start=1
     ):

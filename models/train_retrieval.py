@@ -3,6 +3,8 @@
 Writes two sealed bundles below `<home>/training/<D>/`: `retrieval_holdout`, which knows nothing of the last
 `training.holdout_days` (the ranker learns from its candidates), and `retrieval`, trained on over them.
 
+Then, once for each, the holdout bundle of the earlier holdouts that the ranker learns from as well.
+
 Started on several machines with TensorFlow's `TF_CONFIG`, the processes train one model; the first one writes it.
 """
 
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.code_version import code_version
+from headrace.errors import BadInputError
 from headrace.release import seal_release
 from headrace.settings import Settings
 from headrace.tables import end_of
@@ -56,6 +59,31 @@ def train_retrieval(settings: Settings, day: date) -> Path:
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     _print(metrics)
     return folder
+
+
+def train_earlier_holdouts(settings: Settings, day: date) -> list[Path]:
+    """Holdout bundles of the earlier days that the ranker of `day` learns from, where they can be made and no run has
+    made them; returns their folders."""
+    made = []
+    worker = this_worker()
+    with progress_bars() as progress:
+        for each in settings.training.earlier_days(day):
+            folder = settings.training_folder / each.isoformat()
+            if (folder / HOLDOUT_BUNDLE).exists():
+                continue
+            try:
+                inputs = read_inputs(settings, each, progress)
+            except BadInputError as error:
+                print(f"no bundle of the holdout up to {each}: {error}")
+                continue
+            course = Course(inputs, settings.training, worker, progress, _checkpoints(settings, folder, inputs))
+            course.up_to_the_holdout()
+            if worker.chief:
+                weight = course.measure().best_weight
+                _write(settings, folder / HOLDOUT_BUNDLE, inputs, course, weight, holdout=True)
+                shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+                made.append(folder / HOLDOUT_BUNDLE)
+    return made
 
 
 def _checkpoints(settings: Settings, folder: Path, inputs: RetrievalInputs) -> Callable[[str], Checkpoints]:
@@ -123,6 +151,11 @@ def _metrics(report: RetrievalReport, phases: list[PhaseReport], index: IndexRep
     }
 
 
+def _train(settings: Settings, day: date) -> None:
+    train_retrieval(settings, day)
+    train_earlier_holdouts(settings, day)
+
+
 def _print(metrics: dict[str, Any]) -> None:
     for phase in metrics["phases"]:
         speed = phase["examples_per_second"]
@@ -134,4 +167,4 @@ def _print(metrics: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(day_command("models.train_retrieval", (__doc__ or "").split("\n")[0], train_retrieval))
+    sys.exit(day_command("models.train_retrieval", (__doc__ or "").split("\n")[0], _train))

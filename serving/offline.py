@@ -125,6 +125,20 @@ def _write_lists(
     return written
 
 
+def _write_all_candidates(settings: Settings, given: argparse.Namespace) -> int:
+    """Those of the day, and with `--earlier` of each earlier holdout that has a release and no candidates yet."""
+
+    def at(path: Path, day: date) -> Path:
+        return Path(str(path).replace("{day}", day.isoformat()))
+
+    for each in settings.training.earlier_days(given.day) if given.earlier else []:
+        release, output = at(given.release, each), at(given.output, each)
+        if release.exists() and not output.exists():
+            print(f"{write_candidates(settings, release, each, output, given.limit_users)} users → {output}")
+    output = at(given.output, given.day)
+    return write_candidates(settings, at(given.release, given.day), given.day, output, given.limit_users)
+
+
 def _candidate_row(recommender: Recommender, user: UserRow, vector: Vector, holdout: lake.Holdout) -> dict[str, object]:
     own = own_columns(user, recommender.catalogue)
     candidates, features = recommender.candidates_of(user, own, vector, recommender.candidates)
@@ -173,6 +187,12 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     shared.add_argument("--output", type=Path, required=True, help="Parquet file to write")
     candidates = commands.add_parser("candidates", parents=[shared], help="candidates with features and labels")
     candidates.add_argument("--limit-users", type=int, help="only the first N users")
+    candidates.add_argument(
+        "--earlier",
+        action="store_true",
+        help="also those of earlier holdouts that the ranker learns from and that lack them; {day} in the paths stands"
+        " for the day of each",
+    )
     lists = commands.add_parser("lists", parents=[shared], help="ranked lists: user_id, rank, item_id, score")
     lists.add_argument("--k", type=int, default=500, help="length of the lists")
     lists.add_argument("--exclude-own", action="store_true", help="leave out what a user took before")
@@ -188,9 +208,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def work() -> None:
         settings = load_settings()
         if arguments.command == "candidates":
-            written = write_candidates(
-                settings, arguments.release, arguments.day, arguments.output, arguments.limit_users
-            )
+            written = _write_all_candidates(settings, arguments)
         else:
             written = write_lists(
                 settings,

@@ -69,8 +69,12 @@ def _locks(name: str, given: argparse.Namespace, settings: Settings) -> list[str
     """What no other run may write at the same time: all that the job goes on with, or the days it replaces."""
     if name in ONE_AT_A_TIME or name in ALONE:
         return [name]
-    first = given.day - timedelta(days=settings.training.holdout_days)
-    return [f"{name}-{day}" for day in ([first, given.day] if given.holdout else [given.day])]
+    days = [given.day]
+    if given.holdout:
+        training = settings.training
+        ends = [given.day, *training.earlier_days(given.day)]
+        days = sorted({*ends, *(end - timedelta(days=training.holdout_days) for end in ends)})
+    return [f"{name}-{day}" for day in days]
 
 
 def _job(name: str) -> Callable[..., str]:
@@ -114,7 +118,8 @@ def _features(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     late = days_with_late_events(lake, given.day, settings.features.late_days if given.late is None else given.late)
     # A correction counts as known from this run on, not from the day it speaks of.
     rows = compute_features(lake, settings, *late, created=given.created or end_of(given.day))
-    rows += compute_features(lake, settings, *feature_days(given.day, settings, given.holdout), created=given.created)
+    days = feature_days(lake, settings, given.day, holdout=given.holdout)
+    rows += compute_features(lake, settings, *days, created=given.created)
     rows += write_item_content(lake, settings.features, given.day)
     anew = f", {len(late)} earlier days anew for late events" if late else ""
     return f"{rows:,} rows{anew}"
@@ -127,7 +132,7 @@ def _quality(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
 
     written = [name for name in _job_names(given.jobs) if name in STAGES] or STAGES
     findings = []
-    for day in feature_days(given.day, settings, given.holdout and "features" in written):
+    for day in feature_days(lake, settings, given.day, holdout=given.holdout and "features" in written):
         stages = [stage for stage in written if day == given.day or stage == "features"]
         findings += check_quality(lake, settings, day, stages)
     warnings = [finding for finding in findings if not finding.passed]
@@ -152,15 +157,20 @@ def _drift(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
 
 
 def _training_sets(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
+    from jobs.batch.earlier_holdouts import lacking_holdouts
     from jobs.batch.training_bytes import training_bytes
     from jobs.batch.training_recipe import recorded_recipe
     from jobs.batch.training_sets import write_training_sets
 
     recipe = recorded_recipe(lake, given.day) if given.rebuild else None
     before = training_bytes(lake, given.day) if recipe else ""
-    rows = write_training_sets(lake, settings, given.day, recipe)
+    with_features = given.holdout and "features" in _job_names(given.jobs)
+    lacking = lacking_holdouts(lake, settings, given.day) if with_features else []
+    rows = sum(write_training_sets(lake, settings, each) for each in lacking)
+    rows += write_training_sets(lake, settings, given.day, recipe)
     if not recipe:
-        return f"{rows:,} rows"
+        earlier = f", of {', '.join(map(str, lacking))} too" if lacking else ""
+        return f"{rows:,} rows{earlier}"
     now = training_bytes(lake, given.day)
     if now == before:
         return f"{rows:,} rows, the same as before to the byte (data {now[:12]})"
@@ -223,7 +233,9 @@ def job_arguments() -> argparse.ArgumentParser:
     files.add_argument("--kafka", action="store_true", help="also take what is new on the topics")
     features = parser.add_argument_group("features")
     features.add_argument(
-        "--holdout", action="store_true", help="also compute the day that the training holdout starts after"
+        "--holdout",
+        action="store_true",
+        help="also compute the days that the training holdout starts after, and earlier ones that lack training sets",
     )
     features.add_argument(
         "--late",

@@ -25,6 +25,7 @@ from headrace.tables import (
     end_of,
     microseconds,
 )
+from jobs.batch.earlier_holdouts import lacking_holdouts
 from jobs.batch.features import behaviour_before, interest_of, user_features, user_item_features, with_affinity
 from jobs.batch.item_features import item_features
 from jobs.batch.item_states import with_states
@@ -36,9 +37,14 @@ _PART_BYTES = 64 * 2**20
 """Of the events' files, for one task: what a task has to hold must not grow with the table."""
 
 
-def feature_days(day: date, settings: Settings, holdout: bool) -> list[date]:
-    """The days to compute: `day`, and with `holdout` first the one that the training holdout starts after."""
-    return [day - timedelta(days=settings.training.holdout_days), day] if holdout else [day]
+def feature_days(lake: Lake, settings: Settings, day: date, *, holdout: bool) -> list[date]:
+    """The days to compute: `day`, and with `holdout` first those that its training holdout, and earlier ones that no
+    run has prepared, start after."""
+    if not holdout:
+        return [day]
+    ends = [*lacking_holdouts(lake, settings, day), day]
+    length = timedelta(days=settings.training.holdout_days)
+    return sorted({each for end in ends for each in (end - length, end)})
 
 
 def days_with_late_events(lake: Lake, day: date, back: int) -> list[date]:

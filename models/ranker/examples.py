@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,25 @@ class RankingExamples:
             self.positions[users],
             self.propensities[users],
         )
+
+
+def joined(parts: Sequence[RankingExamples]) -> RankingExamples:
+    """All users of all parts, padded to the longest list of all."""
+    if len(parts) == 1:
+        return parts[0]
+    longest = max(part.present.shape[1] for part in parts)
+
+    def together(name: str) -> npt.NDArray[Any]:
+        arrays: list[npt.NDArray[Any]] = [getattr(part, name) for part in parts]
+        return np.concatenate([_longer(array, longest) for array in arrays])
+
+    users = [user for part in parts for user in part.user_ids]
+    return RankingExamples(users, *(together(each.name) for each in fields(RankingExamples)[1:]))
+
+
+def _longer(array: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
+    missing = length - array.shape[1]
+    return np.pad(array, [(0, 0), (0, missing), *[(0, 0)] * (array.ndim - 2)]) if missing else array
 
 
 def read_examples(path: Path, most_users: int) -> RankingExamples:

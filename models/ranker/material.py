@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import numpy as np
 import numpy.typing as npt
 
 from headrace import release
+from headrace.errors import HeadraceError
 from headrace.ranking_features import CATEGORICAL
-from headrace.release import open_release
+from headrace.release import Release, open_release
 from headrace.settings import Settings
 from headrace.tables import GOLD_RANKING_EXAMPLES
 from models.gold import Lake
 from models.judges import choose_judges
-from models.ranker.examples import RankingExamples, read_examples, target_counts
+from models.ranker.examples import RankingExamples, joined, read_examples, target_counts
 from models.training_files import CANDIDATES, HOLDOUT_BUNDLE
 from models.two_tower.holdout import count_targets
 
@@ -31,22 +33,63 @@ class RankingMaterial:
     """[judges, 2]: number of all and of new targets of each judge."""
     cardinalities: tuple[int, ...]
     """Codes of each of `CATEGORICAL`, the unknown one included."""
+    earlier: Mapping[date, RankingExamples] = field(default_factory=dict)
+    """Of earlier holdouts, by the day of each; the judges' own among them, as they are known when they are served."""
 
     @property
     def judges(self) -> RankingExamples:
         """Those who judge."""
         return self.examples[np.flatnonzero(self.judging)]
 
+    @property
+    def learning(self) -> RankingExamples:
+        """What is learned from where the judges judge."""
+        return joined([self.examples[np.flatnonzero(~self.judging)], *self.earlier.values()])
+
+    @property
+    def everyone(self) -> RankingExamples:
+        """All that there is."""
+        return joined([self.examples, *self.earlier.values()])
+
 
 def read_material(settings: Settings, day: date) -> RankingMaterial:
-    """Raises BadInputError if the candidates are missing or too few."""
-    folder = settings.training_folder / day.isoformat()
+    """Raises BadInputError if the day's own candidates are missing or too few. Earlier ones that do not fit are left
+    out, with a sentence."""
     training = settings.training
-    examples = read_examples(folder / CANDIDATES, training.ranker_users)
-    bundle = open_release(folder / HOLDOUT_BUNDLE)
-    vocabularies = bundle.json(release.VOCABULARIES)
+    examples, bundle = _candidates(settings, day)
+    vocabularies = _vocabularies(bundle)
     ranking = Lake(settings.lake_root).read(GOLD_RANKING_EXAMPLES, day, ["user_id", "own_items", "target_items"])
     judging = choose_judges(examples.user_ids, training.ranker_validation_share)
     counts = target_counts(examples[np.flatnonzero(judging)], count_targets(ranking, bundle))
-    cardinalities = tuple(len(vocabularies[name]) + 1 for name in CATEGORICAL)
-    return RankingMaterial(examples, judging, counts, cardinalities)
+    earlier: dict[date, RankingExamples] = {}
+    for each in training.earlier_days(day):
+        try:
+            found, its_bundle = _candidates(settings, each)
+        except HeadraceError as error:
+            print(f"no candidates of the holdout up to {each}: {error}")
+            continue
+        categorical = recoded(found.categorical, _vocabularies(its_bundle), vocabularies)
+        earlier[each] = replace(found, categorical=categorical)
+    return RankingMaterial(examples, judging, counts, tuple(len(names) + 1 for names in vocabularies), earlier)
+
+
+def recoded(
+    codes: npt.NDArray[np.int32], from_names: Sequence[Sequence[str]], to_names: Sequence[Sequence[str]]
+) -> npt.NDArray[np.int32]:
+    """[…, columns] of codes of `from_names` (by column; 0 is unknown, then by place from 1) as codes of `to_names`."""
+    result = np.empty_like(codes)
+    for column, (old, new) in enumerate(zip(from_names, to_names, strict=True)):
+        code_of = {name: code for code, name in enumerate(new, start=1)}
+        table = np.array([0, *(code_of.get(name, 0) for name in old)], codes.dtype)
+        result[..., column] = table[codes[..., column]]
+    return result
+
+
+def _candidates(settings: Settings, day: date) -> tuple[RankingExamples, Release]:
+    folder = settings.training_folder / day.isoformat()
+    return read_examples(folder / CANDIDATES, settings.training.ranker_users), open_release(folder / HOLDOUT_BUNDLE)
+
+
+def _vocabularies(bundle: Release) -> list[list[str]]:
+    names = bundle.json(release.VOCABULARIES)
+    return [names[name] for name in CATEGORICAL]

@@ -35,8 +35,11 @@ class RankerReport:
     """What training did and how good it got on the users kept for judging."""
 
     users: int
+    """Lists learned from: a user of two holdouts counts twice."""
     judges: int
     seconds: float = 0.0
+    earlier_days: list[str] = field(default_factory=list)
+    """Last days of the earlier holdouts that were learned from."""
     losses: list[float] = field(default_factory=list)
     """Mean loss of each epoch."""
     ndcg_all: list[float] = field(default_factory=list)
@@ -73,9 +76,9 @@ def train_ranker_model(
     With `checkpoints` a training that was killed goes on from there, to the same model as without the break. `look` is
     told the sum of both tasks' nDCG@20 and the number of the epoch, and may raise to give up.
     """
-    learning, judges = material.examples[np.flatnonzero(~material.judging)], material.judges
+    learning, judges = material.learning, material.judges
     judge_counts = material.judge_counts
-    report = RankerReport(len(learning), len(judges))
+    report = RankerReport(len(learning), len(judges), earlier_days=[str(day) for day in material.earlier])
     personal = judge(personal_frequency(judges), judges, judge_counts)
     report.personal_frequency_ndcg_all = personal.ndcg_all
 
@@ -113,9 +116,10 @@ def train_served(
     material: RankingMaterial, training: TrainingSettings, progress: Progress, judged: Committee
 ) -> Committee:
     """The ranker as it is served: trained like `judged`, whose calibration it takes, from the judges' lists too."""
-    model, _ = fit_ranker(material.examples, material.cardinalities, training, progress, lambda _: {}, None)
+    everyone = material.everyone
+    model, _ = fit_ranker(everyone, material.cardinalities, training, progress, lambda _: {}, None)
     if training.ranker_trees:
-        model.join(fit_trees(material.examples, training, progress), training.ranker_trees_share)
+        model.join(fit_trees(everyone, training, progress), training.ranker_trees_share)
     model.platt = judged.platt
     return model
 

@@ -92,7 +92,7 @@ def lake(place: Settings, spark: SparkSession, tmp_path_factory: pytest.TempPath
     older = [json_lines(folder / "c.jsonl", [{"user_id": user, "age": 41} for user in PEOPLE])]
     ingest_files(lake, Inputs(users=older), AS_OF + timedelta(days=1))  # on the day of the request: its last moment
     clean(lake, FEW)
-    compute_features(lake, place, *feature_days(DAY, place, holdout=True))
+    compute_features(lake, place, *feature_days(lake, place, DAY, holdout=True))
     write_training_sets(lake, place, DAY)
     for day in (DAY - timedelta(days=400), DAY):
         sample = json.dumps({"user_id": "anna", "item_id": "i1"})

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +86,26 @@ def test_named_users_get_lists_whether_they_are_known_or_not(
     lists = _lists(output)
     assert sorted(lists) == ["anna", "stranger"]
     assert lists["stranger"] == [f"item-{number}" for number in range(30)]
+
+
+def test_of_earlier_holdouts_only_what_lacks_and_can_be_made_is_written(
+    lake_settings: Settings, release_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = lake_settings.training.model_copy(update={"holdout_days": 1, "ranker_earlier_holdouts": 3})
+    settings = lake_settings.model_copy(update={"training": training})
+    last = DAY + timedelta(days=2)
+    yesterday, before, none = training.earlier_days(last)
+    assert before == DAY
+    for day in (last, yesterday, before):
+        (tmp_path / str(day)).mkdir()
+        (tmp_path / str(day) / "release").symlink_to(release_folder)
+    (tmp_path / str(yesterday) / "candidates").write_text("of its own day's run")
+    monkeypatch.setattr(offline, "load_settings", lambda: settings)
+    paths = ["--release", f"{tmp_path}/{{day}}/release", "--output", f"{tmp_path}/{{day}}/candidates"]
+    assert offline.main(["candidates", "--day", str(last), "--earlier", *paths]) == 1  # `last` is not in the lake
+    assert pq.read_metadata(tmp_path / str(before) / "candidates").num_rows == 2
+    assert (tmp_path / str(yesterday) / "candidates").read_text() == "of its own day's run"
+    assert not (tmp_path / str(none)).exists()
 
 
 def test_a_day_without_features_is_named_in_one_sentence(

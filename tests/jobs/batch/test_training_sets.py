@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from headrace.errors import HeadraceError
 from headrace.settings import Settings
+from headrace.settings_jobs import TrainingSettings
 from headrace.tables import (
     GOLD_RANKING_EXAMPLES,
     GOLD_RETRIEVAL_EXAMPLES,
@@ -23,7 +24,9 @@ from headrace.tables import (
     Table,
     end_of,
 )
+from jobs.batch.earlier_holdouts import lacking_holdouts
 from jobs.batch.features import interest_before
+from jobs.batch.features_job import feature_days
 from jobs.batch.lake import Lake, spark_schema
 from jobs.batch.training_bytes import data_hash, training_bytes
 from jobs.batch.training_recipe import recorded_recipe
@@ -105,6 +108,24 @@ def test_of_a_file_the_rows_count_and_not_what_the_footer_adds(tmp_path: Path) -
 def test_a_day_never_built_has_no_recipe(world: Lake) -> None:
     with pytest.raises(HeadraceError, match="training_sets --day 2026-11-19"):
         recorded_recipe(world, DAY - timedelta(days=1))
+
+
+def test_an_earlier_holdout_lacks_its_sets_until_they_are_made_and_where_nothing_is_known_before_it_for_ever(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    training = TrainingSettings(holdout_days=10, ranker_earlier_holdouts=3)
+    lake, settings = Lake(spark, str(tmp_path)), Settings(home=tmp_path, training=training)
+    earlier = [DAY - timedelta(days=days) for days in (10, 20, 30)]
+    assert training.earlier_days(DAY) == earlier
+    assert lacking_holdouts(lake, settings, DAY) == []
+    buy(lake, ("ann", 41))
+    assert lacking_holdouts(lake, settings, DAY) == [earlier[1], earlier[0]]
+    assert feature_days(lake, settings, DAY, holdout=True) == sorted([DAY - timedelta(days=40 - 10), *earlier[:2], DAY])
+    rows = lake.spark.createDataFrame(
+        [{"user_id": "ann", "day": earlier[1]}], spark_schema(GOLD_RANKING_EXAMPLES.schema)
+    )
+    lake.overwrite_day(rows, GOLD_RANKING_EXAMPLES, earlier[1])
+    assert lacking_holdouts(lake, settings, DAY) == [earlier[0]]
 
 
 def test_a_version_that_is_not_there_is_named(world: Lake) -> None:
