@@ -107,9 +107,10 @@ def main() -> None:
     if not meta.exists():
         parser.error(f"{meta} is missing: run `make demo` first, or name its home with --home")
     material = read_material(settings, date.fromisoformat(json.loads(meta.read_text())["as_of_day"]))
-    learning = material.examples[np.flatnonzero(~material.judging)]
+    learning = material.learning
     alone = {"ranker_epochs": given.epochs, "ranker_least_steps": 1, "ranker_members": 1}
-    training = settings.training.model_copy(update=alone)
+    plain = {"ranker_model": "wide_deep", "ranker_loss": "log_loss"}
+    training = settings.training.model_copy(update={**alone, **plain})
     started = time.perf_counter()
     score = SIDES[given.side](material, learning, training)
     seconds, trained_mib = time.perf_counter() - started, peak_mib()

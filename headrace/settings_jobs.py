@@ -174,23 +174,24 @@ class TrainingSettings(Group):
     """Items with fewer users have none."""
     neighbour_ridge: PositiveFloat = 300.0
     """Shrinks the weights between items (EASE)."""
-    ranker_model: Literal["wide_deep", "dcn", "ncf"] = "wide_deep"
+    ranker_model: Literal["wide_deep", "dcn", "ncf"] = "dcn"
     """`wide_deep`: Wide & Deep; `dcn`: DCN-v2; `ncf`: a small neural CF."""
     ranker_members: PositiveInt = Field(default=2, le=16)
     """Rankers that learn from different starts; a candidate's score is the mean of theirs. Training and ranking cost so
     many times as much."""
     ranker_trees: NonNegativeInt = Field(default=300, le=2000)
     """Boosted trees that are blended with the members; 0 = none. A hundred of them cost a request about 1 ms."""
-    ranker_trees_share: float = Field(default=0.7, ge=0, le=1)
+    ranker_trees_share: float = Field(default=0.65, ge=0, le=1)
     """What the trees count for in the score; the members have the rest."""
-    ranker_trees_rate: float = Field(default=0.06, gt=0, le=1)
+    ranker_trees_rate: float = Field(default=0.075, gt=0, le=1)
     """How much of what is left each tree learns."""
-    ranker_loss: Literal["log_loss", "pairwise", "softmax"] = "log_loss"
+    ranker_trees_new_weight: PositiveFloat = 3.0
+    """What a candidate that is new to the user weighs in the trees; others weigh 1."""
+    ranker_loss: Literal["log_loss", "pairwise", "softmax"] = "softmax"
     """`log_loss`: pointwise, every candidate by itself; `pairwise`: each taken candidate of a user against each of the
     others; `softmax`: listwise, the taken ones against all."""
-    ranker_new_weight: float = Field(default=2.7, ge=0)
-    """Weight of a softmax over the candidates that are new to the user, added to each loss: learns discovery. In
-    the trees a candidate that is new weighs 1 and this."""
+    ranker_new_weight: float = Field(default=1.0, ge=0)
+    """Weight of a softmax over the candidates that are new to the user, added to each loss: learns discovery."""
     ranker_click_weight: float = Field(default=0.0, ge=0)
     """Weight of learning which candidates are viewed or clicked, beside which are taken; 0 = not learned."""
     ranker_cart_weight: float = Field(default=0.0, ge=0)
@@ -216,7 +217,7 @@ class TrainingSettings(Group):
     """Steps that the ranker gets however few its users are."""
     ranker_batch_size: PositiveInt = 4096
     """Candidates per step of the ranker."""
-    ranker_learning_rate: PositiveFloat = 0.0025
+    ranker_learning_rate: PositiveFloat = 0.0035
     """Adam rate of the ranker."""
 
     def earlier_days(self, day: date) -> list[date]:

@@ -69,6 +69,7 @@ RANKER: Space = {
     "ranker_batch_size": OneOf((2048, 4096, 8192)),
     "ranker_trees_rate": Between(0.03, 0.15, log=True),
     "ranker_trees_share": Between(0.3, 1.0),
+    "ranker_trees_new_weight": Between(0.5, 4.0),
 }
 
 

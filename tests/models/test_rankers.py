@@ -28,7 +28,7 @@ from models.ranker.training import RankerReport, score_examples, train_ranker_mo
 from tests.models.planted_candidates import CARDINALITIES, REFUSED_CATEGORY, planted_examples, shown_examples
 
 EACH_ONCE = [("wide_deep", "softmax"), ("dcn", "log_loss"), ("ncf", "pairwise")]
-"""Every architecture and every loss; Wide & Deep with `log_loss` is the default, trained in `test_release`."""
+"""Every architecture and every loss; DCN with `softmax` is the default, trained in `test_release`."""
 
 
 def trained(
@@ -143,7 +143,7 @@ def price_says(model: Committee) -> float:
 
 def test_what_was_shown_first_looks_less_liked_where_positions_or_propensities_are_known() -> None:
     examples = shown_examples(users=600)
-    settings = {"ranker_loss": "log_loss", "ranker_members": 1, "ranker_new_weight": 0.0}
+    settings = {"ranker_model": "wide_deep", "ranker_loss": "log_loss", "ranker_members": 1, "ranker_new_weight": 0.0}
     fooled = price_says(trained(examples, **settings)[0])
     by_place = price_says(trained(examples, ranker_positions=True, **settings)[0])
     by_propensity = price_says(trained(examples, ranker_most_propensity_weight=50, **settings)[0])
