@@ -29,8 +29,8 @@ _FEATURES_A_TREE = 0.6
 _ROWS_A_TREE = 0.8
 _OWN = NUMERIC.index("own_count")
 _PLACE = len(NUMERIC)
-_REFUSED = 600_000
-"""At most so many of the candidates that were not taken, drawn at random, are learned from, each for all that it stands
+_REFUSED = 500_000
+"""At most so many of the candidates that were not taken, drawn at random, teach a forest, each for all that it stands
 for: as good on the demo's judges, in a third of the time."""
 _FAR = float(np.finfo(np.float32).max)
 
@@ -63,12 +63,22 @@ class Trees:
 
 
 def fit_trees(examples: RankingExamples, training: TrainingSettings, progress: Progress) -> Trees:
-    """`training.ranker_trees` trees over all candidates of `examples`, the same ones for the same seed."""
+    """The mean of `training.ranker_forests` times `training.ranker_trees` trees over the candidates of `examples`, the
+    same ones for the same seed."""
+    task = progress.add_task("trees", total=training.ranker_forests * training.ranker_trees)
+    forests = [
+        _fit_forest(examples, training, training.seed + number, _Advance(progress, task))
+        for number in range(training.ranker_forests)
+    ]
+    return _nodes([tree for forest in forests for tree in _trees_of(forest)], len(forests))
+
+
+def _fit_forest(examples: RankingExamples, training: TrainingSettings, seed: int, advance: _Advance) -> xgboost.Booster:
     here = examples.present
     taken = examples.taken[here] > 0
     places, weights = (each[here] for each in places_and_weights(examples, training))
     share = min(1.0, _REFUSED / max(1, len(taken) - int(taken.sum())))
-    kept = taken | (np.random.default_rng(training.seed).random(len(taken)) < share)
+    kept = taken | (np.random.default_rng(seed).random(len(taken)) < share)
     taken, places, weights = taken[kept], places[kept], weights[kept]
     numbers = np.column_stack([examples.numeric[here][kept], places])
     weights = weights * np.where(numbers[:, _OWN] <= 0, training.ranker_trees_new_weight, 1.0)
@@ -83,12 +93,10 @@ def fit_trees(examples: RankingExamples, training: TrainingSettings, progress: P
         "reg_lambda": _SHRINKAGE,
         "colsample_bytree": _FEATURES_A_TREE,
         "subsample": _ROWS_A_TREE,
-        "seed": training.seed,
+        "seed": seed,
     }
     rows = xgboost.QuantileDMatrix(numbers, taken, weight=weights)
-    task = progress.add_task("trees", total=training.ranker_trees)
-    booster = xgboost.train(parameters, rows, training.ranker_trees, callbacks=[_Advance(progress, task)])
-    return _nodes(booster)
+    return xgboost.train(parameters, rows, training.ranker_trees, callbacks=[advance])
 
 
 class _Advance(xgboost.callback.TrainingCallback):
@@ -104,9 +112,14 @@ class _Advance(xgboost.callback.TrainingCallback):
         return False
 
 
-def _nodes(booster: xgboost.Booster) -> Trees:
-    """From the library's documented JSON form of a model. What splits on the place in a list is decided here: none."""
-    trees = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]["model"]["trees"]
+def _trees_of(booster: xgboost.Booster) -> list[dict[str, Any]]:
+    """In the library's documented JSON form of a model."""
+    trees: list[dict[str, Any]] = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]["model"]["trees"]
+    return trees
+
+
+def _nodes(trees: list[dict[str, Any]], forests: int) -> Trees:
+    """The mean of so many forests. What splits on the place in a list is decided here: there is none."""
     sizes = [len(tree["left_children"]) for tree in trees]
     roots = np.cumsum([0, *sizes[:-1]]).astype(np.int32)
 
@@ -128,5 +141,5 @@ def _nodes(booster: xgboost.Booster) -> Trees:
         thresholds=thresholds.astype(np.float32),
         left=left,
         right=right,
-        values=np.where(is_leaf, conditions, 0).astype(np.float32),
+        values=np.where(is_leaf, conditions / forests, 0).astype(np.float32),
     )
