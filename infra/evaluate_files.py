@@ -88,13 +88,13 @@ def _fit_and_rank(
     last = max(last, first + timedelta(days=1))
     settings = settings.model_copy(update={"training": _fitting(settings.training, first, middle, last)})
     day = str(last)
-    bundle = settings.training_folder / day
+    folder = settings.training_folder / "{day}"
     run("Computing features and training sets", "jobs.batch", "features,training_sets", "--day", day, "--holdout")
     run("Training the two-tower", "models.train_retrieval", "--day", day)
     run(
         "Generating candidates for the ranker",
-        *("serving.offline", "candidates", "--release", str(bundle / "retrieval_holdout"), "--day", day),
-        *("--output", str(bundle / "ranking_candidates.parquet")),
+        *("serving.offline", "candidates", "--earlier", "--release", str(folder / "retrieval_holdout"), "--day", day),
+        *("--output", str(folder / "ranking_candidates.parquet")),
     )
     run("Training the ranker", "models.train_ranker", "--day", day)
     run("Building the release", "models.build_release", "--day", day, "--no-register")
