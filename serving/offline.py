@@ -125,18 +125,18 @@ def _write_lists(
     return written
 
 
-def _write_all_candidates(settings: Settings, given: argparse.Namespace) -> int:
+def _write_all_candidates(settings: Settings, given: argparse.Namespace) -> None:
     """Those of the day, and with `--earlier` of each earlier holdout that has a release and no candidates yet."""
 
     def at(path: Path, day: date) -> Path:
         return Path(str(path).replace("{day}", day.isoformat()))
 
-    for each in settings.training.earlier_days(given.day) if given.earlier else []:
-        release, output = at(given.release, each), at(given.output, each)
-        if release.exists() and not output.exists():
-            print(f"{write_candidates(settings, release, each, output, given.limit_users)} users → {output}")
-    output = at(given.output, given.day)
-    return write_candidates(settings, at(given.release, given.day), given.day, output, given.limit_users)
+    earlier = settings.training.earlier_days(given.day) if given.earlier else []
+    lacking = [day for day in earlier if at(given.release, day).exists() and not at(given.output, day).exists()]
+    for day in (*lacking, given.day):
+        output = at(given.output, day)
+        written = write_candidates(settings, at(given.release, day), day, output, given.limit_users)
+        print(f"{written} users → {output}")
 
 
 def _candidate_row(recommender: Recommender, user: UserRow, vector: Vector, holdout: lake.Holdout) -> dict[str, object]:
@@ -208,7 +208,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def work() -> None:
         settings = load_settings()
         if arguments.command == "candidates":
-            written = _write_all_candidates(settings, arguments)
+            _write_all_candidates(settings, arguments)
         else:
             written = write_lists(
                 settings,
@@ -220,7 +220,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 only_users=read_user_ids(arguments.users_from) if arguments.users_from else None,
                 output_new=arguments.output_new,
             )
-        print(f"{written} users → {arguments.output}")
+            print(f"{written} users → {arguments.output}")
 
     return reporting_errors(work)
 
