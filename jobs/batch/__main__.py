@@ -164,8 +164,7 @@ def _training_sets(lake: Lake, settings: Settings, given: argparse.Namespace) ->
 
     recipe = recorded_recipe(lake, given.day) if given.rebuild else None
     before = training_bytes(lake, given.day) if recipe else ""
-    with_features = given.holdout and "features" in _job_names(given.jobs)
-    lacking = lacking_holdouts(lake, settings, given.day) if with_features else []
+    lacking = lacking_holdouts(lake, settings, given.day, with_features=True) if given.holdout else []
     rows = sum(write_training_sets(lake, settings, each) for each in lacking)
     rows += write_training_sets(lake, settings, given.day, recipe)
     if not recipe:
