@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Literal
 
@@ -209,8 +210,8 @@ class TrainingSettings(Group):
     ranker_users: PositiveInt = 20_000
     """Most users that the ranker learns from in a holdout (about 75 kB of memory each)."""
     ranker_earlier_holdouts: NonNegativeInt = Field(default=1, le=12)
-    """Holdouts before the last one whose candidates the ranker learns from as well. Their days' runs have written them;
-    where none has, `daily` makes them up for (a two-tower and its candidates each)."""
+    """Holdouts before the last one whose candidates the ranker learns from as well. Their own days' runs left them;
+    where there was none, `daily` makes them once, at the price of a two-tower each."""
     ranker_validation_share: float = Field(default=0.2, gt=0, lt=1)
     """Share of the users that judge the ranker and do not train it."""
     ranker_epochs: PositiveInt = 1
@@ -226,6 +227,10 @@ class TrainingSettings(Group):
         """The days whose candidates the ranker of `day` learns from besides its own: each a holdout earlier."""
         length = timedelta(days=self.holdout_days)
         return [day - number * length for number in range(1, self.ranker_earlier_holdouts + 1)]
+
+    def feature_days(self, ends: Iterable[date]) -> list[date]:
+        """The days whose features holdouts with these last days need: the last ones and those before the first."""
+        return sorted({each for end in ends for each in (end - timedelta(days=self.holdout_days), end)})
 
 
 class GateSettings(Group):

@@ -21,10 +21,10 @@ from headrace.settings import Settings
 from models.checkpoints import Checkpoints
 from models.command import day_command, progress_bars, replacing, write_json
 from models.ranker.committee import Committee
-from models.ranker.eight_bits import LEAST_OVERLAP, Int8Report, add_int8, top_overlap
+from models.ranker.eight_bits import LEAST_OVERLAP, Int8Report, add_int8, onnx_scores, top_overlap
 from models.ranker.export import export_ranker
 from models.ranker.material import RankingMaterial, read_material
-from models.ranker.training import RankerReport, score_examples, train_ranker_model, train_served
+from models.ranker.training import RankerReport, train_ranker_model, train_served
 from models.training_files import (
     CANDIDATES,
     CHECKPOINTS,
@@ -55,7 +55,10 @@ def train_ranker(settings: Settings, day: date) -> Path:
         served = train_served(material, training, progress, judged)
     _write(served, material, folder / RANKER_FOLDER)
     judges = material.judges
-    report.served_overlap = top_overlap(score_examples(judged, judges), score_examples(served, judges), judges.present)
+    of_judged, of_served = (
+        onnx_scores(folder / each / release.RANKER, judges) for each in (JUDGED_RANKER_FOLDER, RANKER_FOLDER)
+    )
+    report.served_overlap = top_overlap(of_judged, of_served, judges.present)
     write_json(folder / RANKER_PARAMETERS, training.model_dump(mode="json"))
     write_json(folder / RANKER_METRICS, asdict(report))
     _print(report)

@@ -33,7 +33,7 @@ from models.two_tower.course import Course
 from models.two_tower.inputs import RetrievalInputs, read_inputs
 from models.two_tower.prior import RetrievalReport
 from models.two_tower.training import PhaseReport
-from models.workers import this_worker
+from models.workers import Worker, this_worker
 
 
 def train_retrieval(settings: Settings, day: date) -> Path:
@@ -45,10 +45,7 @@ def train_retrieval(settings: Settings, day: date) -> Path:
     with progress_bars() as progress:
         inputs = read_inputs(settings, day, progress)
         course = Course(inputs, training, worker, progress, _checkpoints(settings, folder, inputs))
-        first = course.up_to_the_holdout()
-        report = course.measure() if worker.chief else None
-        if report:
-            _write(settings, folder / HOLDOUT_BUNDLE, inputs, course, report.best_weight, holdout=True)
+        first, report = _up_to_the_holdout(settings, folder, inputs, course, worker)
         last = course.over_the_holdout(first.epochs)
         if not report:
             return folder
@@ -61,10 +58,9 @@ def train_retrieval(settings: Settings, day: date) -> Path:
     return folder
 
 
-def train_earlier_holdouts(settings: Settings, day: date) -> list[Path]:
-    """Holdout bundles of the earlier days that the ranker of `day` learns from, where they can be made and no run has
-    made them; returns their folders."""
-    made = []
+def train_earlier_holdouts(settings: Settings, day: date) -> None:
+    """Write the holdout bundles of the earlier days that the ranker of `day` learns from, where they can be made and
+    no run has made them."""
     worker = this_worker()
     with progress_bars() as progress:
         for each in settings.training.earlier_days(day):
@@ -77,13 +73,20 @@ def train_earlier_holdouts(settings: Settings, day: date) -> list[Path]:
                 print(f"no bundle of the holdout up to {each}: {error}")
                 continue
             course = Course(inputs, settings.training, worker, progress, _checkpoints(settings, folder, inputs))
-            course.up_to_the_holdout()
-            if worker.chief:
-                weight = course.measure().best_weight
-                _write(settings, folder / HOLDOUT_BUNDLE, inputs, course, weight, holdout=True)
+            _, report = _up_to_the_holdout(settings, folder, inputs, course, worker)
+            if report:
                 shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-                made.append(folder / HOLDOUT_BUNDLE)
-    return made
+
+
+def _up_to_the_holdout(
+    settings: Settings, folder: Path, inputs: RetrievalInputs, course: Course, worker: Worker
+) -> tuple[PhaseReport, RetrievalReport | None]:
+    """Learn, and where this is the chief measure and write the holdout bundle."""
+    first = course.up_to_the_holdout()
+    report = course.measure() if worker.chief else None
+    if report:
+        _write(settings, folder / HOLDOUT_BUNDLE, inputs, course, report.best_weight, holdout=True)
+    return first, report
 
 
 def _checkpoints(settings: Settings, folder: Path, inputs: RetrievalInputs) -> Callable[[str], Checkpoints]:

@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from headrace.errors import BadInputError, HeadraceError
@@ -69,12 +69,9 @@ def _locks(name: str, given: argparse.Namespace, settings: Settings) -> list[str
     """What no other run may write at the same time: all that the job goes on with, or the days it replaces."""
     if name in ONE_AT_A_TIME or name in ALONE:
         return [name]
-    days = [given.day]
-    if given.holdout:
-        training = settings.training
-        ends = [given.day, *training.earlier_days(given.day)]
-        days = sorted({*ends, *(end - timedelta(days=training.holdout_days) for end in ends)})
-    return [f"{name}-{day}" for day in days]
+    training = settings.training
+    holdouts = training.feature_days([given.day, *training.earlier_days(given.day)])
+    return [f"{name}-{day}" for day in (holdouts if given.holdout else [given.day])]
 
 
 def _job(name: str) -> Callable[..., str]:

@@ -42,9 +42,7 @@ def feature_days(lake: Lake, settings: Settings, day: date, *, holdout: bool) ->
     run has prepared, start after."""
     if not holdout:
         return [day]
-    ends = [*lacking_holdouts(lake, settings, day), day]
-    length = timedelta(days=settings.training.holdout_days)
-    return sorted({each for end in ends for each in (end - length, end)})
+    return settings.training.feature_days([*lacking_holdouts(lake, settings, day), day])
 
 
 def days_with_late_events(lake: Lake, day: date, back: int) -> list[date]:

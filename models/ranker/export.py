@@ -12,6 +12,11 @@ from models.ranker.trees_onnx import add_trees
 def export_ranker(model: Committee, saved_model: Path, onnx: Path) -> None:
     """Both give the same log odds; in ONNX the trees are a node of their own, which is many times faster."""
     write_saved_model(model.exported(), saved_model)
+    write_ranker_onnx(model, onnx)
+
+
+def write_ranker_onnx(model: Committee, onnx: Path) -> None:
+    """What serving takes."""
     write_onnx(model.exported(with_trees=False), onnx)
     if model.trees:
         add_trees(onnx, model.trees, model.exported_trees_factor)

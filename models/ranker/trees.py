@@ -65,24 +65,39 @@ class Trees:
 def fit_trees(examples: RankingExamples, training: TrainingSettings, progress: Progress) -> Trees:
     """The mean of `training.ranker_forests` times `training.ranker_trees` trees over the candidates of `examples`, the
     same ones for the same seed."""
+    lists = _Lists.of(examples, training)
     task = progress.add_task("trees", total=training.ranker_forests * training.ranker_trees)
     forests = [
-        _fit_forest(examples, training, training.seed + number, _Advance(progress, task))
+        _fit_forest(lists, training, training.seed + number, _Advance(progress, task))
         for number in range(training.ranker_forests)
     ]
     return _nodes([tree for forest in forests for tree in _trees_of(forest)], len(forests))
 
 
-def _fit_forest(examples: RankingExamples, training: TrainingSettings, seed: int, advance: _Advance) -> xgboost.Booster:
-    here = examples.present
-    taken = examples.taken[here] > 0
-    places, weights = (each[here] for each in places_and_weights(examples, training))
-    share = min(1.0, _REFUSED / max(1, len(taken) - int(taken.sum())))
-    kept = taken | (np.random.default_rng(seed).random(len(taken)) < share)
-    taken, places, weights = taken[kept], places[kept], weights[kept]
-    numbers = np.column_stack([examples.numeric[here][kept], places])
-    weights = weights * np.where(numbers[:, _OWN] <= 0, training.ranker_trees_new_weight, 1.0)
-    weights = np.where(taken, weights, weights / share)
+@dataclass(frozen=True)
+class _Lists:
+    """All candidates one below the other."""
+
+    numbers: npt.NDArray[np.float32]
+    """[candidates, numbers and the place]."""
+    taken: npt.NDArray[np.bool_]
+    weights: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, examples: RankingExamples, training: TrainingSettings) -> _Lists:
+        here = examples.present
+        places, weights = (each[here] for each in places_and_weights(examples, training))
+        numbers = np.column_stack([examples.numeric[here], places]).astype(np.float32)
+        is_new = numbers[:, _OWN] <= 0
+        return cls(numbers, examples.taken[here] > 0, weights * np.where(is_new, training.ranker_trees_new_weight, 1))
+
+
+def _fit_forest(lists: _Lists, training: TrainingSettings, seed: int, advance: _Advance) -> xgboost.Booster:
+    refused = len(lists.taken) - int(lists.taken.sum())
+    share = min(1.0, _REFUSED / max(1, refused))
+    kept = lists.taken | (np.random.default_rng(seed).random(len(lists.taken)) < share)
+    taken = lists.taken[kept]
+    weights = np.where(taken, lists.weights[kept], lists.weights[kept] / share)
     parameters = {
         "objective": "binary:logistic",
         "base_score": float(np.average(taken, weights=weights)),
@@ -95,7 +110,7 @@ def _fit_forest(examples: RankingExamples, training: TrainingSettings, seed: int
         "subsample": _ROWS_A_TREE,
         "seed": seed,
     }
-    rows = xgboost.QuantileDMatrix(numbers, taken, weight=weights)
+    rows = xgboost.QuantileDMatrix(lists.numbers[kept], taken, weight=weights)
     return xgboost.train(parameters, rows, training.ranker_trees, callbacks=[advance])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import tensorflow as tf
 from rich.progress import Progress
@@ -68,6 +69,31 @@ def test_the_same_candidates_make_the_same_trees(in_a_band: RankingMaterial) -> 
     one, other = (fit_trees(in_a_band.examples, TRAINING, QUIET) for _ in range(2))
     for name in Trees.__dataclass_fields__:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+def test_forests_of_other_samples_count_by_their_mean(in_a_band: RankingMaterial) -> None:
+    def score(**settings: int) -> npt.NDArray[np.float32]:
+        trees = fit_trees(in_a_band.examples, TRAINING.model_copy(update=settings), QUIET)
+        return np.asarray(trees.score(in_a_band.judges.numeric.reshape(-1, len(NUMERIC))))
+
+    first, second = (score(ranker_forests=1, seed=seed) for seed in (7, 8))
+    assert np.abs(first - second).max() > 0.1
+    np.testing.assert_allclose(score(ranker_forests=2, seed=7), (first + second) / 2, atol=1e-5)
+
+
+def test_of_many_refused_candidates_a_few_stand_for_all(
+    in_a_band: RankingMaterial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def likely() -> float:
+        scores = fit_trees(in_a_band.examples, TRAINING, QUIET).score(
+            in_a_band.judges.numeric.reshape(-1, len(NUMERIC))
+        )
+        return float(np.mean(scores))
+
+    every = likely()
+    refused = int((in_a_band.examples.present & (in_a_band.examples.taken == 0)).sum())
+    monkeypatch.setattr("models.ranker.trees._REFUSED", refused // 4)
+    assert likely() == pytest.approx(every, abs=0.3)  # unweighted it would be log 4 more: 1.4
 
 
 def test_what_is_served_learned_from_the_judges_too(in_a_band: RankingMaterial) -> None:
