@@ -5,7 +5,8 @@
 Everybody's last rating is the test, ranked against every film that the user did not rate; the one before it was the
 validation on which all settings were chosen (`python -m benchmarks.sequences_tuning`, which does not read the test);
 everything before the last is learnt. The second table is of the same pairs without times: a tenth of them, drawn at
-random, is the test. Without `--data` the ratings are fetched as the example of a package.
+random, is the test, and `ours` is the whole platform (`headrace evaluate`). Without `--data` the ratings are fetched as
+the example of a package.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.report import report
-from benchmarks.sequences_chosen import IN_ORDER, WITHOUT_ORDER, Chosen
+from benchmarks.sequences_chosen import IN_ORDER, WITHOUT_ORDER, Chosen, Model, Platform
 from benchmarks.sequences_data import Events, Parted, held_out_at_random, last_one_out, read_ratings
+from benchmarks.sequences_platform import platform_lists
 from benchmarks.sequences_towers import K, Lists, Tower
 from headrace.errors import reporting_errors
-from models.baselines import Baseline
 from models.evaluation.metrics import PerUser, score_lists
 from models.evaluation.resampling import interval, paired_ratio
 
@@ -68,7 +69,7 @@ def _run(data: Path | None) -> None:
     )
 
 
-def _measured(name: str, parted: Parted, models: Mapping[str, Chosen | Baseline]) -> dict[str, Any]:
+def _measured(name: str, parted: Parted, models: Mapping[str, Model]) -> dict[str, Any]:
     """Every model fitted on `parted.known` and scored once on `parted.targets`."""
     scores: dict[str, PerUser] = {}
     rows: dict[str, dict[str, Any]] = {}
@@ -89,7 +90,9 @@ def _measured(name: str, parted: Parted, models: Mapping[str, Chosen | Baseline]
     return {"users": parted.known.shape[0], "events": len(parted.known.users), "models": rows}
 
 
-def _lists(known: Events, model: Chosen | Baseline) -> Lists:
+def _lists(known: Events, model: Model) -> Lists:
+    if isinstance(model, Platform):
+        return platform_lists(known, K)
     if isinstance(model, Chosen):
         tower = Tower(known, model.training, model.history_length)
         tower.learn(model.epochs)
@@ -98,7 +101,7 @@ def _lists(known: Events, model: Chosen | Baseline) -> Lists:
     return model.fit(events).top(np.arange(known.shape[0]), K, events.taken)
 
 
-def _settings(model: Chosen | Baseline) -> dict[str, Any]:
+def _settings(model: Model) -> dict[str, Any]:
     if isinstance(model, Chosen):
         return model.as_json()
     config = getattr(model, "config", None)

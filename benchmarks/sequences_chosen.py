@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from headrace.settings_jobs import TrainingSettings
 from models.baselines import Baseline, Ease, ImplicitAls, Popular
@@ -28,6 +28,14 @@ class Chosen:
         return changed | {name: value for name, value in vars(self).items() if name != "training"}
 
 
+@dataclass(frozen=True)
+class Platform:
+    """Everything, as `headrace evaluate` sets it by itself for such data."""
+
+
+Model: TypeAlias = Chosen | Baseline | Platform
+
+
 def trained(**settings: Any) -> TrainingSettings:
     """The settings that all towers here share but the default one: every epoch sees every example alike."""
     common: dict[str, Any] = {
@@ -42,7 +50,7 @@ def trained(**settings: Any) -> TrainingSettings:
     return TrainingSettings(**(common | settings))
 
 
-IN_ORDER: Mapping[str, Chosen | Baseline] = {
+IN_ORDER: Mapping[str, Model] = {
     "ours": Chosen(trained(user_tower="attention", attention_dropout=0.4), 50, 17, 0.7),
     "pooling, trained alike": Chosen(trained(), 50, 23, 0.7),
     "pooling, default settings": Chosen(TrainingSettings(), 50, 1, 1.2),
@@ -50,8 +58,9 @@ IN_ORDER: Mapping[str, Chosen | Baseline] = {
     "iALS (implicit)": ImplicitAls(FactorsConfig(regularisation=3.0, alpha=1.0, half_life_days=30.0)),
     "popular": Popular(PopularConfig(days=10000.0)),
 }
-WITHOUT_ORDER: Mapping[str, Chosen | Baseline] = {
-    "ours": Chosen(trained(id_dropout=0.0, retrieval_reorders=True), 100, 29, 0.7),
+WITHOUT_ORDER: Mapping[str, Model] = {
+    "ours": Platform(),
+    "two-tower alone": Chosen(trained(id_dropout=0.0, retrieval_reorders=True), 100, 29, 0.7),
     "EASE": Ease(EaseConfig(ridge=300.0, half_life_days=None, power=1.0)),
     "iALS (implicit)": ImplicitAls(FactorsConfig(regularisation=30.0, alpha=4.0)),
     "popular": Popular(PopularConfig(days=10000.0)),

@@ -25,12 +25,12 @@ class Scores:
     """What a user's own items say of others."""
 
     rows: Ints
-    """Items that at least one own item goes with, ascending."""
+    """Items that the own items say something of, ascending."""
     values: Floats
-    """Sum of weights over the own items, each weighted by the user; above 0."""
+    """Sum of weights over the own items, each weighted by the user; below 0 where they speak against it."""
 
     def of(self, candidates: Ints) -> Floats:
-        """[candidates]: 0 where no own item goes with it."""
+        """[candidates]: 0 where no own item says anything of it."""
         if not len(self.rows):
             return np.zeros(len(candidates), np.float32)
         place = np.minimum(np.searchsorted(self.rows, candidates), len(self.rows) - 1)
@@ -39,13 +39,13 @@ class Scores:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """For each item the items that go with it, as rows of the catalogue, and how strongly."""
+    """For each item what it says of others, as rows of the catalogue: what goes with it, and what does not."""
 
     starts: npt.NDArray[np.int64]
     """[items + 1]: the neighbours of item `row` are at `starts[row]` to `starts[row + 1]`."""
     rows: Ints
     weights: Floats
-    """Above 0."""
+    """Not 0."""
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -63,10 +63,14 @@ class Neighbours:
         return Scores(rows, np.bincount(inverse, values, minlength=len(rows)).astype(np.float32))
 
     def strongest(self, own: Ints, own_weights: Floats, candidates: Ints) -> Ints:
-        """[candidates]: the own item that says most for each candidate; -1 where none does."""
+        """[candidates]: the own item that says most for each candidate; -1 where none speaks for it."""
+        if not len(self.rows):
+            return np.full(len(candidates), -1, np.int32)
         own, own_weights = _heaviest(own, own_weights)
         places, lengths = self._places(own)
-        wanted = np.flatnonzero(np.isin(self.rows[places], candidates))
+        is_candidate = np.zeros(len(self), bool)
+        is_candidate[candidates] = True
+        wanted = np.flatnonzero(is_candidate[self.rows[places]] & (self.weights[places] > 0))
         rows, sources = self.rows[places[wanted]], np.repeat(own, lengths)[wanted]
         values = self.weights[places[wanted]] * np.repeat(own_weights, lengths)[wanted]
         order = np.lexsort((-sources, values))  # the last of each row, which stays, is the strongest

@@ -41,8 +41,8 @@ NUMERIC = (
     "own_loyalty",  # share of the user's decayed counts in its category_3
     "own_replaced",  # log1p of days from the last time to the last time of anything in its category_3
     "tower_score",  # inner product, less the best of the request's candidates
-    "neighbour_score",  # root of what the own items say of it: 0 where none goes with it
-    "neighbour_share",  # the same over the largest of all items
+    "neighbour_score",  # signed root of what the own items say of it; 0 where nothing
+    "neighbour_share",  # the same over the largest of all items; 0 where it is below 0
     *ITEM_FEATURES,
     "price_ratio",  # log of price over the user's usual price; 0 if unknown
     *(f"{level}_share" for level in SHARE_LEVELS),  # share of the user's decayed counts in it
@@ -102,9 +102,10 @@ def ranking_features(
     if len(place):
         numeric[is_own, :_TOWER_SCORE] = own.of_items[place]
     numeric[:, _TOWER_SCORE] = tower_scores - tower_scores.max(initial=-np.inf)
-    said = np.sqrt(own.neighbours.of(candidates))
+    said = own.neighbours.of(candidates)
+    said = np.sign(said) * np.sqrt(np.abs(said))
     numeric[:, _NEIGHBOURS] = said
-    numeric[:, _NEIGHBOURS + 1] = said / np.sqrt(own.neighbours.values.max(initial=1e-9))
+    numeric[:, _NEIGHBOURS + 1] = np.maximum(said, 0) / np.sqrt(own.neighbours.values.max(initial=1e-9))
     numeric[:, _ITEM:_PRICE_RATIO] = catalogue.item_features[candidates]
     price_ratio = np.log1p(catalogue.numbers["price"][candidates]) - own.usual_price
     numeric[:, _PRICE_RATIO] = np.where(np.isfinite(price_ratio), price_ratio, 0.0)

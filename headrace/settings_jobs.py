@@ -167,8 +167,9 @@ class TrainingSettings(Group):
     """Price classes of the item tower, equally full, on the logarithm of the price."""
     neighbour_model: Literal["ease", "item_knn", "user_knn", "ials", "spark_als", "content"] = "ease"
     """Which model says what goes with what: as candidates, as numbers for the ranker and in reasons."""
-    neighbours: PositiveInt = 50
-    """Items that go with each item: so many with the largest weights are kept."""
+    neighbours: PositiveInt = 400
+    """What each item says of so many others is kept: those that go with it most and, of EASE, those that it speaks
+    against most."""
     neighbour_items: PositiveInt = 5_000
     """Only the items with most users have neighbours; memory and time grow with the square of their number."""
     neighbour_least_users: PositiveInt = 3

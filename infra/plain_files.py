@@ -4,7 +4,7 @@ User and item ids are all that `headrace evaluate --train` needs. What lacks is 
 
 - `event_type`: `rating` where there is a `value`, else `like`;
 - `event_id`: the file's name and the number of the row;
-- `timestamp`: a moment of the last 100 days, drawn from user and item, so that the days kept from the first training
+- `timestamp`: a moment of the last `DAYS`, drawn from user and item, so that the days kept from the first training
   are a random share of everybody's items. There is no order to learn from, and nothing is really older.
 
 Times that are seconds since 1970 become milliseconds.
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,11 +30,21 @@ from headrace.tables import TIME
 
 NEEDED = ("user_id", "item_id")
 MADE_UP = ("event_id", "event_type", "timestamp")
-DAYS = 100
-"""Length of the time that events without a time are spread over."""
+DAYS = 10
+"""Events without a time are spread over so many: enough for a random tenth to lie in the last of them, and few beside
+the half-lives of features, which have nothing to fade here."""
 _LARGEST_SECONDS = 20_000_000_000
 """A number below it is seconds since 1970 (until the year 2603), one above it milliseconds (from September 1970)."""
 _READERS = {".csv": pa.csv.read_csv, ".parquet": pq.read_table}
+
+
+@dataclass(frozen=True)
+class Completed:
+    """Files in the event contract."""
+
+    files: list[Path]
+    without_times: bool
+    """All times are made up."""
 
 
 def read_columns(file: Path, names: Mapping[str, str], needed: Sequence[str]) -> pa.Table:
@@ -48,19 +59,22 @@ def read_columns(file: Path, names: Mapping[str, str], needed: Sequence[str]) ->
     return table
 
 
-def completed(files: Sequence[Path], names: Mapping[str, str], folder: Path, end: datetime) -> list[Path]:
+def completed(files: Sequence[Path], names: Mapping[str, str], folder: Path, end: datetime) -> Completed:
     """The files, those that lack a column of the contract written anew in `folder`; made-up times end at `end`.
 
     A file that cannot be read as a whole goes on as it is: the contract judges row by row. Raises BadInputError where a
     file that lacks something names no users or items.
     """
-    done = []
+    done: list[Path] = []
+    timed = False
     for place, file in enumerate(files):
         try:
             table = _read(file, names)
         except BadInputError:
             done.append(file)
+            timed = True
             continue
+        timed = timed or "timestamp" in table.column_names
         lacks = any(name not in table.column_names for name in MADE_UP)
         if not (lacks or _are_seconds(table.column("timestamp"))):
             done.append(file)
@@ -68,7 +82,7 @@ def completed(files: Sequence[Path], names: Mapping[str, str], folder: Path, end
         target = folder / f"{place}-{file.name.split('.')[0]}.parquet"
         pq.write_table(_completed(read_columns(file, names, NEEDED), f"{place}-{file.name}", end), target)
         done.append(target)
-    return done
+    return Completed(done, not timed)
 
 
 def _read(file: Path, names: Mapping[str, str]) -> pa.Table:

@@ -1,4 +1,4 @@
-"""The release's table of neighbours: which items go with which, of each item those it says most for."""
+"""The release's table of neighbours: which items go with which, of each item those it says most of."""
 
 from __future__ import annotations
 
@@ -55,16 +55,16 @@ def own_matrix(pairs: pa.Table, item_ids: pa.ChunkedArray) -> sparse.csr_matrix:
 
 
 def strongest_weights(block_of: Block, names: Ints, number: int) -> tuple[Ints, Ints, Floats]:
-    """(item, neighbour, weight): of each item the `number` largest weights above 0 to others, by the items' `names`."""
+    """(item, neighbour, weight): of each item the `number` weights to others farthest from 0, by the items' `names`."""
     items = len(names)
     found: list[tuple[Ints, Ints, Floats]] = []
     for begin in range(0, items, _BLOCK):
         weights = block_of(begin, min(begin + _BLOCK, items))
         size = len(weights)
         weights[np.arange(size), begin + np.arange(size)] = 0
-        best = np.argpartition(-weights, min(number, items - 1), axis=1)[:, :number]
+        best = np.argpartition(-np.abs(weights), min(number, items - 1), axis=1)[:, :number]
         values = np.take_along_axis(weights, best, axis=1)
-        item, place = np.nonzero(values > 0)
+        item, place = np.nonzero(values)
         found.append((names[begin + item], names[best[item, place]], values[item, place]))
     item, neighbour, value = (np.concatenate(part) for part in zip(*found, strict=True))
     return item, neighbour, value

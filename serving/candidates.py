@@ -123,7 +123,7 @@ class CandidateSources:
     def _neighbours(self, own: OwnColumns, refused: npt.NDArray[np.bool_]) -> Rows:
         rows = own.neighbours.rows
         values = own.neighbours.values * self._trend[rows]
-        values[refused[rows] | np.isin(rows, own.rows, assume_unique=True)] = 0
+        values[(values < 0) | refused[rows] | np.isin(rows, own.rows, assume_unique=True)] = 0
         number = min(self.mix.neighbours, int(np.count_nonzero(values)))
         best = np.argpartition(-values, number - 1)[:number] if number else _NONE
         return rows[best[np.argsort(-values[best], kind="stable")]]

@@ -57,11 +57,13 @@ class Course:
         return self._learn("holdout", self._inputs.start, self._inputs.before, self._training, watch)
 
     def over_the_holdout(self, epochs: int) -> PhaseReport:
-        """Learn on from the holdout itself, with the items' features of the last day."""
+        """Learn on from the holdout itself, with the items' features of the last day; where events have no order, once
+        more from everything, for then what the holdout held is no newer than the rest."""
         inputs = self._inputs
         self._model.item_tower.use(item_columns(inputs.items, inputs.vocabularies, self._training))
-        training = self._training.model_copy(update={"retrieval_epochs": epochs})
-        return self._learn("final", inputs.before, inputs.after, training, None)
+        alike = self._training.retrieval_reorders
+        training = self._training.model_copy(update={"retrieval_epochs": 1 if alike else epochs})
+        return self._learn("final", inputs.start if alike else inputs.before, inputs.after, training, None)
 
     def vectors(self, *, holdout: bool) -> Floats:
         """[items + 1, embedding_size - 1] as the model is now; ids count if they had an event before the moment."""
@@ -84,7 +86,7 @@ class Course:
     def _learn(
         self, name: str, begin: int, end: int, training: TrainingSettings, watch: RecallWatch | None
     ) -> PhaseReport:
-        phase = Phase(name, begin, end, self._inputs.seen.examples[begin, end])
+        phase = Phase(name, begin, end, self._inputs.seen.examples_between(begin, end))
         parts = self._inputs.parts
         if watch:
             watch.every = max(1, phase.examples // (LOOKS_PER_EPOCH * training.retrieval_batch_size))

@@ -81,6 +81,10 @@ class Survey:
     examples: dict[tuple[int, int], int]
     """Examples by window, from its begin to its end."""
 
+    def examples_between(self, begin: int, end: int) -> int:
+        """Of the windows from `begin` to `end`."""
+        return sum(number for (first, last), number in self.examples.items() if begin <= first and last <= end)
+
 
 def survey(parts: SequenceParts, moments: Sequence[int]) -> Survey:
     """Counts between and before `moments` (ascending, microseconds since 1970).

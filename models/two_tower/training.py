@@ -133,7 +133,7 @@ def train_phase(
     if checkpoints:
         checkpoints.save(model, place.steps, asdict(place))
     progress.update(task, completed=expected)
-    epochs = max(1, round(place.steps * training.retrieval_batch_size / phase.examples))
+    epochs = max(1, round(sum(place.examples) * worker.workers / phase.examples))
     return PhaseReport(phase.name, sum(place.examples), place.seconds, place.losses, epochs)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from headrace.catalogue import Catalogue
+from headrace.neighbours import Neighbours
 from headrace.own_columns import own_columns
 from headrace.ranking_features import CATEGORICAL, NUMERIC, USER_COLUMNS, Source, ranking_features
 from headrace.user_row import MICROSECONDS_PER_DAY, OwnItems, UserRow, user_row
@@ -142,3 +145,16 @@ def test_the_columns_of_a_user_that_change_the_features_are_those_that_are_named
         if features_of(user_row(values | {name: others[name]}, "u", 40 * DAY), catalogue) != usual
     ]
     assert changing == list(USER_COLUMNS)
+
+
+def test_what_own_items_say_for_and_against(catalogue):
+    starts = np.array([0, 2, 2, 2])  # milk speaks for cheese and against bread
+    knowing = replace(
+        catalogue, neighbours=Neighbours(starts, np.array([1, 2], np.int32), np.array([0.5, -0.25], np.float32))
+    )
+    ones = np.ones(1, np.float32)
+    own = OwnItems(["milk"], ones, ones, np.array([0]), np.array([0]))
+    features = features_of(UserRow("u", as_of=DAY, own=own, events_total=1), knowing)
+    # candidates are bread, milk, cheese; milk counts log 2
+    assert features["neighbour_score"] == pytest.approx([-np.sqrt(0.25 * np.log(2)), 0, np.sqrt(0.5 * np.log(2))])
+    assert features["neighbour_share"] == pytest.approx([0, 0, 1])

@@ -9,8 +9,8 @@ import pytest
 from headrace.errors import BadInputError
 from headrace.events import Rejection, judge_event
 from headrace.settings_jobs import TrainingSettings
-from infra.evaluate_files import _fitting
-from infra.plain_files import completed, read_columns
+from infra.evaluate_files import WITHOUT_TIMES, _fitting, _where_default
+from infra.plain_files import Completed, completed, read_columns
 
 END = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -18,18 +18,18 @@ END = datetime(2026, 11, 23, tzinfo=UTC)
 def rows_of(folder: Path, name: str, text: str, **names: str) -> list[dict[str, object]]:
     """What the platform gets of a file of that text; `names`: theirs=ours."""
     (folder / name).write_text(text)
-    (file,) = completed([folder / name], names, folder, END)
+    (file,) = completed([folder / name], names, folder, END).files
     return pq.read_table(file).to_pylist()
 
 
-def test_a_file_of_nothing_but_ids_becomes_events_spread_over_a_hundred_days(tmp_path: Path):
+def test_a_file_of_nothing_but_ids_becomes_events_spread_over_ten_days(tmp_path: Path):
     lines = "".join(f"u{n % 50},i{n}\n" for n in range(1000))
     rows = rows_of(tmp_path, "ids.csv", f"who,what\n{lines}", who="user_id", what="item_id")
     assert (rows[0]["user_id"], rows[0]["item_id"], rows[0]["event_type"]) == ("u0", "i0", "like")
     assert len({row["event_id"] for row in rows}) == 1000
-    last_tenth = [row for row in rows if row["timestamp"] >= END - timedelta(days=10)]
+    last_tenth = [row for row in rows if row["timestamp"] >= END - timedelta(days=1)]
     assert 60 < len(last_tenth) < 140
-    assert min(row["timestamp"] for row in rows) >= END - timedelta(days=100)
+    assert min(row["timestamp"] for row in rows) >= END - timedelta(days=10)
     assert rows == rows_of(tmp_path, "ids.csv", f"who,what\n{lines}", who="user_id", what="item_id")
     for row in rows[:20]:
         judged = judge_event({**row, "timestamp": row["timestamp"].isoformat()}, received_at=END)
@@ -47,7 +47,7 @@ def test_a_file_that_lacks_nothing_or_cannot_be_read_as_a_whole_goes_on_as_it_is
     whole, odd = tmp_path / "whole.csv", tmp_path / "odd.csv"
     whole.write_text("event_id,event_type,user_id,item_id,timestamp\ne,view,u,i,2026-11-01T00:00:00Z\n")
     odd.write_text("user_id,item_id\nu,i\nu,i,and more\n")
-    assert completed([whole, odd], {}, tmp_path, END) == [whole, odd]
+    assert completed([whole, odd], {}, tmp_path, END) == Completed([whole, odd], without_times=False)
 
 
 def test_a_file_without_items_is_named_with_the_option_that_mends_it(tmp_path: Path):
@@ -64,3 +64,16 @@ def test_windows_of_a_set_that_covers_years_hold_half_of_its_events():
     assert fitting.holdout_days == 28
     short = _fitting(TrainingSettings(), last - timedelta(days=100), last - timedelta(days=50), last)
     assert (short.retrieval_days, short.holdout_days) == (168, 10)
+
+
+def test_without_times_the_towers_learn_otherwise_but_what_was_set_stays(tmp_path: Path):
+    (tmp_path / "ids.csv").write_text("user_id,item_id\nu,i\n")
+    (tmp_path / "timed.csv").write_text("user_id,item_id,timestamp\nu,i,978300760\n")
+    ids, timed = tmp_path / "ids.csv", tmp_path / "timed.csv"
+    assert [completed(files, {}, tmp_path, END).without_times for files in ([ids], [timed], [ids, timed])] == [
+        True,
+        False,
+        False,
+    ]
+    found = _where_default(TrainingSettings(repeat_weight=0.3), WITHOUT_TIMES)
+    assert (found.repeat_weight, found.retrieval_negatives, found.retrieval_reorders) == (0.3, "catalogue", True)

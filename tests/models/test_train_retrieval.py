@@ -161,6 +161,20 @@ def test_training_stops_when_recall_grows_no_more_and_keeps_its_best_weights(tmp
     assert course.measure().recall_new == pytest.approx(max(looks), abs=1e-6)
 
 
+@pytest.mark.parametrize("reorders", [False, True])
+def test_at_last_the_newest_is_learned_or_where_nothing_is_newer_everything(tmp_path: Path, reorders: bool):
+    settings = settings_in(tmp_path, retrieval_epochs=2, retrieval_reorders=reorders)
+    World(users=60).write(Path(settings.lake_root))
+    with progress_bars() as progress:
+        inputs = read_inputs(settings, DAY, progress)
+        course = Course(inputs, settings.training, Worker(), progress)
+        first = course.up_to_the_holdout()
+        last = course.over_the_holdout(first.epochs)
+    older, newest = inputs.seen.examples.values()
+    assert first.epochs == 2
+    assert last.examples == pytest.approx(older + newest if reorders else 2 * newest, rel=0.1)
+
+
 def test_a_single_user_whose_ratings_are_all_alike_is_enough(tmp_path: Path):
     world = World(users=1, event_type="rating")
     settings = settings_in(tmp_path, retrieval_epochs=1)
