@@ -32,7 +32,7 @@ class FeatureSettings(Group):
     popularity_days: PositiveInt = 28
     """Window of the popular lists: distinct buyers in the last so many days."""
     trend_days: PositiveInt = 56
-    """Longer window that popularity is compared with, and that the tower's prior uses."""
+    """Longer window that popularity is compared with; the tower's prior is the mean of both on a logarithmic scale."""
     item_half_life_days: PositiveFloat = 28.0
     """A view, cart or purchase counts half after this many days in an item's decayed counts."""
     freshness_half_life_days: PositiveFloat = 28.0
@@ -112,7 +112,7 @@ class TrainingSettings(Group):
     """Days of events that the two-tower learns from."""
     holdout_days: PositiveInt = 28
     """Last days kept from the first training: the ranker learns on them and retrieval is judged on them."""
-    embedding_size: PositiveInt = 64
+    embedding_size: PositiveInt = 96
     """Length of user and item vectors, the popularity dimension included."""
     retrieval_batch_size: PositiveInt = 1024
     """Examples per step of the two-tower; the other items of a batch are its negatives."""

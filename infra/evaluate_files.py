@@ -35,6 +35,7 @@ AnyGroup = TypeVar("AnyGroup", bound=Group)
 HOLDOUT_SHARE = 0.1
 """Share of the time covered by the file that is kept for the ranker, at most the `holdout_days` of the settings."""
 WITHOUT_TIMES: Mapping[str, Any] = {
+    "embedding_size": 64,
     "retrieval_negatives": "catalogue",
     "retrieval_optimiser": "adam",
     "retrieval_learning_rate": 0.002,

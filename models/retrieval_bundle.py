@@ -17,7 +17,7 @@ from models.command import native_messages_hidden
 from models.index import IndexReport, build_index
 from models.item_table import popular_table, write_arrow
 from models.onnx_export import export_function
-from models.two_tower.vectors import UserFunction, item_embeddings, popularity_prior
+from models.two_tower.vectors import UserFunction, item_embeddings, log_popularity
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def write_retrieval_files(parts: RetrievalParts, folder: Path) -> IndexReport:
     write_arrow(parts.neighbours, folder / release.NEIGHBOURS)
     vocabularies = json.dumps(parts.vocabularies, ensure_ascii=False, separators=(",", ":"))
     (folder / release.VOCABULARIES).write_text(vocabularies, encoding="utf-8")
-    embeddings = item_embeddings(parts.vectors, popularity_prior(parts.items, parts.prior_weight))
+    embeddings = item_embeddings(parts.vectors, np.float32(parts.prior_weight) * log_popularity(parts.items))
     np.save(folder / release.ITEM_EMBEDDINGS, embeddings, allow_pickle=False)
     export_function(parts.tower.exported, folder / release.USER_TOWER_SAVED_MODEL, folder / release.USER_TOWER)
     users = parts.tower.vectors(parts.sample)

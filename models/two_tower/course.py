@@ -15,7 +15,7 @@ from models.two_tower.inputs import RetrievalInputs
 from models.two_tower.item_columns import item_columns
 from models.two_tower.prior import RetrievalReport, choose_weight
 from models.two_tower.training import Phase, PhaseReport, train_phase
-from models.two_tower.vectors import UserFunction, item_vectors, user_function
+from models.two_tower.vectors import UserFunction, item_vectors, log_popularity, user_function
 from models.two_tower.watch import LOOKS_PER_EPOCH, RecallWatch
 from models.workers import Worker
 
@@ -80,8 +80,8 @@ class Course:
         vectors, items = self.vectors(holdout=True), self._inputs.items_before
         users = self._inputs.holdout_users
         affinity = self.user_function(vectors).vectors(users.inputs)[:, :-1]
-        popularity, recent = (items.column(name).to_numpy() for name in ("trend_popularity", "popularity"))
-        return choose_weight(affinity, vectors[1:], np.log1p(popularity), np.log1p(recent), users)
+        recent = np.log1p(items.column("popularity").to_numpy())
+        return choose_weight(affinity, vectors[1:], log_popularity(items), recent, users)
 
     def _learn(
         self, name: str, begin: int, end: int, training: TrainingSettings, watch: RecallWatch | None

@@ -34,9 +34,10 @@ def item_vectors(model: TwoTower, events_of_item: npt.NDArray[np.int64]) -> Floa
     return np.concatenate(parts)
 
 
-def popularity_prior(items: pa.Table, weight: float) -> Floats:
-    """[items]: weight · log(distinct users of the longer recent window + 1)."""
-    return (weight * np.log1p(items.column("trend_popularity").to_numpy())).astype(np.float32)
+def log_popularity(items: pa.Table) -> Floats:
+    """[items]: log(distinct users + 1), the mean of both recent windows: the longer is steadier, the shorter newer."""
+    windows = [np.log1p(items.column(name).to_numpy()) for name in ("trend_popularity", "popularity")]
+    return np.mean(windows, axis=0).astype(np.float32)
 
 
 def item_embeddings(vectors: Floats, prior: Floats) -> Floats:
