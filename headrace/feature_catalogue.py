@@ -199,13 +199,18 @@ ITEM_FEATURES = FeatureGroup(
             "popularity",
             "Distinct users whose last event of interest with it lies in the window.",
             POPULARITY,
-            also_used_by=("models.item_table", "models.two_tower.course", "models.evaluation.truth"),
+            also_used_by=(
+                "models.item_table",
+                "models.two_tower.course",
+                "models.two_tower.vectors",
+                "models.evaluation.truth",
+            ),
         ),
         Feature(
             "trend_popularity",
             "The same in a longer window.",
             TREND,
-            also_used_by=("models.item_table", "models.two_tower.course", "models.evaluation.truth"),
+            also_used_by=("models.item_table", "models.two_tower.vectors", "models.evaluation.truth"),
         ),
         Feature("purchases", "Purchases.", TREND),
         Feature(

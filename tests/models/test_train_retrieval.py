@@ -78,7 +78,8 @@ def test_a_user_without_history_and_profile_gets_the_popular_items(retrieval: Tr
     vector = load_user_tower(release, catalogue.row_of).vectors([[]], [{}])[0]
     np.testing.assert_allclose(catalogue.embeddings @ vector, catalogue.embeddings[:, -1], atol=1e-6)
     prior = catalogue.embeddings[:, -1]
-    assert np.argmax(prior) == np.argmax(catalogue.numbers["trend_popularity"])
+    both = (catalogue.numbers["trend_popularity"] + 1) * (catalogue.numbers["popularity"] + 1)
+    assert np.argmax(prior) == np.argmax(both)
 
 
 def test_the_index_finds_what_brute_force_finds(retrieval: Trained):
