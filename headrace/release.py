@@ -41,7 +41,7 @@ offset in its graph that make log odds of its scores."""
 POPULAR = "popular.arrow"
 """Arrow IPC file: `list` ("" = all, else a category_1 value), `rank` from 1, `item_row`."""
 NEIGHBOURS = "neighbours.arrow"
-"""Arrow IPC file: `item_row`, `neighbour_row`, `weight`: which items go with which, strongest first."""
+"""Arrow IPC file: `item_row`, `neighbour_row`, `weight`: what an item says for others (above 0) or against."""
 EVALUATION = "evaluation.json"
 
 _RETRIEVAL_FILES = (ITEMS, VOCABULARIES, ITEM_EMBEDDINGS, USER_TOWER, POPULAR)
