@@ -1,6 +1,6 @@
 """Training of the ranker on the demo's candidates against Keras' `fit` of the plain model: rows per second.
 
-    python -m benchmarks.ranker [--home var] [--epochs 2] [--rounds 3]
+    python -m benchmarks.ranker [--home var] [--epochs 2] [--rounds 5]
 
 Both learn from the same candidates of the same households, batches of as many rows, the same passes, widths, classes of
 the numbers, crosses, optimiser and rate; judged by the same households apart. The peer is Wide & Deep as one would
@@ -27,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ranker", description=__doc__.split("\n")[0])
     parser.add_argument("--home", type=Path, default=Path("var"), help="home of the demo (default var)")
     parser.add_argument("--epochs", type=int, default=2, help="of both sides (default 2)")
-    parser.add_argument("--rounds", type=int, default=3, help="trainings of each side (default 3)")
+    parser.add_argument("--rounds", type=int, default=5, help="trainings of each side (default 5)")
     given = parser.parse_args()
     found: dict[str, list[dict[str, Any]]] = {"ours": [], "peer": []}
 

@@ -39,6 +39,7 @@ Model: TypeAlias = Chosen | Baseline | Platform
 def trained(**settings: Any) -> TrainingSettings:
     """The settings that all towers here share but the default one: every epoch sees every example alike."""
     common: dict[str, Any] = {
+        "embedding_size": 64,
         "retrieval_optimiser": "adam",
         "retrieval_learning_rate": 0.002,
         "retrieval_negatives": "catalogue",
