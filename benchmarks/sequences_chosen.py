@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from headrace.settings_jobs import TrainingSettings
+from infra.fitting_settings import WITHOUT_TIMES
 from models.baselines import Baseline, Ease, ImplicitAls, Popular
 from models.baselines.counting import PopularConfig
 from models.baselines.ease import EaseConfig
@@ -38,17 +39,7 @@ Model: TypeAlias = Chosen | Baseline | Platform
 
 def trained(**settings: Any) -> TrainingSettings:
     """The settings that all towers here share but the default one: every epoch sees every example alike."""
-    common: dict[str, Any] = {
-        "embedding_size": 64,
-        "retrieval_optimiser": "adam",
-        "retrieval_learning_rate": 0.002,
-        "retrieval_negatives": "catalogue",
-        "example_half_life_days": 1e6,
-        "repeat_weight": 0.0,
-        "retrieval_temperature": 1.0,
-        "id_dropout": 0.1,
-    }
-    return TrainingSettings(**(common | settings))
+    return TrainingSettings(**{**WITHOUT_TIMES, "retrieval_reorders": False, "id_dropout": 0.1, **settings})
 
 
 IN_ORDER: Mapping[str, Model] = {

@@ -11,55 +11,19 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import typer
-from deltalake import DeltaTable
 from rich.console import Console
 
 from headrace.errors import BadInputError, HeadraceError
 from headrace.settings import PROJECT_ROOT, Settings, load_settings
-from headrace.settings_group import Group
-from headrace.settings_jobs import TrainingSettings
-from headrace.tables import SILVER_EVENTS
+from infra.fitting_settings import accepted, fitting
 from infra.plain_files import completed, read_columns
-
-AnyGroup = TypeVar("AnyGroup", bound=Group)
-
-HOLDOUT_SHARE = 0.1
-"""Share of the time covered by the file that is kept for the ranker, at most the `holdout_days` of the settings."""
-WITHOUT_TIMES: Mapping[str, Any] = {
-    "embedding_size": 64,
-    "retrieval_negatives": "catalogue",
-    "retrieval_optimiser": "adam",
-    "retrieval_learning_rate": 0.002,
-    "retrieval_temperature": 1.0,
-    "retrieval_reorders": True,
-    "repeat_weight": 0.0,
-    "example_half_life_days": 1e6,
-}
-"""Where there is no order to learn from: chosen on MovieLens 100K (docs/benchmarks.md, Sequences)."""
-IDS_ALONE: Mapping[str, Any] = {
-    "id_dropout": 0.0,
-    "neighbours": 2_000,
-    "ranker_trees": 0,
-    "ranker_learning_rate": 0.001,
-    "ranker_epochs": 4,
-}
-"""Where moreover an item is nothing but its id: leaving it out teaches nothing, and there are no numbers for trees to
-part; what is left to weigh is what the tower and the neighbours say."""
-_LARGEST_CATALOGUE = 20_000
-"""Items up to which the two-tower is compared with all of them in a step."""
-_EXAMPLES_SEEN = 2_500_000
-"""Examples that the two-tower sees where there is no order, in at most `_MOST_EPOCHS` passes."""
-_MOST_EPOCHS = 30
-_HISTORY_WITHOUT_TIMES = 100
 
 
 def evaluate_files(
@@ -115,12 +79,9 @@ def _fit_and_rank(
     given += [f"--items={file.resolve()}" for file in items] + [f"--users={file.resolve()}" for file in users]
     given += [f"--map={name}" for name in names]
     run("Reading the events", "jobs.batch", "ingest,clean", "--day", str(datetime.now(UTC).date()), *given)
-    first, middle, last = _days_of_events(settings)
-    last = max(last, first + timedelta(days=1))
-    if events.without_times:
-        settings = _without_times(settings, ids_alone=not items)
-    settings = settings.model_copy(update={"training": _fitting(settings.training, first, middle, last)})
-    day = str(last)
+    found = accepted(settings)
+    settings = fitting(settings, found, without_times=events.without_times, ids_alone=not items)
+    day = str(found.last)
     folder = settings.training_folder / "{day}"
     run("Computing features and training sets", "jobs.batch", "features,training_sets", "--day", day, "--holdout")
     run("Training the two-tower", "models.train_retrieval", "--day", day)
@@ -147,55 +108,6 @@ def _users_of(test: Path, names: list[str], folder: Path) -> Path:
     file = folder / "users.parquet"
     pq.write_table(pa.table({"user_id": users}), file)
     return file
-
-
-def _fitting(training: TrainingSettings, first: date, middle: date, last: date) -> TrainingSettings:
-    """Windows for events from `first` to `last`, half of them after `middle`: never shorter than the settings say."""
-    window = max(training.retrieval_days, (last - middle).days + 1)
-    return training.model_copy(
-        update={
-            "holdout_days": max(1, min(training.holdout_days, round((last - first).days * HOLDOUT_SHARE))),
-            "retrieval_days": window,
-            "example_half_life_days": max(training.example_half_life_days, window / 2),
-        }
-    )
-
-
-def _without_times(settings: Settings, *, ids_alone: bool) -> Settings:
-    """Fitting settings for events whose times say nothing, as many passes over them as they are few; what was set stays
-    as it was set."""
-    found = DeltaTable(f"{settings.lake_root}/{SILVER_EVENTS.path}").to_pyarrow_table(columns=["item_id"])
-    items = len(found.column("item_id").unique())
-    if items > _LARGEST_CATALOGUE:
-        return settings
-    epochs = max(1, min(_MOST_EPOCHS, round(_EXAMPLES_SEEN / max(1, found.num_rows))))
-    training = {**WITHOUT_TIMES, **(IDS_ALONE if ids_alone else {}), "retrieval_epochs": epochs}
-    return settings.model_copy(
-        update={
-            "training": _where_default(settings.training, training),
-            "features": _where_default(settings.features, {"history_length": _HISTORY_WITHOUT_TIMES}),
-        }
-    )
-
-
-def _where_default(group: AnyGroup, update: Mapping[str, Any]) -> AnyGroup:
-    fields = type(group).model_fields
-    unset = {name: value for name, value in update.items() if getattr(group, name) == fields[name].default}
-    return group.model_copy(update=unset)
-
-
-def _days_of_events(settings: Settings) -> tuple[date, date, date]:
-    """First, middle and last day of the accepted events. Raises BadInputError if there is none."""
-    days = DeltaTable(f"{settings.lake_root}/{SILVER_EVENTS.path}").to_pyarrow_table(columns=["day"])
-    if not days.num_rows:
-        raise BadInputError(
-            "no event of the training file was accepted",
-            "See the reasons above; `headrace import --help` has the contract",
-        )
-    counts = days.group_by("day").aggregate([("day", "count")]).sort_by("day")
-    each = counts.column("day").to_pylist()
-    so_far = pc.cumulative_sum(counts.column("day_count")).to_numpy()
-    return each[0], each[int((2 * so_far >= so_far[-1]).argmax())], each[-1]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -8,8 +8,6 @@ import pytest
 
 from headrace.errors import BadInputError
 from headrace.events import Rejection, judge_event
-from headrace.settings_jobs import TrainingSettings
-from infra.evaluate_files import WITHOUT_TIMES, _fitting, _where_default
 from infra.plain_files import Completed, completed, read_columns
 
 END = datetime(2026, 11, 23, tzinfo=UTC)
@@ -57,23 +55,10 @@ def test_a_file_without_items_is_named_with_the_option_that_mends_it(tmp_path: P
     assert read_columns(tmp_path / "users.csv", {"sku": "item_id"}, ["item_id"]).num_rows == 1
 
 
-def test_windows_of_a_set_that_covers_years_hold_half_of_its_events():
-    first, last = date(2000, 1, 1), date(2020, 1, 1)
-    fitting = _fitting(TrainingSettings(), first, date(2012, 1, 1), last)
-    assert (fitting.retrieval_days, fitting.example_half_life_days) == (2923, 2923 / 2)
-    assert fitting.holdout_days == 28
-    short = _fitting(TrainingSettings(), last - timedelta(days=100), last - timedelta(days=50), last)
-    assert (short.retrieval_days, short.holdout_days) == (168, 10)
-
-
-def test_without_times_the_towers_learn_otherwise_but_what_was_set_stays(tmp_path: Path):
+def test_only_files_all_of_whose_times_are_made_up_are_without_times(tmp_path: Path):
     (tmp_path / "ids.csv").write_text("user_id,item_id\nu,i\n")
     (tmp_path / "timed.csv").write_text("user_id,item_id,timestamp\nu,i,978300760\n")
     ids, timed = tmp_path / "ids.csv", tmp_path / "timed.csv"
-    assert [completed(files, {}, tmp_path, END).without_times for files in ([ids], [timed], [ids, timed])] == [
-        True,
-        False,
-        False,
-    ]
-    found = _where_default(TrainingSettings(repeat_weight=0.3), WITHOUT_TIMES)
-    assert (found.repeat_weight, found.retrieval_negatives, found.retrieval_reorders) == (0.3, "catalogue", True)
+    assert completed([ids], {}, tmp_path, END).without_times
+    assert not completed([timed], {}, tmp_path, END).without_times
+    assert not completed([ids, timed], {}, tmp_path, END).without_times
