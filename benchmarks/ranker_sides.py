@@ -33,39 +33,49 @@ from models.ranker.wide_deep import HIDDEN, OWN_STEPS, SOURCE_PLACES
 
 _OWN = NUMERIC.index("own_count")
 Score = Callable[[RankingExamples], npt.NDArray[np.float32]]
+Train = Callable[[], Score]
+"""What is timed."""
 
 
-def ours(material: RankingMaterial, learning: RankingExamples, training: TrainingSettings) -> Score:
+def ours(material: RankingMaterial, learning: RankingExamples, training: TrainingSettings) -> Train:
     """The product's trainer."""
-    quiet = Progress(disable=True)
-    model, _ = fit_ranker(learning, material.cardinalities, training, quiet, lambda _: {}, None)
-    return lambda examples: score_examples(model, examples)
+
+    def train() -> Score:
+        quiet = Progress(disable=True)
+        model, _ = fit_ranker(learning, material.cardinalities, training, quiet, lambda _: {}, None)
+        return lambda examples: score_examples(model, examples)
+
+    return train
 
 
-def peer(material: RankingMaterial, learning: RankingExamples, training: TrainingSettings) -> Score:
+def peer(material: RankingMaterial, learning: RankingExamples, training: TrainingSettings) -> Train:
     """Keras' `fit`, a candidate a row."""
-    tf.keras.utils.set_random_seed(training.seed)
     numeric, categorical = learning.numeric[learning.present], learning.categorical[learning.present]
     taken = (learning.taken[learning.present] > 0).astype(np.float32)
-    scaling = Scaling.of(learning.numeric, learning.present, float(taken.mean()))
-    model = plain_wide_and_deep(material.cardinalities, scaling)
-    steps = training.ranker_epochs * -(-len(taken) // training.ranker_batch_size)
-    rate = tf.keras.optimizers.schedules.CosineDecay(training.ranker_learning_rate, steps, 0.05)
-    loss = tf.keras.losses.BinaryCrossentropy(from_logits=True)
-    model.compile(optimizer=tf.keras.optimizers.legacy.Adam(rate), loss=loss)
-    model.fit(
-        [numeric, categorical],
-        taken,
-        batch_size=training.ranker_batch_size,
-        epochs=training.ranker_epochs,
-        verbose=0,
-    )
 
-    def score(examples: RankingExamples) -> npt.NDArray[np.float32]:
-        rows = [examples.numeric.reshape(-1, len(NUMERIC)), examples.categorical.reshape(-1, len(CATEGORICAL))]
-        return np.asarray(model.predict(rows, batch_size=16_384, verbose=0)).reshape(examples.present.shape)
+    def train() -> Score:
+        tf.keras.utils.set_random_seed(training.seed)
+        scaling = Scaling.of(learning.numeric, learning.present, float(taken.mean()))
+        model = plain_wide_and_deep(material.cardinalities, scaling)
+        steps = training.ranker_epochs * -(-len(taken) // training.ranker_batch_size)
+        rate = tf.keras.optimizers.schedules.CosineDecay(training.ranker_learning_rate, steps, 0.05)
+        loss = tf.keras.losses.BinaryCrossentropy(from_logits=True)
+        model.compile(optimizer=tf.keras.optimizers.legacy.Adam(rate), loss=loss)
+        model.fit(
+            [numeric, categorical],
+            taken,
+            batch_size=training.ranker_batch_size,
+            epochs=training.ranker_epochs,
+            verbose=0,
+        )
 
-    return score
+        def score(examples: RankingExamples) -> npt.NDArray[np.float32]:
+            rows = [examples.numeric.reshape(-1, len(NUMERIC)), examples.categorical.reshape(-1, len(CATEGORICAL))]
+            return np.asarray(model.predict(rows, batch_size=16_384, verbose=0)).reshape(examples.present.shape)
+
+        return score
+
+    return train
 
 
 def plain_wide_and_deep(cardinalities: tuple[int, ...], scaling: Scaling) -> tf.keras.Model:
@@ -111,8 +121,9 @@ def main() -> None:
     alone = {"ranker_epochs": given.epochs, "ranker_least_steps": 1, "ranker_members": 1}
     plain = {"ranker_model": "wide_deep", "ranker_loss": "log_loss"}
     training = settings.training.model_copy(update={**alone, **plain})
+    train = SIDES[given.side](material, learning, training)
     started = time.perf_counter()
-    score = SIDES[given.side](material, learning, training)
+    score = train()
     seconds, trained_mib = time.perf_counter() - started, peak_mib()
     judgement = judge(score(material.judges), material.judges, material.judge_counts)
     found: dict[str, Any] = {

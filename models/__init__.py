@@ -7,3 +7,5 @@ import os
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# OpenMP's threads (XGBoost, implicit) wait asleep: beside another job spinning ones take its core and get nothing done.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

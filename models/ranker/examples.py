@@ -1,4 +1,7 @@
-"""What the ranker learns from: each user's candidates with features as served, and which of them were taken."""
+"""What the ranker learns from: each user's candidates with features as served, and which of them were taken.
+
+The arrays are the largest thing of a training, so they lie where TensorFlow can read them in place (`models.in_place`).
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ import pyarrow.parquet as pq
 from headrace.errors import BadInputError
 from headrace.outcomes import OUTCOMES
 from headrace.ranking_features import CATEGORICAL, NUMERIC
+from models.in_place import joined_in_place, rows_in_place, zeros_in_place
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -50,13 +54,7 @@ class RankingExamples:
     def __getitem__(self, users: npt.NDArray[np.int64]) -> RankingExamples:
         return RankingExamples(
             [self.user_ids[user] for user in users],
-            self.numeric[users],
-            self.categorical[users],
-            self.taken[users],
-            self.present[users],
-            self.outcomes[users],
-            self.positions[users],
-            self.propensities[users],
+            *(rows_in_place(getattr(self, each.name), users) for each in fields(self)[1:]),
         )
 
 
@@ -67,8 +65,7 @@ def joined(parts: Sequence[RankingExamples]) -> RankingExamples:
     longest = max(part.present.shape[1] for part in parts)
 
     def together(name: str) -> npt.NDArray[Any]:
-        arrays: list[npt.NDArray[Any]] = [getattr(part, name) for part in parts]
-        return np.concatenate([_longer(array, longest) for array in arrays])
+        return joined_in_place([_longer(getattr(part, name), longest) for part in parts])
 
     users = [user for part in parts for user in part.user_ids]
     return RankingExamples(users, *(together(each.name) for each in fields(RankingExamples)[1:]))
@@ -159,6 +156,6 @@ def _padded(table: pa.Table, name: str, present: npt.NDArray[np.bool_], width: i
             f"{path}: '{name}' holds {len(values)} values for {present.sum()} candidates, expected {width} each",
             "Write the file again with this version of Headrace",
         )
-    result = np.zeros((*present.shape, width), values.dtype)
+    result = zeros_in_place((*present.shape, width), values.dtype)
     result[present] = values.reshape(-1, width)
     return result

@@ -13,6 +13,7 @@ from rich.progress import Progress
 from headrace.outcomes import OUTCOMES
 from headrace.settings_jobs import TrainingSettings
 from models.checkpoints import Checkpoints
+from models.in_place import tensor_of
 from models.ranker.committee import Committee
 from models.ranker.examples import RankingExamples
 from models.ranker.exposure import places_and_weights
@@ -106,4 +107,4 @@ def _lists(examples: RankingExamples, training: TrainingSettings) -> dict[str, t
         "taken": examples.taken,
         "present": examples.present.astype(np.float32),
     }
-    return {name: tf.convert_to_tensor(array) for name, array in arrays.items()}
+    return {name: tensor_of(array) for name, array in arrays.items()}

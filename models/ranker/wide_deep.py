@@ -40,13 +40,15 @@ class WideAndDeep(Ranker):
 
     def shortcut(self, numeric: Tensor, categorical: Tensor) -> Tensor:
         """The wide part."""
+        # Candidates last: comparisons along the longest side are a third faster.
+        numbers = tf.transpose(numeric)
         # A weight for every step that a value has passed: their sum is the weight of its class.
-        passed = tf.cast(numeric[:, :, None] > self.scaling.steps, tf.float32)
-        linear = tf.matmul(tf.reshape(passed, [-1, self.wide.shape[0]]), self.wide)[:, 0]
+        passed = tf.cast(numbers[:, None, :] > self.scaling.steps[:, :, None], tf.float32)
+        linear = tf.matmul(tf.reshape(passed, [self.wide.shape[0], -1]), self.wide, transpose_a=True)[:, 0]
         category = categorical[:, 0]
-        own = tf.reduce_sum(tf.cast(numeric[:, _OWN, None] > tf.constant(OWN_STEPS), tf.int32), axis=1)
-        bits = tf.cast(tf.gather(numeric, SOURCE_PLACES, axis=1) > 0, tf.int32)
-        sources = tf.reduce_sum(bits * tf.constant([2**place for place in range(len(SOURCE_PLACES))]), axis=1)
+        own = tf.reduce_sum(tf.cast(numbers[_OWN] > tf.constant(OWN_STEPS)[:, None], tf.int32), axis=0)
+        bits = tf.cast(tf.gather(numbers, SOURCE_PLACES) > 0, tf.int32)
+        sources = tf.reduce_sum(bits * tf.constant([[2**place] for place in range(len(SOURCE_PLACES))]), axis=0)
         first = own * self.cardinalities[0] + category
         second = (len(OWN_STEPS) + 1 + sources) * self.cardinalities[0] + category
         return linear + tf.gather(self.crosses, first) + tf.gather(self.crosses, second)
