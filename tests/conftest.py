@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from headrace.settings import Settings
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # child processes import engines: without bytecode five times slower
+
+
+def pytest_configure() -> None:
+    """SIGTERM ends a run as Ctrl-C does, what it started included."""
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):  # a second one must not end the cleaning up
+        signal.signal(number, signal.SIG_IGN)
+    for child in psutil.Process().children():  # workers, and the jobs that their tests wait for
+        child.terminate()
+    raise KeyboardInterrupt
 
 
 LONGEST = ("tests/end_to_end/", "tests/docs/test_tutorial.py")
