@@ -51,9 +51,10 @@ _NOTHING = (0.0,) * len(OUTCOMES)
 def write_candidates(settings: Settings, release: Path, day: date, output: Path, limit_users: int | None = None) -> int:
     """Candidates with features and labels of every user of the holdout that ends with `day`; returns the users written.
 
-    Users without history are left out: they get the popular list, which needs no ranker.
+    Users without history are left out: they get the popular list, which needs no ranker. The index is searched
+    thoroughly, so that the same embeddings give the same file, and the same ranker.
     """
-    recommender = load_recommender(release, settings.serving.candidates)
+    recommender = load_recommender(release, settings.serving.candidates, thorough=True)
     holdouts: dict[str, lake.Holdout] = {}
 
     def known_users() -> Iterator[UserRow]:

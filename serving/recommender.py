@@ -47,14 +47,22 @@ class RankedList:
 class Recommender:
     """Lists of one release. Holds no state between calls, so any thread may use it."""
 
-    def __init__(self, release: Release, candidates: int, max_per_category: int, precision: str = "float") -> None:
+    def __init__(
+        self,
+        release: Release,
+        candidates: int,
+        max_per_category: int = 0,
+        precision: str = "float",
+        *,
+        thorough: bool = False,
+    ) -> None:
         """Load every part of the release into memory. Raises ReleaseError if one of them does not fit."""
         self.release = release
         self.candidates = candidates
         self.max_per_category = max_per_category
         self.catalogue: Catalogue = load_catalogue(release)
         self.tower: UserTower = load_user_tower(release, self.catalogue.row_of)
-        self.sources = CandidateSources(self.catalogue, open_index(release))
+        self.sources = CandidateSources(self.catalogue, open_index(release, thorough=thorough))
         self._ranker: Ranker | None = open_ranker(release, precision) if release.manifest.stage == "full" else None
         features = release.manifest.settings["features"]
         self.history_length = int(features["history_length"])
@@ -175,9 +183,12 @@ class Recommender:
         )
 
 
-def load_recommender(folder: Path, candidates: int, max_per_category: int = 0, precision: str = "float") -> Recommender:
+def load_recommender(
+    folder: Path, candidates: int, max_per_category: int = 0, precision: str = "float", *, thorough: bool = False
+) -> Recommender:
     """The recommender over the release in `folder`, every file verified; the ranker's `precision` is float or int8.
+    A `thorough` one finds the same nearest items however the index was drawn (see `VectorIndex`).
 
     Raises ReleaseError.
     """
-    return Recommender(open_release(folder), candidates, max_per_category, precision)
+    return Recommender(open_release(folder), candidates, max_per_category, precision, thorough=thorough)

@@ -16,8 +16,8 @@ FEW_ROWS = str(Path(__file__).parent / "spark")
 """Value of SPARK_CONF_DIR for Spark applications that see few rows."""
 QUICK_JAVA = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"}
 """Environment of Java programs that live for a minute: compiling for the long run costs a quarter of the time. The
-session of these tests lives for ten, and takes half as long again with it. With the quick compiler alone Java makes room
-for a fifth of the code that it does otherwise, which a job of many plans fills."""
+session of these tests lives for ten, and takes half as long again with it. With the quick compiler alone Java has room
+for a fifth of the code, which a job of many plans fills."""
 
 
 @pytest.fixture(scope="session")
