@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +42,8 @@ def build_index(embeddings: npt.NDArray[np.float32], users: npt.NDArray[np.float
     queries = users[:: max(1, len(users) // _QUERIES)][:_QUERIES]
     depth = min(DEPTH, len(embeddings))
     truth = np.argpartition(-(queries @ embeddings.T), depth - 1, axis=1)[:, :depth]
-    builder = scann_ops_pybind.builder(embeddings, depth, "dot_product").set_n_training_threads(1)
+    threads = os.cpu_count() or 1
+    builder = scann_ops_pybind.builder(embeddings, depth, "dot_product")
     if len(embeddings) <= BRUTE_FORCE_ITEMS:
         searcher = builder.score_brute_force().build()
         report = IndexReport(_recall(searcher, queries, truth, depth), 0, 0)
@@ -49,7 +51,7 @@ def build_index(embeddings: npt.NDArray[np.float32], users: npt.NDArray[np.float
         leaves = int(np.sqrt(len(embeddings)))
         searched = max(1, leaves // 5)
         while True:
-            builder = scann_ops_pybind.builder(embeddings, depth, "dot_product").set_n_training_threads(1)
+            builder = scann_ops_pybind.builder(embeddings, depth, "dot_product").set_n_training_threads(threads)
             tree = builder.tree(leaves, searched, training_sample_size=min(len(embeddings), _SAMPLE_PER_LEAF * leaves))
             quantised = tree.score_ah(_ITEMS_PER_DIMENSION_BLOCK, anisotropic_quantization_threshold=0.2)
             searcher = quantised.reorder(min(4 * depth, len(embeddings))).build()

@@ -76,20 +76,30 @@ def fit_trees(examples: RankingExamples, training: TrainingSettings, progress: P
 
 @dataclass(frozen=True)
 class _Lists:
-    """All candidates one below the other."""
+    """All candidates that are there, one below the other."""
 
-    numbers: npt.NDArray[np.float32]
-    """[candidates, numbers and the place]."""
+    numeric: npt.NDArray[np.float32]
+    """[all, len(NUMERIC)]: of these and of those that are not there, as they lie in the examples."""
+    rows: npt.NDArray[np.int64]
+    """[candidates]: places in `numeric`."""
+    places: npt.NDArray[np.int32]
     taken: npt.NDArray[np.bool_]
-    weights: npt.NDArray[np.float32]
+    weights: npt.NDArray[np.float64]
 
     @classmethod
     def of(cls, examples: RankingExamples, training: TrainingSettings) -> _Lists:
         here = examples.present
-        places, weights = (each[here] for each in places_and_weights(examples, training))
-        numbers = np.column_stack([examples.numeric[here], places]).astype(np.float32)
-        is_new = numbers[:, _OWN] <= 0
-        return cls(numbers, examples.taken[here] > 0, weights * np.where(is_new, training.ranker_trees_new_weight, 1))
+        places, weights = places_and_weights(examples, training)
+        of_new = np.where(examples.numeric[..., _OWN] <= 0, training.ranker_trees_new_weight, 1)
+        numeric = examples.numeric.reshape(-1, _PLACE)
+        return cls(numeric, np.flatnonzero(here), places[here], examples.taken[here] > 0, (weights * of_new)[here])
+
+    def numbers(self, kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+        """[kept candidates, numbers and the place]."""
+        result = np.empty((int(kept.sum()), _PLACE + 1), np.float32)
+        result[:, :_PLACE] = self.numeric[self.rows[kept]]
+        result[:, _PLACE] = self.places[kept]
+        return result
 
 
 def _fit_forest(lists: _Lists, training: TrainingSettings, seed: int, advance: _Advance) -> xgboost.Booster:
@@ -110,7 +120,7 @@ def _fit_forest(lists: _Lists, training: TrainingSettings, seed: int, advance: _
         "subsample": _ROWS_A_TREE,
         "seed": seed,
     }
-    rows = xgboost.QuantileDMatrix(lists.numbers[kept], taken, weight=weights)
+    rows = xgboost.QuantileDMatrix(lists.numbers(kept), taken, weight=weights)
     return xgboost.train(parameters, rows, training.ranker_trees, callbacks=[advance])
 
 
