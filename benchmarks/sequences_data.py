@@ -148,17 +148,8 @@ def _fetched() -> Path:
     folder = PROJECT_ROOT / "var" / "benchmarks" / "ratings"
     if not (folder / INSIDE).exists():
         uv = PROJECT_ROOT / ".tools" / "uv" / "bin" / "uv"
-        command = [
-            str(uv),
-            "pip",
-            "install",
-            "--system-certs",
-            "--quiet",
-            "--no-deps",
-            "--target",
-            str(folder),
-            PACKAGE,
-        ]
+        options = ("--system-certs", "--quiet", "--no-deps", "--target", str(folder))
+        command = [str(uv), "pip", "install", *options, PACKAGE]
         try:
             subprocess.run(command, check=True)
         except (OSError, subprocess.CalledProcessError):
