@@ -1,4 +1,4 @@
-"""Arrays that TensorFlow reads where they lie: what is large is not held twice, nor the time spent to copy it.
+"""Arrays that TensorFlow reads where they lie: what is large is neither copied nor held twice.
 
 TensorFlow takes memory over as it is if it starts at a multiple of 64 bytes. NumPy's own does not, Arrow's does.
 """

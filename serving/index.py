@@ -48,10 +48,8 @@ class VectorIndex:
             ) from None
 
         config = self._searcher.config()
-        reordered, leaves = (
-            int(found[1]) if found else 0 for found in (_REORDERED.search(config), _LEAVES.search(config))
-        )
-        self._reordered = reordered
+        leaves = _number(_LEAVES, config)
+        self._reordered = _number(_REORDERED, config)
         self._leaves = leaves if thorough and leaves else -1
         self._per_neighbour = _THOROUGHLY_REORDERED_PER_NEIGHBOUR if thorough else _REORDERED_PER_NEIGHBOUR
 
@@ -60,6 +58,11 @@ class VectorIndex:
         reordered = max(self._reordered, number * self._per_neighbour)
         rows, _ = self._searcher.search(vector, number, reordered, self._leaves)
         return np.asarray(rows, np.int32)
+
+
+def _number(pattern: re.Pattern[str], config: str) -> int:
+    found = pattern.search(config)
+    return int(found[1]) if found else 0
 
 
 def open_index(release: Release, *, thorough: bool = False) -> VectorIndex:
