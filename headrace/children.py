@@ -6,8 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from headrace.errors import HeadraceError
 from headrace.java import java_home
@@ -40,6 +40,20 @@ def run_module(module: str, arguments: Sequence[str], settings: Settings) -> int
     finally:
         signal.signal(signal.SIGTERM, before)
     return code if code >= 0 else 128 - code
+
+
+@contextmanager
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """Inside, SIGTERM raises KeyboardInterrupt as Ctrl-C does, so that what was started can be ended."""
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _wait(child: subprocess.Popen[bytes]) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
 import time
 from contextlib import suppress
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from headrace.children import sigterm_as_ctrl_c
 from headrace.errors import HeadraceError
 from headrace.settings import Settings
 from infra.local.airflow_home import DAGS, airflow_home, command, environment, for_a_run, prepare
@@ -56,19 +56,14 @@ def _dags_test(dag: str, day: date, progress: RunProgress, variables: dict[str, 
         errors="replace",
         start_new_session=True,
     )
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        assert child.stdout is not None  # noqa: S101 - it is piped
-        for line in child.stdout:
-            progress.read(line.rstrip("\n"))
-        return child.wait()
-    finally:
-        _end_with_children(child)
-        signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(_signal: int, _frame: object) -> None:
-    raise KeyboardInterrupt
+    with sigterm_as_ctrl_c():
+        try:
+            assert child.stdout is not None  # noqa: S101 - it is piped
+            for line in child.stdout:
+                progress.read(line.rstrip("\n"))
+            return child.wait()
+        finally:
+            _end_with_children(child)
 
 
 def _end_with_children(child: subprocess.Popen[str]) -> None:

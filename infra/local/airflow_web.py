@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 import subprocess
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from headrace.children import sigterm_as_ctrl_c
 from headrace.errors import ServiceError
 from headrace.settings import Settings
 from infra.local.airflow_home import DAGS, airflow_home, command, environment, for_the_scheduler, prepare
@@ -40,23 +40,22 @@ def _serve(home: Path, port: int, variables: dict[str, str]) -> None:
     logs = home / "logs"
     logs.mkdir(exist_ok=True)
     running: dict[str, subprocess.Popen[bytes]] = {}
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        for name, arguments in PARTS.items():
-            running[name] = _start(arguments, home, logs / f"{name}.log", variables)
-        print(f"Airflow is starting; logs in {logs}", flush=True)
-        _wait_until_healthy(port, running, logs)
-        print(f"Airflow: http://127.0.0.1:{port} (user admin)", flush=True)
-        print(f"Its password is in {home / 'simple_auth_manager_passwords.json.generated'}", flush=True)
-        print("DAGs are paused until you switch them on. Ctrl-C stops Airflow.", flush=True)
-        while True:
-            _require_alive(running, logs)
-            time.sleep(1)
-    except KeyboardInterrupt:
-        print("Stopping Airflow", flush=True)
-    finally:
-        _stop(running)
-        signal.signal(signal.SIGTERM, before)
+    with sigterm_as_ctrl_c():
+        try:
+            for name, arguments in PARTS.items():
+                running[name] = _start(arguments, home, logs / f"{name}.log", variables)
+            print(f"Airflow is starting; logs in {logs}", flush=True)
+            _wait_until_healthy(port, running, logs)
+            print(f"Airflow: http://127.0.0.1:{port} (user admin)", flush=True)
+            print(f"Its password is in {home / 'simple_auth_manager_passwords.json.generated'}", flush=True)
+            print("DAGs are paused until you switch them on. Ctrl-C stops Airflow.", flush=True)
+            while True:
+                _require_alive(running, logs)
+                time.sleep(1)
+        except KeyboardInterrupt:
+            print("Stopping Airflow", flush=True)
+        finally:
+            _stop(running)
 
 
 def _start(arguments: tuple[str, ...], home: Path, log: Path, variables: dict[str, str]) -> subprocess.Popen[bytes]:
@@ -129,7 +128,3 @@ def _stop(running: dict[str, subprocess.Popen[bytes]]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _interrupt(_signal: int, _frame: object) -> None:
-    raise KeyboardInterrupt
