@@ -76,6 +76,8 @@ _PRICE_RATIO = NUMERIC.index("price_ratio")
 _KIND = NUMERIC.index("kind_count")
 _USER_EVENTS = NUMERIC.index("user_events")
 _SOURCES = NUMERIC.index("from_own")
+OF_USER = slice(_USER_EVENTS, _SOURCES)
+"""The numbers that are the same for all candidates of a user."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def ranking_features(
     for column, level in enumerate(SHARE_LEVELS, start=_PRICE_RATIO + 1):
         numeric[:, column] = own.shares[level][catalogue.codes[level][candidates]]
     numeric[:, _KIND:_USER_EVENTS] = own.of_kinds[catalogue.codes[KIND][candidates]]
-    numeric[:, _USER_EVENTS:_SOURCES] = np.log1p([user.events_total, len(own.rows), own.days_since_last])
+    numeric[:, OF_USER] = np.log1p([user.events_total, len(own.rows), own.days_since_last])
     numeric[:, _SOURCES:] = sources[:, None] & _SOURCE_BITS > 0
     categorical = np.empty((len(candidates), len(CATEGORICAL)), np.int32)
     for column, name in enumerate(CATEGORICAL):

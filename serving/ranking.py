@@ -33,7 +33,9 @@ class Ranker:
         self._inputs = frozenset(names)
 
     def scores(self, features: RankingFeatures) -> npt.NDArray[np.float32]:
-        """One score per candidate, [candidates]."""
+        """One score per candidate, [candidates], also of none."""
+        if not len(features.numeric):
+            return np.zeros(0, np.float32)
         feed = {name: array for name, array in vars(features).items() if name in self._inputs}
         return np.asarray(self._session.run(None, feed)[0], np.float32).reshape(-1)
 

@@ -6,6 +6,7 @@ user: there the mean of two is better than either. Boosted trees, if there are a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -45,8 +46,8 @@ class Committee(tfrs.Model):
         self.trees, self.trees_share = trees, share
         self.score = tf.function(lambda *inputs: self(inputs), input_signature=SIGNATURE)
 
-    def _members_score(self, inputs: tuple[Tensor, Tensor]) -> Tensor:
-        mean = tf.add_n([member(inputs) for member in self.members]) / len(self.members)
+    def _members_score(self, inputs: tuple[Tensor, Tensor], one_user: bool = False) -> Tensor:
+        mean = tf.add_n([member(inputs, one_user=one_user) for member in self.members]) / len(self.members)
         return (1 - self.trees_share) * mean
 
     def _outcomes(self, *inputs: Tensor) -> Tensor:
@@ -56,19 +57,22 @@ class Committee(tfrs.Model):
         """Mean of the members' losses of a batch of users."""
         return tf.add_n([member.compute_loss(inputs, training) for member in self.members]) / len(self.members)
 
-    def exported(self, *, with_trees: bool = True) -> Exported:
-        """What is written: `score` [n] of `numeric` and `categorical`, the log odds of being taken.
+    def exported(self) -> Exported:
+        """`score` [n] of `numeric` and `categorical`, the log odds of being taken, for whomever the rows are of."""
+        return self._exported(self)
 
-        Without its trees, `exported_trees_factor` times their sum is missing.
-        """
-        score = self if with_trees else self._members_score
+    def served(self) -> Exported:
+        """The same of one user's candidates, at least one, without the trees: their sum, times
+        `served_trees_factor`, is missing."""
+        return self._exported(lambda inputs: self._members_score(inputs, one_user=True))
 
+    def _exported(self, score: Callable[[tuple[Tensor, ...]], Tensor]) -> Exported:
         def log_odds(*inputs: Tensor) -> Any:
             return self.platt.slope * score(inputs) + self.platt.offset
 
         return Exported(log_odds, list(SIGNATURE), "score", self.variables)
 
     @property
-    def exported_trees_factor(self) -> float:
-        """What the trees' sum is multiplied by in what is written."""
+    def served_trees_factor(self) -> float:
+        """What the trees' sum is multiplied by in what is served."""
         return self.platt.slope * self.trees_share

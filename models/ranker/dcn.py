@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
+from models.ranker.halves import by_halves
 from models.ranker.model import Ranker, Tensor
 
 CROSSES = 2
@@ -22,12 +23,15 @@ class DeepAndCross(Ranker):
             self.crossed.append(tfrs.layers.dcn.Cross(kernel_initializer=start))
         self.hidden = [self.dense(size, "relu") for size in HIDDEN]
 
-    def represent(self, numeric: Tensor, categorical: Tensor) -> Tensor:
+    def represent(self, numeric: Tensor, categorical: Tensor, *, one_user: bool = False) -> Tensor:
         """Both sides, one after the other."""
         inputs = tf.concat([self.scaled(numeric), *self.codes(categorical)], axis=1)
-        cross = deep = inputs
-        for layer in self.crossed:
+        first = self.crossed[0]
+        cross = inputs * by_halves(first, inputs) + inputs if one_user else first(inputs)
+        for layer in self.crossed[1:]:
             cross = layer(inputs, cross)
-        for layer in self.hidden:
+        first = self.hidden[0]
+        deep = tf.nn.relu(by_halves(first, inputs)) if one_user else first(inputs)
+        for layer in self.hidden[1:]:
             deep = layer(deep)
         return tf.concat([cross, deep], axis=1)

@@ -17,6 +17,6 @@ def export_ranker(model: Committee, saved_model: Path, onnx: Path) -> None:
 
 def write_ranker_onnx(model: Committee, onnx: Path) -> None:
     """What serving takes."""
-    write_onnx(model.exported(with_trees=False), onnx)
+    write_onnx(model.served(), onnx)
     if model.trees:
-        add_trees(onnx, model.trees, model.exported_trees_factor)
+        add_trees(onnx, model.trees, model.served_trees_factor)

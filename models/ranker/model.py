@@ -71,10 +71,13 @@ class Ranker(tfrs.Model, ABC):
         """Make the layers that `represent` uses, with `dense`."""
 
     @abstractmethod
-    def represent(self, numeric: Tensor, categorical: Tensor) -> Tensor:
-        """[n, width] of what the last layer reads, from the inputs as serving gives them."""
+    def represent(self, numeric: Tensor, categorical: Tensor, *, one_user: bool = False) -> Tensor:
+        """[n, width] of what the last layer reads, from the inputs as serving gives them.
 
-    def shortcut(self, numeric: Tensor, categorical: Tensor) -> Tensor:  # noqa: ARG002
+        With `one_user` all rows are of one user, whose half of the first layer is computed once.
+        """
+
+    def shortcut(self, numeric: Tensor, categorical: Tensor, *, one_user: bool = False) -> Tensor:  # noqa: ARG002
         """What is added to the score past the last layer: [n], or a number."""
         return 0.0
 
@@ -83,16 +86,17 @@ class Ranker(tfrs.Model, ABC):
         season, and only strong evidence may stay."""
         return list(self.embeddings)
 
-    def call(self, inputs: tuple[Tensor, Tensor]) -> Tensor:
-        """[n] scores of (numeric [n, numbers], categorical [n, codes])."""
-        return self._score(self.represent(*inputs), *inputs)
+    def call(self, inputs: tuple[Tensor, Tensor], one_user: bool = False) -> Tensor:
+        """[n] scores of (numeric [n, numbers], categorical [n, codes]); with `one_user` of one user's candidates."""
+        return self._score(self.represent(*inputs, one_user=one_user), *inputs, one_user=one_user)
 
     def outcomes(self, numeric: Tensor, categorical: Tensor) -> Tensor:
         """[n, len(OUTCOMES)]: log odds of each, where they are learned."""
         return self.heads(self.represent(numeric, categorical))
 
-    def _score(self, hidden: Tensor, numeric: Tensor, categorical: Tensor) -> Tensor:
-        return self.scaling.start + tf.squeeze(self.last(hidden), 1) + self.shortcut(numeric, categorical)
+    def _score(self, hidden: Tensor, numeric: Tensor, categorical: Tensor, *, one_user: bool = False) -> Tensor:
+        shortcut = self.shortcut(numeric, categorical, one_user=one_user)
+        return self.scaling.start + tf.squeeze(self.last(hidden), 1) + shortcut
 
     def compute_loss(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:  # noqa: ARG002
         """Loss of a batch of users: numeric [users, candidates, …], categorical; taken, present, weight [users,

@@ -8,13 +8,15 @@ from __future__ import annotations
 import tensorflow as tf
 
 from headrace.catalogue import ITEM_FEATURES
-from headrace.ranking_features import NUMERIC
+from headrace.ranking_features import NUMERIC, OF_USER
+from models.ranker.halves import by_halves
 from models.ranker.model import Ranker, Tensor
 
 FACTORS = 32
 HIDDEN = (64, 32)
 _OF_ITEM = [NUMERIC.index(name) for name in ITEM_FEATURES]
-_OF_USER = [place for place in range(len(NUMERIC)) if place not in _OF_ITEM]
+_OF_OTHERS = [place for place in range(len(NUMERIC)) if place not in _OF_ITEM]
+_OF_USER = slice(_OF_OTHERS.index(OF_USER.start), _OF_OTHERS.index(OF_USER.stop))
 
 
 class NeuralCf(Ranker):
@@ -26,10 +28,11 @@ class NeuralCf(Ranker):
         self.of_item = self.dense(FACTORS, None)
         self.hidden = [self.dense(size, "relu") for size in HIDDEN]
 
-    def represent(self, numeric: Tensor, categorical: Tensor) -> Tensor:
+    def represent(self, numeric: Tensor, categorical: Tensor, *, one_user: bool = False) -> Tensor:
         """Product of the factors, and the network over both."""
         scaled = self.scaled(numeric)
-        user = self.of_user(tf.gather(scaled, _OF_USER, axis=1))
+        others = tf.gather(scaled, _OF_OTHERS, axis=1)
+        user = by_halves(self.of_user, others, _OF_USER) if one_user else self.of_user(others)
         item = self.of_item(tf.concat([tf.gather(scaled, _OF_ITEM, axis=1), *self.codes(categorical)], axis=1))
         deep = tf.concat([user, item], axis=1)
         for layer in self.hidden:

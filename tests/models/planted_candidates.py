@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from headrace.outcomes import OUTCOMES
-from headrace.ranking_features import CATEGORICAL, NUMERIC
+from headrace.ranking_features import CATEGORICAL, NUMERIC, OF_USER
 from models.ranker.examples import RankingExamples, nothing_happened
 
 CARDINALITIES = (6, 4, 3)
@@ -17,6 +17,7 @@ def planted_examples(users: int = 120, seed: int = 5) -> RankingExamples:
     """Lists of 30 candidates, every third user's of 20 only; five of each are taken."""
     random = np.random.default_rng(seed)
     numeric = random.normal(0, 1, (users, CANDIDATES, len(NUMERIC))).astype(np.float32)
+    numeric[:, :, OF_USER] = numeric[:, :1, OF_USER]
     sizes = np.array(CARDINALITIES)
     categorical = random.integers(0, sizes, (users, CANDIDATES, len(CATEGORICAL))).astype(np.int32)
     present = np.ones((users, CANDIDATES), bool)

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import tensorflow as tf
 from rich.progress import Progress, TaskID
 
+from headrace.catalogue import ITEM_FEATURES
 from headrace.errors import BadInputError
-from headrace.ranking_features import CATEGORICAL, NUMERIC
+from headrace.ranking_features import CATEGORICAL, NUMERIC, OF_USER
 from headrace.settings_jobs import TrainingSettings
 from models.checkpoints import Checkpoints
-from models.onnx_export import export_function
 from models.ranker.calibration import fit_platt
 from models.ranker.committee import Committee
+from models.ranker.dcn import DeepAndCross
 from models.ranker.eight_bits import LEAST_OVERLAP, add_int8, onnx_scores, top_overlap, write_int8
 from models.ranker.examples import RankingExamples, read_examples
+from models.ranker.export import export_ranker, write_ranker_onnx
 from models.ranker.exposure import inverse_propensities
+from models.ranker.halves import by_halves
 from models.ranker.judging import judge
 from models.ranker.losses import RankingLoss
 from models.ranker.material import RankingMaterial
+from models.ranker.model import EMBEDDING
+from models.ranker.neural_cf import NeuralCf
 from models.ranker.training import RankerReport, score_examples, train_ranker_model
+from models.ranker.wide_deep import WideAndDeep
 from tests.models.planted_candidates import CARDINALITIES, REFUSED_CATEGORY, planted_examples, shown_examples
 
 EACH_ONCE = [("wide_deep", "softmax"), ("dcn", "log_loss"), ("ncf", "pairwise")]
@@ -106,18 +115,42 @@ def test_scores_are_served_as_probabilities_in_the_order_that_was_learned(
 def test_serving_gets_the_scores_of_training(ranker: tuple[Committee, RankerReport], tmp_path: Path) -> None:
     model, _ = ranker
     unseen = planted_examples(users=3, seed=7)
-    export_function(model.exported(), tmp_path / "saved", tmp_path / "ranker.onnx")
+    export_ranker(model, tmp_path / "saved", tmp_path / "ranker.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "ranker.onnx"), providers=["CPUExecutionProvider"])
     for user, expected in enumerate(model.platt.log_odds(score_examples(model, unseen))):
         inputs = {"numeric": unseen.numeric[user], "categorical": unseen.categorical[user]}
         np.testing.assert_allclose(session.run(["score"], inputs)[0], expected, atol=1e-4)
 
 
+def test_the_users_half_of_a_layer_is_computed_once_for_all_candidates() -> None:
+    layer = tf.keras.layers.Dense(4, bias_initializer="ones")
+    inputs = planted_examples(users=1).numeric[0]
+    expected = layer(inputs).numpy()
+    inputs[1:, OF_USER] = np.nan  # they are read of the first candidate only
+    np.testing.assert_allclose(by_halves(layer, inputs).numpy(), expected, atol=1e-5)
+
+
+def test_what_is_served_has_the_first_layers_in_halves(ranker: tuple[Committee, RankerReport], tmp_path: Path) -> None:
+    model, _ = ranker
+    write_ranker_onnx(model, tmp_path / "ranker.onnx")
+    served = Counter(tuple(each.dims) for each in onnx.load(str(tmp_path / "ranker.onnx")).graph.initializer)
+    of_user, width = OF_USER.stop - OF_USER.start, len(NUMERIC) + EMBEDDING * len(CATEGORICAL)
+    layers = {
+        DeepAndCross: [(width, width), (width, 64)],
+        WideAndDeep: [(width, 128)],
+        NeuralCf: [(len(NUMERIC) - len(ITEM_FEATURES), 32)],
+    }
+    for member in model.members:
+        for inputs, size in layers[type(member)]:
+            served.subtract([(of_user, size), (inputs - of_user, size)])
+    assert min(served.values()) >= 0
+
+
 def test_eight_bits_order_candidates_as_floats_do(ranker: tuple[Committee, RankerReport], tmp_path: Path) -> None:
     model, _ = ranker
     unseen = planted_examples(users=30, seed=9)
     floats, int8 = tmp_path / "ranker.onnx", tmp_path / "int8.onnx"
-    export_function(model.exported(), tmp_path / "saved", floats)
+    write_ranker_onnx(model, floats)
     report = add_int8(floats, int8, unseen, np.full((len(unseen), 2), 5))
     assert report.kept
     assert report.ndcg_all > judge(onnx_scores(floats, unseen), unseen, np.full((len(unseen), 2), 5)).ndcg_all - 0.01

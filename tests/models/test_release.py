@@ -16,7 +16,7 @@ import onnxruntime
 import pytest
 
 from headrace.errors import BadInputError, ReleaseError, ServiceError
-from headrace.ranking_features import CATEGORICAL, NUMERIC
+from headrace.ranking_features import CATEGORICAL, NUMERIC, OF_USER
 from headrace.release import open_release
 from models.build_release import build_release
 from models.command import day_command
@@ -53,6 +53,7 @@ def test_onnx_and_saved_model_score_and_order_candidates_alike(ranker: Trained):
 
     random = np.random.default_rng(1)
     numeric = random.normal(0, 2, (300, len(NUMERIC))).astype(np.float32)
+    numeric[:, OF_USER] = numeric[0, OF_USER]  # one user's candidates
     categorical = np.zeros((300, len(CATEGORICAL)), np.int32)
     categorical[:, 0] = random.integers(0, 13, 300)
     folder = ranker.folder / "ranker"

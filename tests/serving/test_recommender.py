@@ -42,6 +42,12 @@ def test_a_list_has_its_full_length_of_distinct_items_best_score_first(recommend
     assert recommender.catalogue.item_ids[ranked.rows[0]] == "item-7"
 
 
+def test_where_all_items_are_excluded_the_list_is_empty(recommender: Recommender) -> None:
+    every = np.arange(len(ITEMS), dtype=np.int32)
+    ranked, _ = recommender.for_user(ANNA, recommender.tower.vector(ANNA), 20, excluded=every)
+    assert ranked.candidates_generated == len(ranked.rows) == len(ranked.scores) == 0
+
+
 def test_a_live_event_changes_the_list_and_moves_the_clock_to_its_own_time(recommender: Recommender) -> None:
     viewed = HistoryEvent(AS_OF + HOUR, "live-1", "item-640", "view")
     user = recommender.up_to_date(ANNA, live_row(ANNA, [viewed], "another release", np.zeros(8, np.float32)))
