@@ -26,6 +26,8 @@ NUMBER_COLUMNS = (
 )
 PROMOTION_COLUMNS = ("promotion_coming", "promotion_past")
 """Of the item table: mean share of stores that promote the item in the weeks to come, and in those before."""
+SURPRISE = "surprise"
+"""Of the item table, where trending items are candidates: how many more users than before, in standard deviations."""
 ITEM_FEATURES = (
     "popularity",  # log1p
     "trend_popularity",  # log1p
@@ -51,7 +53,8 @@ class Catalogue:
     codes: dict[str, npt.NDArray[np.int32]]
     """One int32 array per name of `CODE_COLUMNS`."""
     numbers: dict[str, npt.NDArray[np.float32]]
-    """One float32 array per name of `NUMBER_COLUMNS` and `PROMOTION_COLUMNS`; price and age_days may be NaN."""
+    """One float32 array per name of `NUMBER_COLUMNS` and `PROMOTION_COLUMNS`, and `SURPRISE` where it is known; price
+    and age_days may be NaN."""
     available: npt.NDArray[np.bool_]
     """What may be shown: to be had and not blocked."""
     vocabularies: dict[str, list[str]]
@@ -69,7 +72,7 @@ class Catalogue:
     @cached_property
     def item_features(self) -> npt.NDArray[np.float32]:
         """[items, len(ITEM_FEATURES)], finite: computed once, so that a request only gathers rows."""
-        logs = {name: np.log1p(column) for name, column in self.numbers.items()}
+        logs = {name: np.log1p(self.numbers[name]) for name in NUMBER_COLUMNS}
         logs["trend"] = self.trend
         as_they_are = {name: self.numbers[name] for name in ("repeat_rate", *PROMOTION_COLUMNS)}
         named = {**logs, **as_they_are}
@@ -82,6 +85,13 @@ class Catalogue:
         """[items]: log of recent over usual popularity."""
         recent, usual = self.numbers["popularity"], self.numbers["trend_popularity"]
         return np.log((recent + 1) / (usual / 2 + 1))
+
+    @cached_property
+    def trending(self) -> npt.NDArray[np.int32]:
+        """Rows of items that are taken more than before, the most surprising first; none where no release says."""
+        surprise = self.numbers.get(SURPRISE, np.zeros(0, np.float32))
+        order = np.argsort(-surprise, kind="stable")
+        return order[surprise[order] > 0].astype(np.int32)
 
     def rows(self, item_ids: Iterable[str]) -> npt.NDArray[np.int32]:
         """Row numbers of the ids; `UNKNOWN_ROW` for ids that the release does not know."""
@@ -115,7 +125,7 @@ def load_catalogue(release: Release) -> Catalogue:
 def _numbers(items: pa.Table) -> dict[str, npt.NDArray[np.float32]]:
     """Releases from before there were promotion calendars promote nothing."""
     nothing = np.zeros(items.num_rows, np.float32)
-    told = {name for name in (*NUMBER_COLUMNS, *PROMOTION_COLUMNS) if name in items.column_names}
+    told = {name for name in (*NUMBER_COLUMNS, *PROMOTION_COLUMNS, SURPRISE) if name in items.column_names}
     numbers = {name: items.column(name).to_numpy(zero_copy_only=False).astype(np.float32) for name in told}
     return {**dict.fromkeys(PROMOTION_COLUMNS, nothing), **numbers}
 

@@ -28,6 +28,8 @@ class Source(IntFlag):
     POPULAR = 4
     CATEGORY = 8
     NEIGHBOURS = 16
+    TRENDING = 32
+    """The ranker is not told: the trend itself is one of its numbers."""
 
 
 NUMERIC = (
@@ -122,7 +124,7 @@ def ranking_features(
     return RankingFeatures(numeric, categorical)
 
 
-_SOURCE_BITS = np.array([int(bit) for bit in Source], np.int32)
+_SOURCE_BITS = np.array([Source[name.removeprefix("from_").upper()] for name in NUMERIC[_SOURCES:]], np.int32)
 
 
 def _own_places(own: OwnColumns, candidates: Ints) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:

@@ -165,6 +165,8 @@ class TrainingSettings(Group):
     """Hash buckets of the words of an item's title and text."""
     price_buckets: PositiveInt = 16
     """Price classes of the item tower, equally full, on the logarithm of the price."""
+    trending_candidates: NonNegativeInt = Field(default=0, le=500)
+    """So many items that more users take than in the weeks before are candidates of everybody."""
     neighbour_model: Literal["ease", "item_knn", "user_knn", "ials", "spark_als", "content"] = "ease"
     """Which model says what goes with what: as candidates, as numbers for the ranker and in reasons."""
     neighbours: PositiveInt = 400

@@ -26,6 +26,7 @@ from headrace.tables import end_of
 from models.checkpoints import Checkpoints
 from models.command import day_command, progress_bars, replacing, write_json
 from models.index import IndexReport
+from models.item_table import with_surprise
 from models.neighbours import neighbour_table
 from models.retrieval_bundle import RetrievalParts, write_retrieval_files
 from models.training_files import CHECKPOINTS, FINAL_BUNDLE, HOLDOUT_BUNDLE, RETRIEVAL_METRICS, RETRIEVAL_PARAMETERS
@@ -114,6 +115,8 @@ def _write(
     """One sealed bundle in `folder`, written aside and swapped in when it is whole."""
     day = inputs.holdout_day if holdout else inputs.day
     items = inputs.items_before if holdout else inputs.items
+    if settings.training.trending_candidates:
+        items = with_surprise(items, inputs.lake, day)
     vectors = course.vectors(holdout=holdout)
     parts = RetrievalParts(
         items=items,

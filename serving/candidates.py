@@ -34,6 +34,8 @@ class Mix:
     """Items the user took before, best decayed count first."""
     popular: int = 30
     """Places kept for the most popular items."""
+    trending: int = 0
+    """Places kept for items that are taken more than before (`training.trending_candidates`)."""
     categories: int = 4
     """Of so many of the user's top categories…"""
     per_category: int = 5
@@ -62,6 +64,7 @@ class CandidateSources:
         self.mix = mix or Mix()
         self._index = index
         self._unavailable = ~catalogue.available
+        self._trending = catalogue.trending if self.mix.trending else _NONE
         self._trend = np.exp(_TREND_POWER * catalogue.trend)
         self._category_names = catalogue.vocabularies["category_1"]
         self._popular_by_category = {name: self._offered(rows) for name, rows in catalogue.popular.items()}
@@ -82,6 +85,7 @@ class CandidateSources:
             [
                 (Source.OWN, self._offered(_own_rows(own), refused)[: self.mix.own]),
                 (Source.POPULAR, self.popular(self.mix.popular, excluded)),
+                (Source.TRENDING, self._offered(self._trending, refused)[: self.mix.trending]),
                 (Source.CATEGORY, self._offered(self._of_top_categories(own), refused)),
                 (Source.NEIGHBOURS, self._neighbours(own, refused)),
                 (Source.TOWER, self._nearest(vector, self.mix.tower, more, refused)),

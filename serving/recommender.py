@@ -17,7 +17,7 @@ from headrace.ranking_features import RankingFeatures, Source, ranking_features
 from headrace.release import Release, open_release
 from headrace.user_row import HistoryEvent, OwnItems, UserRow, with_live_events
 from headrace.user_tower import UserTower, load_user_tower
-from serving.candidates import Candidates, CandidateSources
+from serving.candidates import Candidates, CandidateSources, Mix
 from serving.index import open_index
 from serving.ranking import Ranker, open_ranker
 from serving.reasons import Reasons, unit_vectors
@@ -62,7 +62,8 @@ class Recommender:
         self.max_per_category = max_per_category
         self.catalogue: Catalogue = load_catalogue(release)
         self.tower: UserTower = load_user_tower(release, self.catalogue.row_of)
-        self.sources = CandidateSources(self.catalogue, open_index(release, thorough=thorough))
+        mix = Mix(trending=release.manifest.settings.get("training", {}).get("trending_candidates", 0))
+        self.sources = CandidateSources(self.catalogue, open_index(release, thorough=thorough), mix)
         self._ranker: Ranker | None = open_ranker(release, precision) if release.manifest.stage == "full" else None
         features = release.manifest.settings["features"]
         self.history_length = int(features["history_length"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-from pydantic import BaseModel, PositiveFloat
+from pydantic import BaseModel, PositiveFloat, PositiveInt
 
 from models.baselines.interactions import Floats, Interactions, Rows
 from models.baselines.interface import Baseline
@@ -36,14 +36,15 @@ class Popular(Baseline):
 class TrendingConfig(BaseModel):
     days: PositiveFloat = 14.0
     """What is counted as now."""
-    compared_days: PositiveFloat = 56.0
-    """The time before it that says what was to be expected."""
+    compared: PositiveInt = 4
+    """So many times before it, as long each, say what was to be expected."""
 
 
 class Trending(Baseline):
     """The same list for everybody: items with more users now than the weeks before promised.
 
-    Score: (now − expected) / √(expected + 1), as surprising as it would be for a Poisson count.
+    Score: (now − expected) / √(expected + 1), as surprising as it would be for a Poisson count. What was to be expected
+    is the mean of times of equal length: over a longer one users who come back would count once.
     """
 
     name: ClassVar = "trending"
@@ -53,9 +54,9 @@ class Trending(Baseline):
         self.config = config or TrendingConfig()
 
     def _learn(self, events: Interactions) -> None:
-        now = events.users_within(self.config.days)
-        before = events.users_within(self.config.compared_days, before=self.config.days)
-        expected = before * self.config.days / self.config.compared_days
+        days, compared = self.config.days, self.config.compared
+        now = events.users_within(days)
+        expected = sum(events.users_within(days, before=days * time) for time in range(1, compared + 1)) / compared
         self._score = ((now - expected) / np.sqrt(expected + 1)).astype(np.float32)
 
     def scores(self, users: Rows) -> Floats:

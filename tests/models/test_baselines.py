@@ -82,7 +82,7 @@ def test_ease_beyond_its_bound_ranks_the_items_with_most_users_and_the_rest_foll
 
 
 def test_trending_shows_what_rises_and_not_what_was_always_there():
-    old = [(user, 0, float(age)) for user in range(20) for age in (3, 30, 45, 60)]
+    old = [(user, 0, float(age)) for user in range(20) for age in (3, 17, 31, 45, 60)]
     new = [(user, 1, 2.0) for user in range(12)]
     users, items, ages = (np.array(column) for column in zip(*(old + new), strict=True))
     events = interactions.Interactions(users, items, ages, [f"u{n}" for n in range(20)], ["always", "rising"])

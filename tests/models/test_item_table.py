@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from headrace import tables
 from headrace.catalogue import offered_items
 from headrace.events import EARLIEST_TIMESTAMP
 from models.gold import Lake
-from models.item_table import item_table, popular_table
+from models.item_table import item_table, popular_table, with_surprise
 from tests.models.planted_world import DAY, put
 
 EARLIER = date(2026, 10, 1)
@@ -63,6 +63,27 @@ def test_where_an_item_is_promoted_is_what_was_announced_by_the_day(tmp_path: Pa
     assert now["promotion_coming"] == pytest.approx([in_the_future, 0, 0])
     assert then["promotion_coming"] == then["promotion_past"] == [0] * 3  # told on 10 October
     assert item_table(lake, DAY, features_of=EARLIER).to_pydict()["promotion_coming"] == [0] * 3
+
+
+def test_the_surprise_of_an_item_is_what_was_taken_more_than_in_the_weeks_before(tmp_path: Path) -> None:
+    lake = shop(tmp_path)
+    taken = [("milk", user, days) for user in range(5) for days in (3, 17, 31, 45, 60)]
+    taken += [("soap", user, 3) for user in range(5)]
+    events = [
+        {
+            "event_id": f"{item}-{user}-{days}",
+            "event_type": "purchase",
+            "subject_id": f"user-{user}",
+            "item_id": item,
+            "timestamp": tables.end_of(DAY) - timedelta(days=days),
+            "value": 1.0,
+        }
+        for item, user, days in taken
+    ]
+    put(tmp_path, tables.SILVER_EVENTS, events)
+    now, then = (with_surprise(item_table(lake, day), lake, day).to_pydict()["surprise"] for day in (DAY, EARLIER))
+    assert now == [0, 5, 0]
+    assert then[1] == 0  # soap came later
 
 
 def test_a_blocked_item_is_neither_offered_nor_in_a_popular_list(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from headrace.catalogue import Catalogue
+from headrace.catalogue import SURPRISE, Catalogue
 from headrace.own_columns import own_columns
 from headrace.ranking_features import Source
 from headrace.user_row import UserRow
@@ -55,6 +55,19 @@ def test_every_source_is_named_on_the_candidates_it_gave(recommender: Recommende
     assert sum((bits & Source.NEIGHBOURS) > 0 for bits in sources.values()) == 1
     nearest = recommender.sources._nearest(recommender.tower.vector(ANNA), 300, 0, ~recommender.catalogue.available)
     assert all(sources[row] & Source.TOWER for row in nearest.tolist() if row in sources)
+
+
+def test_what_is_taken_more_than_before_is_a_candidate_where_it_is_asked_for(recommender: Recommender) -> None:
+    assert not len(recommender.catalogue.trending)
+    surprise = np.full(900, -0.5, np.float32)
+    surprise[[640, 641]] = [2.5, 6]
+    catalogue = replace(recommender.catalogue, numbers={**recommender.catalogue.numbers, SURPRISE: surprise})
+    assert catalogue.trending.tolist() == [641, 640]
+    index = open_index(recommender.release)
+    own, vector = own_columns(ANNA, catalogue), recommender.tower.vector(ANNA)
+    for mix, expected in ((Mix(trending=1), [641]), (Mix(), [])):
+        candidates = CandidateSources(catalogue, index, mix).for_user(own, vector, 500)
+        assert candidates.rows[(candidates.sources & Source.TRENDING) > 0].tolist() == expected
 
 
 def test_excluded_items_are_out_of_every_source_and_the_number_stays(recommender: Recommender) -> None:

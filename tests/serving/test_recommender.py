@@ -14,6 +14,7 @@ from headrace.own_columns import own_columns
 from headrace.release import EVALUATION, RANKER, RANKER_INT8, RANKER_SCHEMA, seal_release
 from headrace.settings import Settings
 from headrace.user_row import HistoryEvent, UserRow
+from serving.candidates import Mix
 from serving.recommender import Recommender, load_recommender
 from serving.reranking import cap_per_category
 from tests.serving.conftest import AS_OF, HOUR, ITEMS, buyer
@@ -98,6 +99,13 @@ def test_a_capped_category_makes_room_without_losing_an_item() -> None:
     categories = np.array([1, 1, 1, 2, 0, 0], np.int32)
     assert cap_per_category(order, categories, 2).tolist() == [4, 0, 1, 3, 5, 2]
     assert cap_per_category(order, categories, 0).tolist() == order.tolist()
+
+
+def test_a_release_says_how_many_trending_items_are_candidates(tmp_path: Path) -> None:
+    folder = tiny_full_release(tmp_path / "full", items=ITEMS[:30]).folder
+    training = Settings().training.model_copy(update={"trending_candidates": 7}).model_dump(mode="json")
+    seal_release(folder, stage="full", **{**SEALING, "settings": {**SEALING["settings"], "training": training}})
+    assert load_recommender(folder, 500).sources.mix == replace(Mix(), trending=7)
 
 
 def test_a_ranker_trained_on_other_features_is_refused(tmp_path: Path) -> None:
