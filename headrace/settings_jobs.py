@@ -137,6 +137,8 @@ class TrainingSettings(Group):
     user_tower: Literal["pooling", "attention"] = "pooling"
     """`pooling`: a weighted sum of the recent items; `attention`: reads their order and the time between them, for data
     in which what comes next depends on what came last (films, sessions)."""
+    tower_context: bool = False
+    """The user tower also reads when the newest event happened: hour and weekday, UTC."""
     attention_layers: PositiveInt = 2
     """Layers of self-attention in the user tower `attention`."""
     attention_heads: PositiveInt = 2

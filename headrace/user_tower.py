@@ -1,4 +1,7 @@
-"""The user tower: one exported function of (recent history, profile), called alike by batch, stream and serving."""
+"""The user tower: one exported function of (recent history, profile, context), the same in batch, stream and serving.
+
+The context is when the newest event happened: it is known wherever the history is, and changes only with an event.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from headrace.context_features import HOURS, WEEKDAYS, hour_of, weekday_of
 from headrace.release import USER_TOWER, VOCABULARIES, Release
 from headrace.user_row import MICROSECONDS_PER_DAY, HistoryEvent, UserRow
 
 PROFILE_PREFIX = "profile."
 """Vocabularies of profile values are named `profile.<key>`; their sorted names are the columns of `profile`."""
+MOMENT_VOCABULARIES = {
+    "context.hour": [str(hour) for hour in range(HOURS)],
+    "context.weekday": [str(day) for day in range(WEEKDAYS)],
+}
+"""Where a release has them, they are two more columns of `profile`, the last."""
 TOWER_COLUMNS = (
     "history_event_ids",
     "history_items",
@@ -38,7 +47,7 @@ class TowerInputs:
     history_ages: npt.NDArray[np.float32]
     """[users, length]: days before the user's newest event. Not before now: the vector changes only with an event."""
     profile: npt.NDArray[np.int32]
-    """[users, profile keys]: code of each profile value."""
+    """[users, profile keys]: code of each profile value, and of the moment of the newest event where it is read."""
 
     def as_dict(self) -> dict[str, npt.NDArray[Any]]:
         """By input name of the exported model."""
@@ -52,11 +61,14 @@ class TowerEncoder:
         self, row_of: Mapping[str, int], vocabularies: Mapping[str, Sequence[str]], history_length: int
     ) -> None:
         self.history_length = history_length
-        self.profile_keys = sorted(name for name in vocabularies if name.startswith(PROFILE_PREFIX))
+        self._known_keys = sorted(name for name in vocabularies if name.startswith(PROFILE_PREFIX))
+        self._reads_moment = all(name in vocabularies for name in MOMENT_VOCABULARIES)
+        self.profile_keys = self._known_keys + (list(MOMENT_VOCABULARIES) if self._reads_moment else [])
+        """Vocabularies of the columns of `profile`."""
         self._row_of = row_of
         self._type_code = {value: code for code, value in enumerate(vocabularies["event_types"], start=1)}
         self._profile_codes = [
-            {value: code for code, value in enumerate(vocabularies[name], start=1)} for name in self.profile_keys
+            {value: code for code, value in enumerate(vocabularies[name], start=1)} for name in self._known_keys
         ]
 
     def encode(self, histories: Sequence[Sequence[HistoryEvent]], profiles: Sequence[Mapping[str, str]]) -> TowerInputs:
@@ -64,6 +76,7 @@ class TowerEncoder:
         shape = (len(histories), self.history_length)
         rows, types = np.full(shape, -1, np.int32), np.zeros(shape, np.int32)
         ages = np.zeros(shape, np.float32)
+        profile = self._profiles(profiles)
         for user, history in enumerate(histories):
             newest_first = history[: -self.history_length - 1 : -1]
             length = len(newest_first)
@@ -73,15 +86,22 @@ class TowerEncoder:
             rows[user, :length] = list(map(self._row_of.get, item_ids, repeat(-1)))
             types[user, :length] = list(map(self._type_code.get, event_types, repeat(0)))
             ages[user, :length] = (times[0] - np.array(times, np.int64)) / MICROSECONDS_PER_DAY
-        return TowerInputs(rows + 1, types, ages, self._profiles(profiles))
+            if self._reads_moment:
+                profile[user, len(self._known_keys) :] = moment_codes(times[0])
+        return TowerInputs(rows + 1, types, ages, profile)
 
     def _profiles(self, profiles: Sequence[Mapping[str, str]]) -> npt.NDArray[np.int32]:
         codes = np.zeros((len(profiles), len(self.profile_keys)), np.int32)
-        names = [key.removeprefix(PROFILE_PREFIX) for key in self.profile_keys]
+        names = [key.removeprefix(PROFILE_PREFIX) for key in self._known_keys]
         for user, profile in enumerate(profiles):
             for column, (name, code_of) in enumerate(zip(names, self._profile_codes, strict=True)):
                 codes[user, column] = code_of.get(profile.get(name, ""), 0)
         return codes
+
+
+def moment_codes(times: Any) -> npt.NDArray[np.int32]:
+    """[…, 2]: codes of the hour and the weekday (UTC) of times […] in microseconds since 1970."""
+    return np.asarray(np.stack([hour_of(times) + 1, weekday_of(times) + 1], axis=-1), np.int32)
 
 
 class UserTower:

@@ -60,4 +60,4 @@ def _user_tower(
 def example_cutter(training: TrainingSettings, history_length: int) -> ExampleCutter:
     """Cuts what the user tower of `training` learns from: whole windows where it has a vector at every place."""
     kind = ExampleCutter if training.user_tower == "pooling" else WindowCutter
-    return kind(history_length, training.example_half_life_days, training.repeat_weight)
+    return kind(history_length, training.example_half_life_days, training.repeat_weight, training.tower_context)

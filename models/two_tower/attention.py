@@ -82,7 +82,8 @@ class AttentionTower(UserTower):
     def call(
         self, inputs: History, occasions: Occasions | None = None, training: bool = False, step: Tensor = 0
     ) -> Tensor:
-        """[users, dimensions]: at the newest known event of each history, or at the places of the `occasions`.
+        """[users, dimensions]: at the newest known event of each history, or at the places of the `occasions`, whose
+        profiles are then given.
 
         What is left out while training follows from the seed and the `step` alone.
         """
@@ -93,7 +94,7 @@ class AttentionTower(UserTower):
             newest = known * tf.cast(tf.cumsum(known, axis=1) < 1.5, tf.float32)
             return self.with_profile(tf.reduce_sum(states * newest[:, :, None], axis=1), profile)
         windows, places = occasions
-        return self.with_profile(tf.gather_nd(states, tf.stack([windows, places], axis=1)), tf.gather(profile, windows))
+        return self.with_profile(tf.gather_nd(states, tf.stack([windows, places], axis=1)), profile)
 
     def states(self, inputs: History, training: bool = False, step: Tensor = 0) -> Tensor:
         """[n, length, dimensions]: the vector at every event, of it and older ones; 0 at unknown items."""

@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 from headrace.settings import Settings
 from headrace.tables import GOLD_RANKING_EXAMPLES, GOLD_RETRIEVAL_EXAMPLES, end_of, microseconds
-from headrace.user_tower import TowerEncoder
+from headrace.user_tower import MOMENT_VOCABULARIES, TowerEncoder
 from models.gold import Lake
 from models.item_table import VOCABULARY_COLUMNS, build_vocabularies, item_table
 from models.two_tower.holdout import HoldoutUsers, read_holdout
@@ -49,6 +49,8 @@ def read_inputs(settings: Settings, day: date, progress: Progress) -> RetrievalI
     items, items_before = item_table(lake, day), item_table(lake, day, features_of=holdout_day)
     users = training.retrieval_part_users
     vocabularies = build_vocabularies(items, lake.parts(GOLD_RETRIEVAL_EXAMPLES, day, users, VOCABULARY_COLUMNS))
+    if training.tower_context:
+        vocabularies |= MOMENT_VOCABULARIES
     item_ids = items.column("item_id").to_pylist()
     row_of = {item: row for row, item in enumerate(item_ids)}
     encoder = TowerEncoder(row_of, vocabularies, settings.features.history_length)

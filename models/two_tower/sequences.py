@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.user_row import MICROSECONDS_PER_DAY
+from headrace.user_tower import moment_codes
 
 Ints = npt.NDArray[np.int32]
 Places = npt.NDArray[np.int64]
@@ -37,7 +38,7 @@ class Sequences:
     first_target: npt.NDArray[np.int64]
     """[users]: place of the first event inside the training window; earlier ones are history only."""
     profile: Ints
-    """[users, profile keys]."""
+    """[users, profile keys]; the columns of the moment, where the tower reads it, are left to the occasions."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,8 @@ class ExampleCutter:
     """An example weighs half after so many days before `as_of`."""
     repeat_weight: float
     """Weight of an item that the user took before, against 1 of a new one."""
+    reads_moment: bool = False
+    """The last columns of `profile` are the hour and the weekday of the newest event."""
     places: ClassVar[tuple[str, ...]] = ()
     """Names of what a batch holds beside histories and targets: where in them the occasions are."""
 
@@ -138,8 +141,16 @@ class ExampleCutter:
             "history_ages": np.where(inside, (newest - sequences.times[place]) / MICROSECONDS_PER_DAY, 0).astype(
                 np.float32
             ),
-            "profile": sequences.profile[occasions.user],
+            "profile": self._profile(sequences, occasions),
         }
+
+    def _profile(self, sequences: Sequences, occasions: Occasions) -> Ints:
+        """[occasions, profile keys]"""
+        profile = sequences.profile[occasions.user]
+        if self.reads_moment:
+            moments = moment_codes(sequences.times[occasions.begin - 1])
+            profile[:, -moments.shape[1] :] = moments
+        return profile
 
     def _batch(
         self, sequences: Sequences, occasions: Occasions, as_of: int, known_since: npt.NDArray[np.int64] | None

@@ -29,7 +29,7 @@ class WindowCutter(ExampleCutter):
     def history(self, sequences: Sequences, occasions: Occasions) -> Batch:
         """The user tower's inputs of each window, and in which one and where in it each occasion is.
 
-        The place is that of the newest event before the occasion that the catalogue knows.
+        The place is that of the newest event before the occasion that the catalogue knows; `profile` is the occasions'.
         """
         window, windows = self._windows(occasions)
         last = np.zeros(windows, np.int64)
@@ -43,6 +43,7 @@ class WindowCutter(ExampleCutter):
         newest = np.where(newest >= oldest, newest, occasions.begin - 1)  # nothing known: any place says so
         return {
             **super().history(sequences, of_windows),
+            "profile": self._profile(sequences, occasions),
             "occasion_windows": window.astype(np.int32),
             "occasion_places": (ends[window] - 1 - newest).astype(np.int32),
         }
