@@ -158,6 +158,8 @@ class TrainingSettings(Group):
     repeat_weight: float = Field(default=0.8, ge=0)
     """Weight of an example whose item the user took before, against 1 of a new one. At 0 nothing is learned of repeats:
     with `retrieval_negatives` = `catalogue` what the history holds is no negative either."""
+    item_freshness: bool = False
+    """The item tower also reads how long an item has been there: up to 1, 2, 4, 8 or 16 weeks, or more."""
     popularity_correction: bool = False
     """Subtract log q(item) from the in-batch logits, so that popular items are not punished for being common negatives.
     Either way the popularity prior is weighted on the holdout; on the demo data it serves better than correction."""

@@ -1,4 +1,4 @@
-"""The item tower's inputs from the item table: codes, price classes, hashed words."""
+"""The item tower's inputs from the item table: codes, classes of price and age, hashed words."""
 
 from __future__ import annotations
 
@@ -15,17 +15,23 @@ from headrace.settings_jobs import TrainingSettings
 from models.two_tower.model import ItemColumns
 
 WORDS_PER_ITEM = 8
+FRESH_DAYS = (7, 14, 28, 56, 112)
+"""An item up to so many days old is of the class; older ones are of one more."""
 _WORD = re.compile(r"\w+")
 
 
 def item_columns(items: pa.Table, vocabularies: Mapping[str, Sequence[str]], training: TrainingSettings) -> ItemColumns:
     """Columns of all items; price classes are cut so that each holds as many of the priced items."""
-    codes = np.zeros((items.num_rows + 1, len(CODE_COLUMNS) + 1), np.int32)
-    for place, name in enumerate(CODE_COLUMNS):
-        codes[1:, place] = encode(items.column(name).to_pylist(), list(vocabularies[name]))
-    codes[1:, -1] = _price_classes(items.column("price").to_numpy(), training.price_buckets)
-    sizes = (*(len(vocabularies[name]) + 1 for name in CODE_COLUMNS), training.price_buckets + 1)
-    return ItemColumns(codes, sizes, _words(items, training.word_buckets), training.word_buckets)
+    columns = [encode(items.column(name).to_pylist(), list(vocabularies[name])) for name in CODE_COLUMNS]
+    sizes = [len(vocabularies[name]) + 1 for name in CODE_COLUMNS]
+    columns.append(_price_classes(items.column("price").to_numpy(), training.price_buckets))
+    sizes.append(training.price_buckets + 1)
+    if training.item_freshness:
+        columns.append(_age_classes(items.column("age_days").to_numpy()))
+        sizes.append(len(FRESH_DAYS) + 2)
+    codes = np.zeros((items.num_rows + 1, len(columns)), np.int32)
+    codes[1:] = np.stack(columns, axis=1)
+    return ItemColumns(codes, tuple(sizes), _words(items, training.word_buckets), training.word_buckets)
 
 
 def _price_classes(prices: npt.NDArray[np.float32], classes: int) -> npt.NDArray[np.int32]:
@@ -37,6 +43,12 @@ def _price_classes(prices: npt.NDArray[np.float32], classes: int) -> npt.NDArray
         cuts = np.quantile(logs[known], np.linspace(0, 1, classes + 1)[1:-1])
         result[known] = np.searchsorted(cuts, logs[known], side="right") + 1
     return result
+
+
+def _age_classes(age_days: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
+    """1 to len(FRESH_DAYS) + 1, freshest first; 0 where the age is unknown."""
+    classes = np.searchsorted(FRESH_DAYS, age_days, side="left") + 1
+    return np.where(np.isfinite(age_days), classes, 0).astype(np.int32)
 
 
 def _words(items: pa.Table, buckets: int) -> npt.NDArray[np.int32]:

@@ -20,6 +20,19 @@ def test_an_item_known_by_its_id_alone_has_no_words_categories_or_price():
     assert (columns.words > 0).sum(axis=1).tolist() == [0, 0, 1]
 
 
+def test_how_fresh_an_item_is_is_a_class_of_its_days_where_it_is_read():
+    nothing = {name: pa.nulls(5, pa.string()) for name in (*CODE_COLUMNS, "title", "text")}
+    ages, price = pa.array([0, 7, 8, 400, float("nan")], pa.float32()), pa.array([1.0] * 5, pa.float32())
+    items = pa.table({"item_id": list("abcde"), "age_days": ages, "price": price, **nothing})
+    without, fresh = (
+        item_columns(items, {name: [] for name in CODE_COLUMNS}, TrainingSettings(item_freshness=each))
+        for each in (False, True)
+    )
+    assert fresh.codes[1:, -1].tolist() == [1, 1, 2, 6, 0]
+    assert fresh.cardinalities == (*without.cardinalities, 7)
+    np.testing.assert_array_equal(fresh.codes[:, :-1], without.codes)
+
+
 def test_an_item_is_the_sum_of_its_id_its_known_codes_and_its_words_over_the_root_of_their_number():
     codes = np.array([[0, 0], [1, 2], [2, 0]], np.int32)
     words = np.array([[0, 0], [5, 3], [0, 0]], np.int32)
