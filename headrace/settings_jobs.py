@@ -158,6 +158,18 @@ class TrainingSettings(Group):
     repeat_weight: float = Field(default=0.8, ge=0)
     """Weight of an example whose item the user took before, against 1 of a new one. At 0 nothing is learned of repeats:
     with `retrieval_negatives` = `catalogue` what the history holds is no negative either."""
+    retrieval_view_weight: float = Field(default=1.0, ge=0)
+    """What an example of the two-tower counts for whose item is viewed; viewed and bought at one time, the more."""
+    retrieval_click_weight: float = Field(default=1.0, ge=0)
+    """The same of a click."""
+    retrieval_cart_weight: float = Field(default=1.0, ge=0)
+    """The same of what is put into the cart."""
+    retrieval_purchase_weight: float = Field(default=1.0, ge=0)
+    """The same of a purchase."""
+    retrieval_rating_weight: float = Field(default=1.0, ge=0)
+    """The same of a rating."""
+    retrieval_like_weight: float = Field(default=1.0, ge=0)
+    """The same of a like."""
     item_freshness: bool = False
     """The item tower also reads how long an item has been there: up to 1, 2, 4, 8 or 16 weeks, or more."""
     popularity_correction: bool = False

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from headrace.events import EventType
 from headrace.settings_jobs import TrainingSettings
 from models.two_tower.attention import AttentionShape, AttentionTower
 from models.two_tower.model import ItemColumns, ItemTower, TwoTower
@@ -57,7 +60,30 @@ def _user_tower(
     return AttentionTower(dimensions, event_types, profile_sizes, training.seed, shape)
 
 
-def example_cutter(training: TrainingSettings, history_length: int) -> ExampleCutter:
-    """Cuts what the user tower of `training` learns from: whole windows where it has a vector at every place."""
+def example_cutter(training: TrainingSettings, history_length: int, event_types: Sequence[str] = ()) -> ExampleCutter:
+    """Cuts what the user tower of `training` learns from: whole windows where it has a vector at every place.
+
+    `event_types` are those of the vocabulary.
+    """
     kind = ExampleCutter if training.user_tower == "pooling" else WindowCutter
-    return kind(history_length, training.example_half_life_days, training.repeat_weight, training.tower_context)
+    return kind(
+        history_length,
+        training.example_half_life_days,
+        training.repeat_weight,
+        training.tower_context,
+        type_weights(training, event_types),
+    )
+
+
+def type_weights(training: TrainingSettings, event_types: Sequence[str]) -> tuple[float, ...]:
+    """What an event of each code counts for as a target, an unknown type first; none where all count alike."""
+    weights = {
+        EventType.VIEW: training.retrieval_view_weight,
+        EventType.CLICK: training.retrieval_click_weight,
+        EventType.ADD_TO_CART: training.retrieval_cart_weight,
+        EventType.PURCHASE: training.retrieval_purchase_weight,
+        EventType.RATING: training.retrieval_rating_weight,
+        EventType.LIKE: training.retrieval_like_weight,
+    }
+    named = (1.0, *(weights[EventType(name)] for name in event_types))
+    return named if set(named) != {1.0} else ()

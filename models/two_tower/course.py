@@ -38,7 +38,7 @@ class Course:
         self._checkpoints = checkpoints if worker.workers == 1 else None
         self._inputs, self._training, self._worker, self._progress = inputs, training, worker, progress
         length = inputs.encoder.history_length
-        self._cutter = example_cutter(training, length)
+        self._cutter = example_cutter(training, length, inputs.vocabularies["event_types"])
         sizes = tuple(len(inputs.vocabularies[key]) + 1 for key in inputs.encoder.profile_keys)
         event_types = len(inputs.vocabularies["event_types"])
         columns = item_columns(inputs.items_before, inputs.vocabularies, training)

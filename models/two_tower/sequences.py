@@ -111,6 +111,8 @@ class ExampleCutter:
     """Weight of an item that the user took before, against 1 of a new one."""
     reads_moment: bool = False
     """The last columns of `profile` are the hour and the weekday of the newest event."""
+    type_weights: tuple[float, ...] = ()
+    """What an event of each type's code counts for as a target; none: all count alike."""
     places: ClassVar[tuple[str, ...]] = ()
     """Names of what a batch holds beside histories and targets: where in them the occasions are."""
 
@@ -160,11 +162,13 @@ class ExampleCutter:
         offset = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         place = occasions.begin[occasion] + offset
         item = sequences.items[place]
-        once = np.unique(occasion * (int(item.max(initial=0)) + 1) + item, return_index=True)[1]
+        pair = occasion * (int(item.max(initial=0)) + 1) + item
+        kind = self._weights_by_type(sequences.types[place], pair) if self.type_weights else np.ones(len(pair))
+        once = np.unique(pair, return_index=True)[1]
         once = np.sort(once[item[once] > 0])  # one example per item and occasion, known items only
         place, occasion, item = place[once], occasion[once], item[once]
         age_days = (as_of - occasions.times[occasion]) / MICROSECONDS_PER_DAY
-        weight = 0.5 ** (age_days / self.half_life_days)
+        weight = kind[once] * 0.5 ** (age_days / self.half_life_days)
         if known_since is not None:
             weight *= np.where(known_since[place] < occasions.begin[occasion], self.repeat_weight, 1.0)
         return {
@@ -173,6 +177,13 @@ class ExampleCutter:
             "target_occasions": occasion.astype(np.int32),
             "target_weights": weight.astype(np.float32),
         }
+
+    def _weights_by_type(self, types: Ints, pair: Places) -> npt.NDArray[np.float64]:
+        """[events]: the largest weight among the events of each one's pair of occasion and item."""
+        copy = np.unique(pair, return_inverse=True)[1]
+        largest = np.zeros(len(pair))
+        np.maximum.at(largest, copy, np.array(self.type_weights)[types])
+        return largest[copy]
 
 
 def _first_places(sequences: Sequences) -> npt.NDArray[np.int64]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 
+from headrace.settings_jobs import TrainingSettings
 from headrace.user_row import MICROSECONDS_PER_DAY
+from models.two_tower.architecture import example_cutter
 from models.two_tower.sequences import ExampleCutter, find_occasions, in_another_order, read_sequences
 
 ITEMS = ["a", "b", "c", "d"]
@@ -73,6 +77,17 @@ def test_examples_halve_in_weight_with_age_and_repeats_weigh_what_the_setting_sa
     batch = one_batch(data, ExampleCutter(3, 10, 0.5), as_of=20 * MICROSECONDS_PER_DAY)
     weights = dict(zip(batch["target_items"].tolist(), batch["target_weights"].tolist(), strict=True))
     assert weights == {2: 0.5, 1: 0.5}  # b: new, ten days old; a: of today, but taken before
+
+
+def test_an_example_counts_for_what_the_weightiest_of_its_events_is_worth():
+    training = TrainingSettings(retrieval_view_weight=0.25, retrieval_like_weight=3, repeat_weight=1)
+    types = ["purchase", "view", "like"]
+    data = sequences([(1, "a"), (2, "b"), (2, "c"), (2, "b"), (2, "d")])
+    data = replace(data, types=np.array([1, 2, 2, 1, 3], np.int32))
+    batch = one_batch(data, example_cutter(training, 3, types), as_of=2 * MICROSECONDS_PER_DAY)
+    weights = dict(zip(batch["target_items"].tolist(), batch["target_weights"].tolist(), strict=True))
+    assert weights == {2: 1, 3: 0.25, 4: 3}  # b was viewed and bought
+    assert example_cutter(TrainingSettings(), 3, types).type_weights == ()
 
 
 def test_every_example_is_in_exactly_one_batch():
