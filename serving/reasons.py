@@ -32,6 +32,7 @@ _Seen = tuple[str | None, dict[str, set[int]]]
 """What the history shows of one item: the kind of its newest event, and the times of each kind."""
 _NEVER: _Seen = (None, {})
 _LIST_FILLED = "From the catalogue"
+_RISING = "Trending now"
 _TOWER, _CATEGORY, _POPULAR = int(Source.TOWER), int(Source.CATEGORY), int(Source.POPULAR)
 _NEIGHBOURS, _TRENDING = int(Source.NEIGHBOURS), int(Source.TRENDING)
 
@@ -42,7 +43,6 @@ class Reasons:
     def __init__(self, catalogue: Catalogue, popularity_days: int) -> None:
         self._catalogue = catalogue
         self.popular = f"Popular {_window(popularity_days)}"
-        self._trending = f"Trending {_window(popularity_days)}"
         known = [EventType(value) for value in catalogue.vocabularies["event_types"] if value in INTEREST_TYPES]
         self._only_type = known[0] if len(known) == 1 else None
         """The one kind of interest that the batch side ever saw, if there is only one."""
@@ -89,7 +89,7 @@ class Reasons:
         if sources & _CATEGORY and (category := self._catalogue.value("category_1", row)):
             return f"Popular in {category}"
         if sources & _TRENDING:
-            return self._trending
+            return _RISING
         return self.popular if sources & _POPULAR else _LIST_FILLED
 
     def _neighbours(

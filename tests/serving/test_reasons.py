@@ -70,7 +70,7 @@ def test_an_item_that_goes_with_an_own_one_names_it(recommender: Recommender) ->
     [
         (Source.CATEGORY | Source.POPULAR, "Popular in MEAT"),
         (Source.POPULAR, "Popular this month"),
-        (Source.TRENDING | Source.POPULAR, "Trending this month"),
+        (Source.TRENDING | Source.POPULAR, "Trending now"),
         (0, "From the catalogue"),
     ],
 )
