@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
-from models.ranker.halves import by_halves
+from models.ranker.halves import by_halves, network
 from models.ranker.model import Ranker, Tensor
 
 CROSSES = 2
@@ -30,8 +30,4 @@ class DeepAndCross(Ranker):
         cross = inputs * by_halves(first, inputs) + inputs if one_user else first(inputs)
         for layer in self.crossed[1:]:
             cross = layer(inputs, cross)
-        first = self.hidden[0]
-        deep = tf.nn.relu(by_halves(first, inputs)) if one_user else first(inputs)
-        for layer in self.hidden[1:]:
-            deep = layer(deep)
-        return tf.concat([cross, deep], axis=1)
+        return tf.concat([cross, network(self.hidden, inputs, one_user)], axis=1)

@@ -1,14 +1,23 @@
-"""The first layer of a network over one user's candidates: the user's half of it is computed once."""
+"""Networks over one user's candidates: the user's half of the first layer is computed once."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from headrace.ranking_features import OF_USER
+from models.ranker.model import Tensor
 
-Tensor = Any
+
+def network(layers: Sequence[Any], inputs: Tensor, one_user: bool) -> Tensor:
+    """[n, size of the last layer] of inputs [n, width]; the first layer, of relu, goes by halves for `one_user`."""
+    first, *others = layers
+    state = tf.nn.relu(by_halves(first, inputs)) if one_user else first(inputs)
+    for layer in others:
+        state = layer(state)
+    return state
 
 
 def by_halves(layer: Any, inputs: Tensor, of_user: slice = OF_USER) -> Tensor:

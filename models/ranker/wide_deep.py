@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from headrace.ranking_features import NUMERIC, OF_USER
-from models.ranker.halves import by_halves
+from models.ranker.halves import network
 from models.ranker.model import Ranker, Tensor
 from models.ranker.scaling import CLASSES
 
@@ -36,11 +36,7 @@ class WideAndDeep(Ranker):
     def represent(self, numeric: Tensor, categorical: Tensor, *, one_user: bool = False) -> Tensor:
         """The deep part."""
         inputs = tf.concat([self.scaled(numeric), *self.codes(categorical)], axis=1)
-        first = self.hidden[0]
-        deep = tf.nn.relu(by_halves(first, inputs)) if one_user else first(inputs)
-        for layer in self.hidden[1:]:
-            deep = layer(deep)
-        return deep
+        return network(self.hidden, inputs, one_user)
 
     def shortcut(self, numeric: Tensor, categorical: Tensor, *, one_user: bool = False) -> Tensor:
         """The wide part."""
