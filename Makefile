@@ -65,7 +65,7 @@ format: bootstrap ## Format the code and mend what can be mended by itself
 
 .PHONY: settings
 settings: bootstrap ## Write docs/settings.toml, event.schema.json and features.md from the code
-	@$(PYTHON) -m headrace.settings_reference --write
+	@$(PYTHON) -m headrace.cli.reference --write
 
 .PHONY: requirements
 requirements: bootstrap ## Pin each role's packages again, at the versions of requirements/all.txt

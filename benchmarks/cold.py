@@ -26,19 +26,19 @@ import pyarrow as pa
 from rich.progress import Progress
 
 from benchmarks.report import report
+from headrace.features.user_row import UserRow
+from headrace.features.user_tower import TowerEncoder
 from headrace.settings import Settings, load_settings
-from headrace.user_row import UserRow
-from headrace.user_tower import TowerEncoder
 from models.baselines.interface import best_of_each_row
-from models.command import progress_bars
-from models.evaluation.metrics import Targets, score_lists
-from models.evaluation.resampling import interval, paired_ratio
-from models.evaluation.truth import Truth, read_truth
-from models.two_tower.course import Course
-from models.two_tower.inputs import RetrievalInputs, read_inputs
-from models.two_tower.parts import SequenceParts, survey
-from models.two_tower.sequences import Sequences
-from models.workers import Worker
+from models.evaluation.ground_truth import GroundTruth, read_ground_truth
+from models.metrics.ranking import Targets, score_lists
+from models.metrics.resampling import interval, paired_ratio
+from models.training.command import progress_bars
+from models.training.workers import Worker
+from models.two_tower.examples.inputs import RetrievalInputs, read_inputs
+from models.two_tower.examples.parts import SequenceParts, count_sequences
+from models.two_tower.examples.sequences import Sequences
+from models.two_tower.training_phases import TrainingPhases
 from serving import lake as serving_lake
 
 ITEM_SHARES = 10
@@ -69,7 +69,7 @@ class World:
 
     settings: Settings
     inputs: RetrievalInputs
-    truth: Truth
+    ground_truth: GroundTruth
     rows: dict[str, UserRow]
     """The judged users as known at the end of the training window, by id."""
     places: npt.NDArray[np.int64]
@@ -113,13 +113,15 @@ def main() -> None:
 def read_world(settings: Settings, day: date, progress: Progress) -> World:
     """Raises BadInputError where a table or the test weeks are missing."""
     inputs = read_inputs(settings, day, progress)
-    truth = read_truth(inputs.lake, day, settings.home_folder / "imports" / "complete-journey-49-53" / "events.parquet")
-    judged = set(truth.user_ids)
+    ground_truth = read_ground_truth(
+        inputs.lake, day, settings.home_folder / "imports" / "complete-journey-49-53" / "events.parquet"
+    )
+    judged = set(ground_truth.user_ids)
     rows = {user.user_id: user for user in serving_lake.users(settings, day) if user.user_id in judged}
     row_of = {item: row for row, item in enumerate(inputs.items.column("item_id").to_pylist())}
-    places = np.array([row_of[item] for item in truth.catalogue.item_ids])
+    places = np.array([row_of[item] for item in ground_truth.catalogue.item_ids])
     ages = inputs.items.column("age_days").to_numpy()[places]
-    return World(settings, inputs, truth, rows, places, ages)
+    return World(settings, inputs, ground_truth, rows, places, ages)
 
 
 def without_text(items: pa.Table) -> pa.Table:
@@ -133,20 +135,20 @@ def fold_of(world: World, inputs: RetrievalInputs, fold: int, progress: Progress
     """Train without a tenth of the items and a third of the households with demographics, and judge by both."""
     item_ids = inputs.items.column("item_id").to_pylist()
     cold = np.array([_hash(item) % ITEM_SHARES == fold for item in item_ids])
-    untold = [user for user in world.truth.user_ids if user in world.rows and world.rows[user].profile]
+    untold = [user for user in world.ground_truth.user_ids if user in world.rows and world.rows[user].profile]
     untold = [user for user in untold if _hash(user) % 3 == fold]
     old = inputs.parts
     parts = PartsWithoutSome(
         old.lake, old.day, old.users, old.item_ids, old.vocabularies, old.encoder,
         hidden_rows=np.append(False, cold), hidden_users=frozenset(untold),
     )  # fmt: skip
-    seen = survey(parts, (inputs.start, inputs.before, inputs.after))
-    course = Course(replace(inputs, parts=parts, seen=seen), world.settings.training, Worker(), progress)
-    first = course.up_to_the_holdout()
-    weight = course.measure().best_weight
-    course.over_the_holdout(first.epochs)
-    vectors = course.vectors(holdout=False)
-    tower = course.user_function(vectors)
+    seen = count_sequences(parts, (inputs.start, inputs.before, inputs.after))
+    phases = TrainingPhases(replace(inputs, parts=parts, seen=seen), world.settings.training, Worker(), progress)
+    first = phases.up_to_the_holdout()
+    weight = phases.measure().best_weight
+    phases.over_the_holdout(first.epochs)
+    vectors = phases.vectors(holdout=False)
+    tower = phases.user_function(vectors)
     warm_rows = {item: row for row, item in enumerate(item_ids) if not cold[row]}
     encoder = TowerEncoder(warm_rows, inputs.vocabularies, inputs.encoder.history_length)
     vectors, cold = vectors[1:][world.places], cold[world.places]
@@ -156,7 +158,7 @@ def fold_of(world: World, inputs: RetrievalInputs, fold: int, progress: Progress
         histories = [user.history if user and history else [] for user in known]
         return tower.vectors(encoder.encode(histories, [user.profile if user else {} for user in known]))[:, :-1]
 
-    places, targets, judged = _targets(world.truth, cold, [*world.truth.user_ids])
+    places, targets, judged = _targets(world.ground_truth, cold, [*world.ground_truth.user_ids])
     lists = best_of_each_row(users(judged, history=True) @ vectors[places].T, COLD_PLACES)
     newest = np.argsort(world.age_days[places], kind="stable")[:COLD_PLACES]
     best = np.minimum(targets.counts, COLD_PLACES)
@@ -164,10 +166,10 @@ def fold_of(world: World, inputs: RetrievalInputs, fold: int, progress: Progress
     newest_recall = score_lists(np.tile(newest, (len(judged), 1)), targets, COLD_PLACES).recall
     chance = targets.counts * COLD_PLACES / len(places) / best
 
-    places, targets, judged = _targets(world.truth, ~cold, untold)
+    places, targets, judged = _targets(world.ground_truth, ~cold, untold)
     prior = weight * np.log1p(inputs.items.column("trend_popularity").to_numpy()[world.places][places])
     lists = best_of_each_row(users(judged, history=False) @ vectors[places].T + prior, PLACES)
-    order = world.truth.catalogue.order
+    order = world.ground_truth.catalogue.order
     number = np.cumsum(~cold) - 1  # of each item among those of the list
     popular = number[order[~cold[order]][:PLACES]]
     return Found(
@@ -179,12 +181,14 @@ def fold_of(world: World, inputs: RetrievalInputs, fold: int, progress: Progress
     )
 
 
-def _targets(truth: Truth, wanted: Bools, users: list[str]) -> tuple[npt.NDArray[np.int64], Targets, list[str]]:
+def _targets(
+    ground_truth: GroundTruth, wanted: Bools, users: list[str]
+) -> tuple[npt.NDArray[np.int64], Targets, list[str]]:
     """The `wanted` items of the catalogue, what the users took of them, by place among them, and who took any."""
     places, number = np.flatnonzero(wanted), np.cumsum(wanted) - 1
-    of_all = truth.tasks["all"]
+    of_all = ground_truth.tasks["all"]
     starts = np.concatenate([[0], np.cumsum(of_all.targets.counts)])
-    row_of = {truth.user_ids[user]: row for row, user in enumerate(of_all.users)}
+    row_of = {ground_truth.user_ids[user]: row for row, user in enumerate(of_all.users)}
     taken = {
         user: of_all.targets.items[starts[row_of[user]] : starts[row_of[user] + 1]] for user in users if user in row_of
     }

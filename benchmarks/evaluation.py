@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from benchmarks.report import report
 from models.baselines.interface import best_of_each_row
-from models.evaluation.beyond_accuracy import ItemFacts, character
-from models.evaluation.metrics import Targets, score_lists
-from models.evaluation.resampling import bounds, resampled_means
-from models.evaluation.slices import groups_by_activity, item_groups, score_item_groups, score_user_groups
-from tests.models import reference_metrics as reference
+from models.metrics.beyond_accuracy import ItemStatistics, character
+from models.metrics.ranking import Targets, score_lists
+from models.metrics.resampling import bounds, resampled_means
+from models.metrics.slices import groups_by_activity, item_groups, score_item_groups, score_user_groups
+from tests.models.metrics import reference_metrics as reference
 
 GOAL_SECONDS = 300.0
 LONG, SHORT = 500, 20
@@ -83,11 +83,13 @@ def measure(lists: npt.NDArray[np.int32], targets: list[npt.NDArray[np.int64]], 
     """Everything `headrace evaluate` measures of one model, with counts made up for the facts."""
     random = np.random.default_rng(8)
     popularity = np.sort(random.pareto(1.0, items))[::-1] * 10 + 1
-    facts = ItemFacts(popularity, popularity, len(lists), random.integers(0, 300, items), np.arange(items) < SHORT)
+    statistics = ItemStatistics(
+        popularity, popularity, len(lists), random.integers(0, 300, items), np.arange(items) < SHORT
+    )
     wanted = Targets.of(targets)
     short, _ = score_lists(lists, wanted, SHORT), score_lists(lists, wanted, LONG)
     low, high = bounds(resampled_means([short.recall, short.ndcg])[1])
-    like = character(lists, wanted, facts, SHORT)
+    like = character(lists, wanted, statistics, SHORT)
     groups = groups_by_activity(random.poisson(3, len(lists)).astype(float))
     slices = score_user_groups(short, groups)
     slices |= score_item_groups(lists, wanted, item_groups(popularity, random.random(items) * 400), SHORT)

@@ -26,11 +26,11 @@ from pyspark.sql import functions as F
 from benchmarks.features_duckdb import named, statements
 from benchmarks.report import in_turns, report
 from headrace.settings import Settings
-from headrace.settings_jobs import FeatureSettings
+from headrace.settings.jobs import FeatureSettings
 from headrace.tables import SILVER_EVENTS, SILVER_ITEM_STATES, SILVER_ITEMS, SILVER_USERS, end_of, microseconds
-from jobs.batch.features_job import compute_features
-from jobs.batch.lake import Lake
-from jobs.batch.spark import spark_session
+from jobs.batch.engine.lake import Lake
+from jobs.batch.engine.session import spark_session
+from jobs.batch.features.job import compute_features
 
 DAY = date(2026, 11, 20)
 GOAL = 4.0

@@ -1,4 +1,4 @@
-"""The feature tables of `jobs.batch.features` in DuckDB: the peer of the Spark job, and the check of its result."""
+"""The feature tables of `jobs.batch.features.users` in DuckDB: the peer of the Spark job, and the check of its result."""
 
 # ruff: noqa: S608 - the statements are put together from numbers only
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from headrace.settings_jobs import FeatureSettings
+from headrace.settings.jobs import FeatureSettings
 from headrace.tables import microseconds
 
 _DAY_US = 86_400_000_000

@@ -8,7 +8,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from headrace.tables import GOLD_USER_FEATURES, end_of, microseconds
-from jobs.batch.lake import Lake, fitted
+from jobs.batch.engine.lake import Lake, fitted
 
 LAST_DAY = date(2026, 11, 20)
 HISTORY = 50

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.report import last_line, peak_mib, report
-from headrace.settings_jobs import TrainingSettings
+from headrace.settings.jobs import TrainingSettings
 
 GOAL_MS, GOAL_RECALL = 2.0, 0.95
 DEPTH = 500
@@ -68,9 +68,9 @@ def main() -> None:
 
 def measure(items: int) -> dict[str, Any]:
     """Embed and index so many items, then look up."""
-    from models.command import native_messages_hidden
-    from models.index import build_index
+    from models.training.command import native_messages_hidden
     from models.two_tower.architecture import build_model
+    from models.two_tower.index import build_index
     from models.two_tower.vectors import item_embeddings, item_vectors
     from serving.index import VectorIndex
 
@@ -138,7 +138,7 @@ def _train(model: Any, items: int) -> None:
 
 def _columns(items: int, kinds: npt.NDArray[np.int64]) -> Any:
     """Codes that follow from the kind, but for brand, maker and price; eight words of 16,384."""
-    from models.two_tower.model import ItemColumns
+    from models.two_tower.network.model import ItemColumns
 
     random = np.random.default_rng(8)
     codes = np.zeros((items + 1, len(CARDINALITIES)), np.int32)

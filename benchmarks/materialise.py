@@ -26,22 +26,22 @@ import redis
 from benchmarks.gold_users import LAST_DAY, write_users
 from benchmarks.report import in_turns, report
 from feature_repo.store import apply, feature_store
-from headrace.feature_rows import USER_KEY, USER_VIEW, feature_names
-from headrace.ports import free_port
+from headrace.features.rows import USER_KEY, USER_VIEW, feature_names
+from headrace.machine.ports import free_port
 from headrace.settings import Settings
-from headrace.settings_engines import StoreSettings
+from headrace.settings.engines import StoreSettings
 from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_FEATURES, end_of
 from infra.local.services import local_services
-from jobs.batch.lake import Lake, spark_schema
-from jobs.batch.materialise import materialise
-from jobs.batch.spark import spark_session
+from jobs.batch.engine.lake import Lake, spark_schema
+from jobs.batch.engine.session import spark_session
+from jobs.batch.online.materialise import materialise
 
 GOAL = 10.0
 COMPARED = 200
 """Users that the stock SDK reads from both."""
 
 
-class Contest:
+class ChampionChallenger:
     """One lake with so many users, and the store that both write to."""
 
     def __init__(self, lake: Lake, settings: Settings, users: int) -> None:
@@ -95,15 +95,15 @@ def main() -> None:
 
 
 def _measure(lake: Lake, settings: Settings, given: argparse.Namespace) -> None:
-    warm = Contest(lake, settings, 500)
+    warm = ChampionChallenger(lake, settings, 500)
     warm.ours()
     ours_read = warm.answers(_some(warm.users))
     warm.feast()
     if warm.answers(_some(warm.users)) != ours_read:
         raise SystemExit("the stock SDK reads other values from our rows than from its own")
     print(f"the stock SDK reads {COMPARED} users from both: equal", flush=True)
-    contest = Contest(lake, settings, given.users)
-    ours, peer = in_turns(given.rounds, contest.ours, contest.feast, "rows/s")
+    champion_challenger = ChampionChallenger(lake, settings, given.users)
+    ours, peer = in_turns(given.rounds, champion_challenger.ours, champion_challenger.feast, "rows/s")
     rates = statistics.median(ours), statistics.median(peer)
     report(
         name="materialise",

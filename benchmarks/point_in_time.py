@@ -26,19 +26,19 @@ from pyspark.sql import functions as F
 from benchmarks.gold_users import LAST_DAY, write_users
 from benchmarks.report import in_turns, report
 from feature_repo.store import apply, feature_store
-from headrace.feature_rows import USER_KEY, USER_VIEW, feature_names
+from headrace.features.rows import USER_KEY, USER_VIEW, feature_names
 from headrace.settings import Settings
 from headrace.tables import GOLD_USER_FEATURES, end_of, microseconds
-from jobs.batch.lake import Lake
-from jobs.batch.point_in_time import point_in_time
-from jobs.batch.spark import spark_session
+from jobs.batch.engine.lake import Lake
+from jobs.batch.engine.session import spark_session
+from jobs.batch.training.point_in_time import point_in_time
 
 GOAL = 5.0
 FEATURES = feature_names(GOLD_USER_FEATURES.schema)
 LABEL_TIME = "label_time"
 
 
-class Contest:
+class ChampionChallenger:
     """One lake of so many users and days, and the labels to join with it."""
 
     def __init__(self, lake: Lake, settings: Settings, users: int, days: int, labels: int) -> None:
@@ -121,13 +121,13 @@ def main() -> None:
 
 
 def _measure(lake: Lake, settings: Settings, given: argparse.Namespace) -> None:
-    warm = Contest(lake, settings, 50, 3, 300)
+    warm = ChampionChallenger(lake, settings, 50, 3, 300)
     warm.ours()
     warm.feast()
     warm.check_equal()
-    contest = Contest(lake, settings, given.users, given.days, given.labels)
-    ours, peer = in_turns(given.rounds, contest.ours, contest.feast, "s")
-    print(f"{contest.check_equal():,} rows compared: the same", flush=True)
+    champion_challenger = ChampionChallenger(lake, settings, given.users, given.days, given.labels)
+    ours, peer = in_turns(given.rounds, champion_challenger.ours, champion_challenger.feast, "s")
+    print(f"{champion_challenger.check_equal():,} rows compared: the same", flush=True)
     seconds = statistics.median(ours), statistics.median(peer)
     report(
         name="point_in_time",

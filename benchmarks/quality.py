@@ -31,13 +31,13 @@ from models.baselines import ALL, IN_MEMORY, Baseline
 from models.baselines.interface import best_of_each_row
 from models.evaluation.baseline_lists import baseline_lists, known_interactions
 from models.evaluation.comparison import Comparison, compare
+from models.evaluation.ground_truth import GroundTruth, Task, read_ground_truth
 from models.evaluation.lists_file import read_lists
-from models.evaluation.metrics import score_lists
 from models.evaluation.model_score import LONG, SHORT
-from models.evaluation.resampling import paired_ratio
 from models.evaluation.tables import all_tables, for_terminal
-from models.evaluation.truth import Task, Truth, read_truth
-from models.gold import Lake
+from models.metrics.ranking import score_lists
+from models.metrics.resampling import paired_ratio
+from models.training.gold import Lake
 from serving import lake as serving_lake
 from serving.recommender import load_recommender
 
@@ -59,9 +59,9 @@ def main() -> None:
     test = imports / "complete-journey-49-53" / "events.parquet"
     release = given.release or max(path for path in settings.releases.iterdir() if path.is_dir())
     lake = Lake(settings.lake_root)
-    truth = read_truth(lake, day, test)
-    ours = _pipeline(settings, release, day, test, truth)
-    tower = _two_tower(settings, release, day, truth)
+    ground_truth = read_ground_truth(lake, day, test)
+    ours = _pipeline(settings, release, day, test, ground_truth)
+    tower = _two_tower(settings, release, day, ground_truth)
     seconds: dict[str, float] = {}
     started = [time.perf_counter()]
 
@@ -71,12 +71,12 @@ def main() -> None:
         print(f"{model.name}: fitted and ranked in {seconds[model.name]} s", flush=True)
 
     models = [make() for make in (IN_MEMORY if given.without_spark else ALL)]
-    others = baseline_lists(truth, TASKS, known_interactions(lake, day), models, note)
-    comparisons = [compare(truth, task, ours[task], {TWO_TOWER: tower[task], **others[task]}) for task in TASKS]
+    others = baseline_lists(ground_truth, TASKS, known_interactions(lake, day), models, note)
+    comparisons = [compare(ground_truth, task, ours[task], {TWO_TOWER: tower[task], **others[task]}) for task in TASKS]
     for rows in all_tables(comparisons)[:2]:
         Console(width=140).print(for_terminal(rows))
     lists = {task: {"ours": ours[task], TWO_TOWER: tower[task], **others[task]} for task in TASKS}
-    bars = _bars(truth, comparisons, lists)
+    bars = _bars(ground_truth, comparisons, lists)
     for bar in bars:
         print(f"{'met    ' if bar['met'] else 'missed '} {bar['name']}: {bar['ours']:.4f}, {bar['goal']}", flush=True)
     scores = comparisons[0].scores
@@ -97,7 +97,7 @@ def main() -> None:
     )
 
 
-def _pipeline(settings: Settings, release: Path, day: date, test: Path, truth: Truth) -> dict[Task, Lists]:
+def _pipeline(settings: Settings, release: Path, day: date, test: Path, ground_truth: GroundTruth) -> dict[Task, Lists]:
     """The lists of the whole release, by the code that serves requests."""
     with tempfile.TemporaryDirectory(prefix="headrace-quality-") as name:
         files = {task: Path(name) / f"{task}.parquet" for task in TASKS}
@@ -105,35 +105,37 @@ def _pipeline(settings: Settings, release: Path, day: date, test: Path, truth: T
         command += ["--k", str(LONG), "--users-from", str(test)]
         command += ["--output", str(files["all"]), "--output-new", str(files["new"])]
         subprocess.run(command, env={**os.environ, **settings.as_environment()}, check=True, stdout=sys.stderr)
-        return {task: read_lists(files[task], truth, task) for task in TASKS}
+        return {task: read_lists(files[task], ground_truth, task) for task in TASKS}
 
 
-def _two_tower(settings: Settings, release: Path, day: date, truth: Truth) -> dict[Task, Lists]:
+def _two_tower(settings: Settings, release: Path, day: date, ground_truth: GroundTruth) -> dict[Task, Lists]:
     """The whole catalogue by inner product alone; somebody unknown gets the popular list of an empty history."""
     recommender = load_recommender(release, settings.serving.candidates)
-    place = [recommender.catalogue.row_of[item] for item in truth.catalogue.item_ids]
+    place = [recommender.catalogue.row_of[item] for item in ground_truth.catalogue.item_ids]
     vectors = recommender.catalogue.embeddings[place]
     rows = {user.user_id: user for user in serving_lake.users(settings, day)}
-    known = [rows.get(user) for user in truth.user_ids]
+    known = [rows.get(user) for user in ground_truth.user_ids]
     histories = [user.history if user else [] for user in known]
     profiles = [user.profile if user else {} for user in known]
     of_users = recommender.tower.vectors(histories, profiles)
     lists: dict[Task, Lists] = {}
     for task in TASKS:
-        users = truth.tasks[task].users
+        users = ground_truth.tasks[task].users
         parts = []
         for start in range(0, len(users), 256):
             block = users[start : start + 256]
             scores = of_users[block] @ vectors.T
             if task == "new":
                 for row, user in enumerate(block):
-                    scores[row, truth.own.of(int(user))] = -np.inf
+                    scores[row, ground_truth.own.of(int(user))] = -np.inf
             parts.append(best_of_each_row(scores.astype(np.float32), LONG))
         lists[task] = np.concatenate(parts)
     return lists
 
 
-def _bars(truth: Truth, comparisons: list[Comparison], lists: dict[Task, dict[str, Lists]]) -> list[dict[str, Any]]:
+def _bars(
+    ground_truth: GroundTruth, comparisons: list[Comparison], lists: dict[Task, dict[str, Lists]]
+) -> list[dict[str, Any]]:
     """The goals, each with what was reached and the interval of the ratio."""
     of_all, of_new = (comparison.scores for comparison in comparisons)
     bars = []
@@ -141,7 +143,7 @@ def _bars(truth: Truth, comparisons: list[Comparison], lists: dict[Task, dict[st
         ratio, low, high = scores[peer].ndcg_ratio
         goal = f"ratio >= 1.05 to {peer}, lower bound > 1"
         bars.append(_bar(f"pipeline, {task}, nDCG@20", ratio, goal, ratio >= 1.05 and low > 1, [low, high]))
-    targets = truth.tasks["new"].targets
+    targets = ground_truth.tasks["new"].targets
     recalls = [score_lists(lists["new"][name], targets, LONG).recall for name in (TWO_TOWER, "EASE × trend")]
     ratio, low, high = paired_ratio(*recalls)
     bars.append(_bar("two-tower, new, recall@500", ratio, "ratio >= 1.05 to EASE × trend", ratio >= 1.05, [low, high]))

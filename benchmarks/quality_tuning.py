@@ -22,8 +22,8 @@ from headrace.settings import load_settings
 from headrace.tables import end_of
 from models.baselines import Baseline, Interactions, content, counting, ease, factors, neighbours
 from models.evaluation.baseline_lists import known_interactions, own_items
-from models.evaluation.metrics import Targets, score_lists
-from models.gold import Lake
+from models.metrics.ranking import Targets, score_lists
+from models.training.gold import Lake
 
 GRIDS: dict[type[Baseline], tuple[type[Any], dict[str, list[Any]]]] = {
     counting.Popular: (counting.PopularConfig, {"days": [14.0, 28.0, 56.0]}),

@@ -19,17 +19,17 @@ import tensorflow as tf
 from rich.progress import Progress
 
 from benchmarks.report import peak_mib
-from headrace.ranking_features import CATEGORICAL, NUMERIC
+from headrace.features.ranking import CATEGORICAL, NUMERIC
 from headrace.settings import load_settings
-from headrace.settings_jobs import TrainingSettings
-from models.ranker.examples import RankingExamples
+from headrace.settings.jobs import TrainingSettings
+from models.ranker.examples.examples import RankingExamples
+from models.ranker.examples.training_data import RankingData, read_ranking_data
 from models.ranker.fitting import fit_ranker
-from models.ranker.judging import judge
-from models.ranker.material import RankingMaterial, read_material
-from models.ranker.model import EMBEDDING
-from models.ranker.scaling import Scaling
+from models.ranker.networks.model import EMBEDDING
+from models.ranker.networks.scaling import Scaling
+from models.ranker.networks.wide_deep import HIDDEN, OWN_STEPS, SOURCE_PLACES
 from models.ranker.training import score_examples
-from models.ranker.wide_deep import HIDDEN, OWN_STEPS, SOURCE_PLACES
+from models.ranker.validation import validate
 
 _OWN = NUMERIC.index("own_count")
 Score = Callable[[RankingExamples], npt.NDArray[np.float32]]
@@ -37,18 +37,18 @@ Train = Callable[[], Score]
 """What is timed."""
 
 
-def ours(material: RankingMaterial, learning: RankingExamples, training: TrainingSettings) -> Train:
+def ours(ranking_data: RankingData, learning: RankingExamples, training: TrainingSettings) -> Train:
     """The product's trainer."""
 
     def train() -> Score:
         quiet = Progress(disable=True)
-        model, _ = fit_ranker(learning, material.cardinalities, training, quiet, lambda _: {}, None)
+        model, _ = fit_ranker(learning, ranking_data.cardinalities, training, quiet, lambda _: {}, None)
         return lambda examples: score_examples(model, examples)
 
     return train
 
 
-def peer(material: RankingMaterial, learning: RankingExamples, training: TrainingSettings) -> Train:
+def peer(ranking_data: RankingData, learning: RankingExamples, training: TrainingSettings) -> Train:
     """Keras' `fit`, a candidate a row."""
     numeric, categorical = learning.numeric[learning.present], learning.categorical[learning.present]
     taken = (learning.taken[learning.present] > 0).astype(np.float32)
@@ -56,7 +56,7 @@ def peer(material: RankingMaterial, learning: RankingExamples, training: Trainin
     def train() -> Score:
         tf.keras.utils.set_random_seed(training.seed)
         scaling = Scaling.of(learning.numeric, learning.present, float(taken.mean()))
-        model = plain_wide_and_deep(material.cardinalities, scaling)
+        model = plain_wide_and_deep(ranking_data.cardinalities, scaling)
         steps = training.ranker_epochs * -(-len(taken) // training.ranker_batch_size)
         rate = tf.keras.optimizers.schedules.CosineDecay(training.ranker_learning_rate, steps, 0.05)
         loss = tf.keras.losses.BinaryCrossentropy(from_logits=True)
@@ -116,21 +116,23 @@ def main() -> None:
     meta = settings.home_folder / "imports" / "complete-journey-1-48" / "meta.json"
     if not meta.exists():
         parser.error(f"{meta} is missing: run `make demo` first, or name its home with --home")
-    material = read_material(settings, date.fromisoformat(json.loads(meta.read_text())["as_of_day"]))
-    learning = material.learning
+    ranking_data = read_ranking_data(settings, date.fromisoformat(json.loads(meta.read_text())["as_of_day"]))
+    learning = ranking_data.learning
     alone = {"ranker_epochs": given.epochs, "ranker_least_steps": 1, "ranker_members": 1}
     plain = {"ranker_model": "wide_deep", "ranker_loss": "log_loss"}
     training = settings.training.model_copy(update={**alone, **plain})
-    train = SIDES[given.side](material, learning, training)
+    train = SIDES[given.side](ranking_data, learning, training)
     started = time.perf_counter()
     score = train()
     seconds, trained_mib = time.perf_counter() - started, peak_mib()
-    judgement = judge(score(material.judges), material.judges, material.judge_counts)
+    validation_score = validate(
+        score(ranking_data.validation_users), ranking_data.validation_users, ranking_data.validation_counts
+    )
     found: dict[str, Any] = {
         "rows_per_second": round(given.epochs * int(learning.present.sum()) / seconds, 1),
         "seconds": round(seconds, 1),
-        "ndcg_all": judgement.ndcg_all,
-        "ndcg_new": judgement.ndcg_new,
+        "ndcg_all": validation_score.ndcg_all,
+        "ndcg_new": validation_score.ndcg_new,
         "peak_mib": trained_mib,
     }
     print(json.dumps(found))

@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks.report import report
-from headrace.children import child_environment, module_command
+from headrace.cli.subprocesses import child_environment, module_command
 from headrace.settings import Settings
 
 DAY = date(2026, 11, 20)
@@ -140,7 +140,7 @@ def run_size(events: int, folder: Path, late_days: int) -> Size:
         print(f"{events:>13,} events  {name:<22}{cost.seconds:>9.1f} s{cost.peak_mib:>9,.0f} MiB", flush=True)
         return cost
 
-    made = run("generate", "jobs.batch.generate", *sizes, "--end", DAY.isoformat(), "--output", str(world))
+    made = run("generate", "jobs.batch.synthetic.generate", *sizes, "--end", DAY.isoformat(), "--output", str(world))
     costs["generate"] = made
     days = [FIRST_LATE_DAY + timedelta(days=n) for n in range(late_days)]
     late_events, touched = hold_back(world / "events", late_file, days)

@@ -27,8 +27,8 @@ from benchmarks.sequences_data import Events, Parted, held_out_at_random, last_o
 from benchmarks.sequences_platform import platform_lists
 from benchmarks.sequences_towers import K, Lists, Tower
 from headrace.errors import reporting_errors
-from models.evaluation.metrics import PerUser, score_lists
-from models.evaluation.resampling import interval, paired_ratio
+from models.metrics.ranking import PerUser, score_lists
+from models.metrics.resampling import interval, paired_ratio
 
 EASE, IALS = "EASE", "iALS (implicit)"
 

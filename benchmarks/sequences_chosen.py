@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from headrace.settings_jobs import TrainingSettings
+from headrace.settings.jobs import TrainingSettings
 from infra.fitting_settings import WITHOUT_TIMES
 from models.baselines import Baseline, Ease, ImplicitAls, Popular
 from models.baselines.counting import PopularConfig

@@ -13,11 +13,11 @@ import numpy.typing as npt
 import pyarrow.csv
 
 from headrace.errors import BadInputError
+from headrace.features.user_row import MICROSECONDS_PER_DAY
 from headrace.settings import PROJECT_ROOT
-from headrace.user_row import MICROSECONDS_PER_DAY
 from models.baselines import Interactions
-from models.evaluation.metrics import Targets
-from models.two_tower.sequences import Sequences
+from models.metrics.ranking import Targets
+from models.two_tower.examples.sequences import Sequences
 
 PACKAGE = "recbole==1.2.1"
 """It ships the ratings as an example; nothing of it is imported."""

@@ -12,18 +12,18 @@ import numpy.typing as npt
 from rich.progress import Progress
 
 from benchmarks.sequences_data import Events
-from headrace.settings_jobs import TrainingSettings
-from headrace.user_tower import TowerEncoder
+from headrace.features.user_tower import TowerEncoder
+from headrace.settings.jobs import TrainingSettings
 from models.baselines.interface import best_of_each_row
-from models.evaluation.metrics import Targets, score_lists
+from models.metrics.ranking import Targets, score_lists
+from models.training.workers import Worker
 from models.two_tower.architecture import build_model, example_cutter
-from models.two_tower.model import ItemColumns
+from models.two_tower.early_stopping import EarlyStopping
+from models.two_tower.examples.sequences import ExampleCutter, Occasions, Sequences, find_occasions
+from models.two_tower.network.model import ItemColumns
 from models.two_tower.prior import WEIGHTS
-from models.two_tower.sequences import ExampleCutter, Occasions, Sequences, find_occasions
 from models.two_tower.training import Phase, train_phase
 from models.two_tower.vectors import item_vectors, user_function
-from models.two_tower.watch import RecallWatch
-from models.workers import Worker
 
 K = 20
 Lists = npt.NDArray[np.int32]
@@ -71,25 +71,27 @@ class Tower:
         epochs: int,
         targets: Targets | None = None,
         patience: int = 0,
-        look: Callable[[float, int], None] | None = None,
+        on_evaluation: Callable[[float, int], None] | None = None,
     ) -> list[float]:
         """Train; with `targets` of everybody nDCG@20 is measured after each epoch, and the best weights are kept.
 
-        `look` is told what was measured, and after how many epochs.
+        `on_evaluation` is told what was measured, and after how many epochs.
         """
         training = self.training.model_copy(update={"retrieval_epochs": epochs})
         sequences = self.events.sequences()
         encoder = TowerEncoder({}, {"event_types": []}, self.history_length)
         examples, end = len(find_occasions(sequences)), int(self.events.times.max()) + 1
         cutter = example_cutter(training, self.history_length)
-        watch = RecallWatch(lambda: max(self._ndcgs(targets).values()), patience, look) if targets else None
-        if watch:
+        early_stopping = (
+            EarlyStopping(lambda: max(self._ndcgs(targets).values()), patience, on_evaluation) if targets else None
+        )
+        if early_stopping:
             steps = cutter.plan(find_occasions(sequences), training.retrieval_batch_size, np.random.default_rng(0))
-            watch.every = len(steps)
+            early_stopping.every = len(steps)
         phase, parts = Phase("sequences", 0, end, examples), OnePart(sequences, encoder)
-        callbacks = [watch] if watch else []
+        callbacks = [early_stopping] if early_stopping else []
         train_phase(self._model, cutter, parts, phase, training, Worker(), Progress(disable=True), callbacks)
-        return watch.recalls if watch else []
+        return early_stopping.recalls if early_stopping else []
 
     def best_prior(self, targets: Targets) -> float:
         """The weight of the popularity prior with the best nDCG@20 of `targets`."""

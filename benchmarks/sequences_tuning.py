@@ -22,16 +22,16 @@ from benchmarks.sequences_chosen import trained
 from benchmarks.sequences_data import Parted, held_out_at_random, last_one_out, read_ratings
 from benchmarks.sequences_towers import K, Tower
 from headrace.errors import reporting_errors
-from headrace.settings_jobs import TrainingSettings
+from headrace.settings.jobs import TrainingSettings
 from models.baselines import Baseline, Ease, ImplicitAls
 from models.baselines.ease import EaseConfig
 from models.baselines.factors import FactorsConfig
-from models.evaluation.metrics import score_lists
+from models.metrics.ranking import score_lists
 
 HALF_LIVES: Mapping[str, list[float | None]] = {"in_order": [None, 90.0, 30.0, 7.0, 1.0, 0.1], "without_order": [None]}
 RIDGES = [30.0, 100.0, 300.0, 1000.0]
 REGULARISATIONS, ALPHAS = [1.0, 3.0, 10.0, 30.0, 100.0], [1.0, 4.0, 16.0]
-PATIENCE = 5
+RETRY = 5
 TOWERS: Mapping[str, Mapping[str, tuple[TrainingSettings, int]]] = {
     "in_order": {
         "attention": (trained(user_tower="attention"), 50),
@@ -107,7 +107,7 @@ def _learned(name: str, training: TrainingSettings, length: int, parted: Parted,
     started = time.perf_counter()
     tower = Tower(parted.known, training, length)
     ndcgs = tower.learn(
-        epochs, parted.targets, PATIENCE, lambda ndcg, epoch: print(f"{name}, epoch {epoch}: {ndcg:.4f}", flush=True)
+        epochs, parted.targets, RETRY, lambda ndcg, epoch: print(f"{name}, epoch {epoch}: {ndcg:.4f}", flush=True)
     )
     best = int(np.argmax(ndcgs))
     weight, seconds = tower.best_prior(parted.targets), round(time.perf_counter() - started, 1)

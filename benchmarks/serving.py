@@ -32,10 +32,10 @@ from rich.table import Table
 
 from benchmarks.report import report
 from benchmarks.serving_data import AS_OF, ITEM_SCHEMA, USER_SCHEMA, item_rows, make_release, user_rows
-from headrace import feature_rows
-from headrace.ports import free_port
+from headrace.features import rows as feature_rows
+from headrace.machine.ports import free_port
 from headrace.settings import Settings
-from headrace.settings_engines import ServingSettings, StoreSettings
+from headrace.settings.engines import ServingSettings, StoreSettings
 from infra.local.services import local_services
 
 GOAL = 10.0

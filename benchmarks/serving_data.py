@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.ranking_features import CATEGORICAL, NUMERIC
-from headrace.release import (
+from headrace.features.ranking import CATEGORICAL, NUMERIC
+from headrace.release.bundle import (
     EVALUATION,
     INDEX,
     ITEM_EMBEDDINGS,
@@ -28,7 +28,7 @@ from headrace.release import (
     seal_release,
 )
 from headrace.settings import Settings
-from headrace.settings_jobs import TrainingSettings
+from headrace.settings.jobs import TrainingSettings
 from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_FEATURES
 
 AS_OF = datetime(2026, 11, 23, tzinfo=UTC)
@@ -200,9 +200,9 @@ def _write_ranker(folder: Path, seed: int) -> None:
     """The product's ranker as it starts, as ONNX for us and as a SavedModel for the peer: the same weights."""
     from models.ranker.committee import Committee
     from models.ranker.export import export_ranker
-    from models.ranker.losses import RankingLoss
-    from models.ranker.model import RankerInputs
-    from models.ranker.scaling import Scaling
+    from models.ranker.networks.losses import RankingLoss
+    from models.ranker.networks.model import RankerInputs
+    from models.ranker.networks.scaling import Scaling
 
     training = Settings().training
     numbers = np.random.default_rng(seed).gamma(1, 1, (10_000, len(NUMERIC))).astype(np.float32)
@@ -218,8 +218,8 @@ def _trees(numbers: npt.NDArray[np.float32], training: TrainingSettings, seed: i
     """As many as the product's, learned from lists in which what is taken depends on many numbers at once."""
     from rich.progress import Progress
 
-    from models.ranker.examples import RankingExamples, nothing_happened
-    from models.ranker.trees import fit_trees
+    from models.ranker.examples.examples import RankingExamples, nothing_happened
+    from models.ranker.trees.boosting import fit_trees
 
     shape = (20, len(numbers) // 20)
     random = np.random.default_rng(seed)

@@ -21,9 +21,9 @@ import numpy as np
 from fastapi import FastAPI
 
 from benchmarks.serving_data import GROUPS
-from headrace.feature_rows import ITEM_KEY, ITEM_VIEW, PROJECT, USER_KEY, USER_VIEW, feature_names
-from headrace.ranking_features import CATEGORICAL, NUMERIC
-from headrace.release import INDEX, ITEM_EMBEDDINGS, ITEMS, RANKER_SAVED_MODEL
+from headrace.features.ranking import CATEGORICAL, NUMERIC
+from headrace.features.rows import ITEM_KEY, ITEM_VIEW, PROJECT, USER_KEY, USER_VIEW, feature_names
+from headrace.release.bundle import INDEX, ITEM_EMBEDDINGS, ITEMS, RANKER_SAVED_MODEL
 from headrace.tables import GOLD_ITEM_FEATURES
 
 CANDIDATES = 500

@@ -35,10 +35,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.report import report
-from headrace.online_store import live_key
-from headrace.ports import free_port
+from headrace.features.online_store import live_key
+from headrace.machine.ports import free_port
 from headrace.settings import Settings
-from headrace.settings_engines import FlinkSettings, KafkaSettings, StoreSettings
+from headrace.settings.engines import FlinkSettings, KafkaSettings, StoreSettings
 from infra.local.services import local_services
 from tests.small_release import item_names, tiny_retrieval_bundle
 

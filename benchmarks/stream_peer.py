@@ -20,9 +20,9 @@ from pyflink.datastream.connectors.kafka import KafkaOffsetsInitializer, KafkaSo
 from pyflink.datastream.state import StateTtlConfig, ValueStateDescriptor
 
 from headrace.events import INTEREST_TYPES, parse_timestamp
-from headrace.online_store import live_key
+from headrace.features.online_store import live_key
+from headrace.features.user_row import HistoryEvent
 from headrace.settings import Settings, load_settings
-from headrace.user_row import HistoryEvent
 from jobs.streaming.configuration import flink_options, prepare_java
 from jobs.streaming.release_watch import load_tower
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.report import in_turns, last_line, report
 from benchmarks.two_tower_ids import make_pairs, write_pairs
-from models.evaluation.resampling import paired_ratio
+from models.metrics.resampling import paired_ratio
 
 GOAL_SPEED, GOAL_TIME = 4.0, 0.25
 TOGETHER = 8

@@ -26,21 +26,21 @@ import tensorflow_recommenders as tfrs
 from rich.progress import Progress
 
 from benchmarks.report import peak_mib
+from headrace.features.user_tower import TowerInputs
 from headrace.settings import Settings, load_settings
-from headrace.user_tower import TowerInputs
 from models.baselines.interface import best_of_each_row
-from models.command import progress_bars
-from models.evaluation.metrics import score_lists
-from models.evaluation.truth import Truth, read_truth
+from models.evaluation.ground_truth import GroundTruth, read_ground_truth
+from models.metrics.ranking import score_lists
+from models.training.command import progress_bars
+from models.training.workers import Worker
 from models.two_tower.architecture import build_model, example_cutter
-from models.two_tower.inputs import RetrievalInputs, read_inputs
-from models.two_tower.item_columns import item_columns
-from models.two_tower.model import ItemColumns
-from models.two_tower.pooling import PoolingTower
-from models.two_tower.sequences import Batch, ExampleCutter, Sequences, find_occasions
+from models.two_tower.examples.inputs import RetrievalInputs, read_inputs
+from models.two_tower.examples.sequences import Batch, ExampleCutter, Sequences, find_occasions
+from models.two_tower.network.item_columns import item_columns
+from models.two_tower.network.model import ItemColumns
+from models.two_tower.network.pooling import PoolingTower
 from models.two_tower.training import Phase, train_phase
 from models.two_tower.vectors import item_vectors, user_function
-from models.workers import Worker
 from serving import lake as serving_lake
 
 PRIOR_WEIGHTS = (1.0, 1.4)
@@ -52,7 +52,7 @@ _AT_ONCE = 256
 class Judges:
     """The households of the test weeks, and how much of what is new to them a model finds."""
 
-    truth: Truth
+    ground_truth: GroundTruth
     places: np.ndarray
     """[items of the truth's catalogue]: their rows in the item table."""
     log_popularity: np.ndarray
@@ -63,26 +63,26 @@ class Judges:
     def of(cls, settings: Settings, day: date, inputs: RetrievalInputs) -> Judges:
         """Reads the demo's test weeks. Raises BadInputError where they are missing."""
         test = settings.home_folder / "imports" / "complete-journey-49-53" / "events.parquet"
-        truth = read_truth(inputs.lake, day, test)
+        ground_truth = read_ground_truth(inputs.lake, day, test)
         row_of = {item: row for row, item in enumerate(inputs.items.column("item_id").to_pylist())}
-        places = np.array([row_of[item] for item in truth.catalogue.item_ids])
+        places = np.array([row_of[item] for item in ground_truth.catalogue.item_ids])
         rows = {user.user_id: user for user in serving_lake.users(settings, day)}
-        known = [rows.get(truth.user_ids[user]) for user in truth.tasks["new"].users]
+        known = [rows.get(ground_truth.user_ids[user]) for user in ground_truth.tasks["new"].users]
         encoded = inputs.encoder.encode(
             [user.history if user else [] for user in known], [user.profile if user else {} for user in known]
         )
         popularity = np.log1p(inputs.items.column("trend_popularity").to_numpy()[places])
-        return cls(truth, places, popularity, encoded)
+        return cls(ground_truth, places, popularity, encoded)
 
     def recall(self, vectors: np.ndarray, users: np.ndarray) -> float:
         """Recall@500 with the better prior, of item `vectors` [items + 1, n] and `users` [users, n]."""
-        task = self.truth.tasks["new"]
+        task = self.ground_truth.tasks["new"]
         items = vectors[1:][self.places].T
         lists: dict[float, list[np.ndarray]] = {weight: [] for weight in PRIOR_WEIGHTS}
         for start in range(0, len(users), _AT_ONCE):
             affinity = users[start : start + _AT_ONCE] @ items
             for row, user in enumerate(task.users[start : start + _AT_ONCE]):
-                affinity[row, self.truth.own.of(int(user))] = -np.inf
+                affinity[row, self.ground_truth.own.of(int(user))] = -np.inf
             for weight, parts in lists.items():
                 parts.append(best_of_each_row(affinity + weight * self.log_popularity, DEPTH))
         return max(
@@ -124,7 +124,7 @@ def ours(inputs: RetrievalInputs, settings: Settings, clock: Callable[[], UntilG
         columns, event_types, sizes, inputs.encoder.history_length, inputs.seen.events[inputs.after], training
     )
     phase = Phase("demo", inputs.start, inputs.after, sum(inputs.seen.examples.values()))
-    watch = clock()
+    early_stopping = clock()
     train_phase(
         model,
         example_cutter(settings.training, inputs.encoder.history_length),
@@ -133,9 +133,9 @@ def ours(inputs: RetrievalInputs, settings: Settings, clock: Callable[[], UntilG
         training,
         Worker(),
         progress,
-        [watch],
+        [early_stopping],
     )
-    return watch
+    return early_stopping
 
 
 def peer(inputs: RetrievalInputs, settings: Settings, clock: Callable[[], UntilGood], _progress: Progress) -> UntilGood:
@@ -159,9 +159,9 @@ def peer(inputs: RetrievalInputs, settings: Settings, clock: Callable[[], UntilG
     first = next(batches)
     signature = {name: tf.TensorSpec((None, *array.shape[1:]), array.dtype) for name, array in first.items()}
     data = tf.data.Dataset.from_generator(lambda: batches, output_signature=signature).prefetch(4)
-    watch = clock()
-    model.fit(data, verbose=0, callbacks=[watch])
-    return watch
+    early_stopping = clock()
+    model.fit(data, verbose=0, callbacks=[early_stopping])
+    return early_stopping
 
 
 class PlainItemTower(tf.keras.layers.Layer):
@@ -246,7 +246,7 @@ def main() -> None:
     day = date.fromisoformat(json.loads(meta.read_text())["as_of_day"])
     with progress_bars() as progress:
         inputs = read_inputs(settings, day, progress)
-        judges = Judges.of(settings, day, inputs)
+        validation_users = Judges.of(settings, day, inputs)
 
         def measure(model: tf.keras.Model) -> float:
             if isinstance(model, Plain):
@@ -255,13 +255,13 @@ def main() -> None:
             else:
                 vectors = item_vectors(model, inputs.seen.events[inputs.after])
             tower = user_function(model, vectors, inputs.encoder.history_length, len(inputs.encoder.profile_keys))
-            return judges.recall(vectors, tower.vectors(judges.inputs)[:, :-1])
+            return validation_users.recall(vectors, tower.vectors(validation_users.inputs)[:, :-1])
 
-        watch = SIDES[given.side](
+        early_stopping = SIDES[given.side](
             inputs, settings, lambda: UntilGood(measure, given.look_every, given.target, given.limit), progress
         )
-    seconds, recall = watch.looks[-1]
-    found = {"seconds": seconds, "recall": recall, "reached": recall >= given.target, "looks": watch.looks}
+    seconds, recall = early_stopping.looks[-1]
+    found = {"seconds": seconds, "recall": recall, "reached": recall >= given.target, "looks": early_stopping.looks}
     print(json.dumps({**found, "peak_mib": peak_mib()}))
 
 

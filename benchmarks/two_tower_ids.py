@@ -26,19 +26,19 @@ import tensorflow_recommenders as tfrs
 from deltalake import write_deltalake
 
 from benchmarks.report import peak_mib
-from headrace.settings_jobs import TrainingSettings
+from headrace.features.user_tower import TowerEncoder
+from headrace.settings.jobs import TrainingSettings
 from headrace.tables import GOLD_RETRIEVAL_EXAMPLES, end_of, microseconds
-from headrace.user_tower import TowerEncoder
 from models.baselines.interface import best_of_each_row
-from models.command import progress_bars
-from models.evaluation.metrics import Targets, score_lists
-from models.gold import Lake
+from models.metrics.ranking import Targets, score_lists
+from models.training.command import progress_bars
+from models.training.gold import Lake
+from models.training.workers import Worker
 from models.two_tower.architecture import build_model
-from models.two_tower.model import ItemColumns
-from models.two_tower.parts import SequenceParts
-from models.two_tower.sequences import ExampleCutter
+from models.two_tower.examples.parts import SequenceParts
+from models.two_tower.examples.sequences import ExampleCutter
+from models.two_tower.network.model import ItemColumns
 from models.two_tower.training import Phase, train_phase
-from models.workers import Worker
 
 DIMENSIONS, BATCH = 64, 4096
 RECALL_AT = 100

@@ -15,8 +15,8 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import Asset
 
 from headrace.events import EARLIEST_TIMESTAMP
+from headrace.machine.spark_jars import JAVA_OPTIONS, spark_jars
 from headrace.settings import PROJECT_ROOT, load_settings
-from headrace.spark_jars import JAVA_OPTIONS, spark_jars
 from headrace.tables import SILVER_EVENTS
 
 SETTINGS = load_settings()

@@ -12,10 +12,10 @@ from feast import Entity, FeatureService, FeatureView, Field, PushSource, ValueT
 from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
 from feast.types import Array, Bool, Float32, Float64, Int32, Int64, String
 
-from headrace.feature_catalogue import ITEM_CONTENT, ITEM_FEATURES, USER_BEHAVIOUR, USER_FEATURES, FeatureGroup
-from headrace.feature_rows import ITEM_KEY, USER_KEY, feature_names
-from headrace.release import Manifest
-from headrace.user_tower import TOWER_COLUMNS
+from headrace.features.catalogue import ITEM_CONTENT, ITEM_FEATURES, USER_BEHAVIOUR, USER_FEATURES, FeatureGroup
+from headrace.features.rows import ITEM_KEY, USER_KEY, feature_names
+from headrace.features.user_tower import TOWER_COLUMNS
+from headrace.release.bundle import Manifest
 
 TYPES: dict[pa.DataType, Any] = {
     pa.string(): String,

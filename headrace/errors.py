@@ -9,13 +9,13 @@ from collections.abc import Callable
 class HeadraceError(Exception):
     """A mistake or a missing part that a person can mend; the command line shows it without a stack trace.
 
-    `problem` names the thing and the place ("items.parquet, row 3: 'price' is \"free\""), `mend` what to do about it.
+    `problem` names the thing and the place ("items.parquet, row 3: 'price' is \"free\""), `hint` what to do about it.
     """
 
-    def __init__(self, problem: str, mend: str = "") -> None:
-        super().__init__(f"{problem}. {mend}" if mend else problem)
+    def __init__(self, problem: str, hint: str = "") -> None:
+        super().__init__(f"{problem}. {hint}" if hint else problem)
         self.problem = problem
-        self.mend = mend
+        self.hint = hint
 
 
 class BadInputError(HeadraceError):

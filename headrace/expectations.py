@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from headrace.context_features import DEVICE, HOURS, SURFACE, WEEKDAYS
 from headrace.events import EventType
+from headrace.features.context import DEVICE, HOURS, SURFACE, WEEKDAYS
 from headrace.tables import (
     GOLD_ITEM_CONTENT,
     GOLD_ITEM_FEATURES,

@@ -12,8 +12,8 @@ from deltalake import DeltaTable
 
 from headrace.errors import BadInputError
 from headrace.settings import Settings
-from headrace.settings_group import Group
-from headrace.settings_jobs import TrainingSettings
+from headrace.settings.group import Group
+from headrace.settings.jobs import TrainingSettings
 from headrace.tables import SILVER_EVENTS
 
 AnyGroup = TypeVar("AnyGroup", bound=Group)

@@ -12,15 +12,15 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
-from headrace.code_version import code_version
 from headrace.errors import BadInputError, reporting_errors
-from headrace.release import Release, open_release
+from headrace.release.bundle import Release, open_release
+from headrace.release.code_version import code_version
 from headrace.settings import Settings, load_settings
-from models.assembly import assemble
-from models.gates import Gate, as_json, release_gates
-from models.rehearsal import keep_rehearsal
-from models.release_records import Trained, read_trained, training_records, without_timings
-from models.submission import Submission, keep_pending, submit, submit_pending
+from models.gate.floors import Gate, as_json, release_gates
+from models.gate.submission import Submission, keep_pending, submit, submit_pending
+from models.release.assembly import assemble
+from models.release.backtest import keep_backtest
+from models.release.records import Trained, read_trained, training_records, without_timings
 
 
 def build_release(settings: Settings, day: date, *, register: bool = True) -> Release:
@@ -39,7 +39,7 @@ def build_release(settings: Settings, day: date, *, register: bool = True) -> Re
     print(f"release {bundle.release_id} in {bundle.folder}")
     if not register:
         return bundle
-    keep_rehearsal(settings, folder, bundle.release_id)
+    keep_backtest(settings, folder, bundle.release_id)
     submission = Submission(bundle.release_id, day, training_records(trained), floors)
     keep_pending(settings, submission)
     submit_pending(settings, without=bundle.release_id)

@@ -12,11 +12,11 @@ import sys
 from collections.abc import Sequence
 
 from headrace.errors import ReleaseError, reporting_errors
-from headrace.release import open_release
-from headrace.releases import bring_release, remember_alias
+from headrace.release.bundle import open_release
+from headrace.release.registry import bring_release, remember_alias
 from headrace.settings import Settings, load_settings
-from models.registry import CHAMPION, Registry, Version
-from models.submission import submit_pending
+from models.gate.submission import submit_pending
+from models.release.registry import CHAMPION, Registry, Version
 
 
 def promote(settings: Settings, release_id: str, why: str) -> Version:

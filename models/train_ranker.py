@@ -1,7 +1,7 @@
 """Trains the ranker for one day: `python -m models.train_ranker --day D`.
 
 Reads `<home>/training/<D>/ranking_candidates.parquet`, written by `python -m serving.offline candidates` from the
-holdout bundle, and writes `<home>/training/<D>/ranker_judged/`, which learned nothing from the users who judge, and
+holdout bundle, and writes `<home>/training/<D>/ranker_backtest/`, which learned nothing from the users who judge, and
 `ranker/`, which learned from them as well.
 """
 
@@ -14,21 +14,21 @@ from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
-from headrace import release
-from headrace.code_version import code_version
-from headrace.ranking_features import CATEGORICAL, NUMERIC
+from headrace.features.ranking import CATEGORICAL, NUMERIC
+from headrace.release import bundle as release
+from headrace.release.code_version import code_version
 from headrace.settings import Settings
-from models.checkpoints import Checkpoints
-from models.command import day_command, progress_bars, replacing, write_json
 from models.ranker.committee import Committee
-from models.ranker.eight_bits import LEAST_OVERLAP, Int8Report, add_int8, onnx_scores, top_overlap
+from models.ranker.examples.training_data import RankingData, read_ranking_data
 from models.ranker.export import export_ranker
-from models.ranker.material import RankingMaterial, read_material
+from models.ranker.int8 import LEAST_OVERLAP, Int8Report, add_int8, onnx_scores, top_overlap
 from models.ranker.training import RankerReport, train_ranker_model, train_served
-from models.training_files import (
+from models.training.checkpoints import Checkpoints
+from models.training.command import day_command, progress_bars, replacing, write_json
+from models.training.files import (
+    BACKTEST_RANKER_FOLDER,
     CANDIDATES,
     CHECKPOINTS,
-    JUDGED_RANKER_FOLDER,
     RANKER_FOLDER,
     RANKER_METRICS,
     RANKER_PARAMETERS,
@@ -42,40 +42,48 @@ def train_ranker(settings: Settings, day: date) -> Path:
     """
     folder = settings.training_folder / day.isoformat()
     training = settings.training
-    material = read_material(settings, day)
+    ranking_data = read_ranking_data(settings, day)
     made_of = {"code": code_version()}
-    for each in (day, *material.earlier):
+    for each in (day, *ranking_data.earlier):
         with (settings.training_folder / each.isoformat() / CANDIDATES).open("rb") as stream:
             made_of[f"candidates of {each}"] = hashlib.file_digest(stream, "sha256").hexdigest()
     made_of["settings"] = training.model_dump_json()
     checkpoints = Checkpoints(folder / CHECKPOINTS / "ranker", made_of, training.checkpoint_seconds)
     with progress_bars() as progress:
-        judged, report = train_ranker_model(material, training, progress, checkpoints)
-        report.int8 = _write(judged, material, folder / JUDGED_RANKER_FOLDER)
-        served = train_served(material, training, progress, judged)
-    _write(served, material, folder / RANKER_FOLDER)
-    judges = material.judges
-    of_judged, of_served = (
-        onnx_scores(folder / each / release.RANKER, judges) for each in (JUDGED_RANKER_FOLDER, RANKER_FOLDER)
+        judged, report = train_ranker_model(ranking_data, training, progress, checkpoints)
+        report.int8 = _write(judged, ranking_data, folder / BACKTEST_RANKER_FOLDER)
+        served = train_served(ranking_data, training, progress, judged)
+    _write(served, ranking_data, folder / RANKER_FOLDER)
+    validation_users = ranking_data.validation_users
+    of_backtest, of_served = (
+        onnx_scores(folder / each / release.RANKER, validation_users)
+        for each in (BACKTEST_RANKER_FOLDER, RANKER_FOLDER)
     )
-    report.served_overlap = top_overlap(of_judged, of_served, judges.present)
+    report.served_overlap = top_overlap(of_backtest, of_served, validation_users.present)
     write_json(folder / RANKER_PARAMETERS, training.model_dump(mode="json"))
     write_json(folder / RANKER_METRICS, asdict(report))
     _print(report)
     return folder / RANKER_FOLDER
 
 
-def _write(model: Committee, material: RankingMaterial, folder: Path) -> Int8Report:
+def _write(model: Committee, ranking_data: RankingData, folder: Path) -> Int8Report:
     with replacing(folder) as partial:
         export_ranker(model, partial / release.RANKER_SAVED_MODEL, partial / release.RANKER)
         schema = {"numeric": list(NUMERIC), "categorical": list(CATEGORICAL), "calibration": asdict(model.platt)}
         (partial / release.RANKER_SCHEMA).write_text(json.dumps(schema, indent=1), encoding="utf-8")
-        return add_int8(partial / release.RANKER, partial / release.RANKER_INT8, material.judges, material.judge_counts)
+        return add_int8(
+            partial / release.RANKER,
+            partial / release.RANKER_INT8,
+            ranking_data.validation_users,
+            ranking_data.validation_counts,
+        )
 
 
 def _print(report: RankerReport) -> None:
     earlier = f" (of {', '.join(report.earlier_days)} too)" if report.earlier_days else ""
-    print(f"ranker: {report.users} lists learned from{earlier}, {report.judges} judged, {report.seconds:.1f} s")
+    print(
+        f"ranker: {report.users} lists learned from{earlier}, {report.validation_users} judged, {report.seconds:.1f} s"
+    )
     for epoch, (loss, of_all, of_new) in enumerate(
         zip(report.losses, report.ndcg_all, report.ndcg_new, strict=False), start=1
     ):

@@ -18,23 +18,23 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from headrace.code_version import code_version
 from headrace.errors import BadInputError
-from headrace.release import seal_release
+from headrace.release.bundle import seal_release
+from headrace.release.code_version import code_version
 from headrace.settings import Settings
 from headrace.tables import end_of
-from models.checkpoints import Checkpoints
-from models.command import day_command, progress_bars, replacing, write_json
-from models.index import IndexReport
-from models.item_table import with_surprise
-from models.neighbours import neighbour_table
-from models.retrieval_bundle import RetrievalParts, write_retrieval_files
-from models.training_files import CHECKPOINTS, FINAL_BUNDLE, HOLDOUT_BUNDLE, RETRIEVAL_METRICS, RETRIEVAL_PARAMETERS
-from models.two_tower.course import Course
-from models.two_tower.inputs import RetrievalInputs, read_inputs
+from models.neighbours.table import neighbour_table
+from models.training.checkpoints import Checkpoints
+from models.training.command import day_command, progress_bars, replacing, write_json
+from models.training.files import CHECKPOINTS, FINAL_BUNDLE, HOLDOUT_BUNDLE, RETRIEVAL_METRICS, RETRIEVAL_PARAMETERS
+from models.training.workers import Worker, this_worker
+from models.two_tower.bundle import RetrievalParts, write_retrieval_files
+from models.two_tower.examples.inputs import RetrievalInputs, read_inputs
+from models.two_tower.examples.item_table import with_surprise
+from models.two_tower.index import IndexReport
 from models.two_tower.prior import RetrievalReport
 from models.two_tower.training import PhaseReport
-from models.workers import Worker, this_worker
+from models.two_tower.training_phases import TrainingPhases
 
 
 def train_retrieval(settings: Settings, day: date) -> Path:
@@ -45,12 +45,12 @@ def train_retrieval(settings: Settings, day: date) -> Path:
     worker.strategy()
     with progress_bars() as progress:
         inputs = read_inputs(settings, day, progress)
-        course = Course(inputs, training, worker, progress, _checkpoints(settings, folder, inputs))
-        first, report = _up_to_the_holdout(settings, folder, inputs, course, worker)
-        last = course.over_the_holdout(first.epochs)
+        phases = TrainingPhases(inputs, training, worker, progress, _checkpoints(settings, folder, inputs))
+        first, report = _up_to_the_holdout(settings, folder, inputs, phases, worker)
+        last = phases.over_the_holdout(first.epochs)
         if not report:
             return folder
-        index = _write(settings, folder / FINAL_BUNDLE, inputs, course, report.best_weight, holdout=False)
+        index = _write(settings, folder / FINAL_BUNDLE, inputs, phases, report.best_weight, holdout=False)
     write_json(folder / RETRIEVAL_PARAMETERS, {**training.model_dump(mode="json"), "prior_weight": report.best_weight})
     metrics = _metrics(report, [first, last], index)
     write_json(folder / RETRIEVAL_METRICS, metrics)
@@ -73,20 +73,20 @@ def train_earlier_holdouts(settings: Settings, day: date) -> None:
             except BadInputError as error:
                 print(f"no bundle of the holdout up to {each}: {error}")
                 continue
-            course = Course(inputs, settings.training, worker, progress, _checkpoints(settings, folder, inputs))
-            _, report = _up_to_the_holdout(settings, folder, inputs, course, worker)
+            phases = TrainingPhases(inputs, settings.training, worker, progress, _checkpoints(settings, folder, inputs))
+            _, report = _up_to_the_holdout(settings, folder, inputs, phases, worker)
             if report:
                 shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
 
 
 def _up_to_the_holdout(
-    settings: Settings, folder: Path, inputs: RetrievalInputs, course: Course, worker: Worker
+    settings: Settings, folder: Path, inputs: RetrievalInputs, phases: TrainingPhases, worker: Worker
 ) -> tuple[PhaseReport, RetrievalReport | None]:
     """Learn, and where this is the chief measure and write the holdout bundle."""
-    first = course.up_to_the_holdout()
-    report = course.measure() if worker.chief else None
+    first = phases.up_to_the_holdout()
+    report = phases.measure() if worker.chief else None
     if report:
-        _write(settings, folder / HOLDOUT_BUNDLE, inputs, course, report.best_weight, holdout=True)
+        _write(settings, folder / HOLDOUT_BUNDLE, inputs, phases, report.best_weight, holdout=True)
     return first, report
 
 
@@ -107,7 +107,7 @@ def _write(
     settings: Settings,
     folder: Path,
     inputs: RetrievalInputs,
-    course: Course,
+    phases: TrainingPhases,
     weight: float,
     *,
     holdout: bool,
@@ -117,14 +117,14 @@ def _write(
     items = inputs.items_before if holdout else inputs.items
     if settings.training.trending_candidates:
         items = with_surprise(items, inputs.lake, day)
-    vectors = course.vectors(holdout=holdout)
+    vectors = phases.vectors(holdout=holdout)
     parts = RetrievalParts(
         items=items,
         neighbours=neighbour_table(inputs.lake, day, items, settings.training),
         vocabularies=inputs.vocabularies,
         vectors=vectors,
         prior_weight=weight,
-        tower=course.user_function(vectors),
+        tower=phases.user_function(vectors),
         sample=inputs.holdout_users.inputs,
     )
     with replacing(folder) as partial:

@@ -19,7 +19,7 @@ from serving import examples
 from serving.event_log import EventLog
 from serving.intake import BodyTooLargeError, RejectedEvent, check_events, read_body
 from serving.live_release import LiveRelease
-from serving.measures import (
+from serving.metrics import (
     EVENTS_ACCEPTED,
     EVENTS_REJECTED,
     EVENTS_UNACKNOWLEDGED,

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from headrace.catalogue import Catalogue
-from headrace.own_columns import OwnColumns
-from headrace.ranking_features import Source
+from headrace.features.own_items import OwnItemFeatures
+from headrace.features.ranking import Source
+from headrace.release.catalogue import Catalogue
 from serving.index import VectorIndex
 
 Rows = npt.NDArray[np.int32]
@@ -76,7 +76,7 @@ class CandidateSources:
         self._asked_per_offered = 1 / max(share, 0.25)
 
     def for_user(
-        self, own: OwnColumns, vector: npt.NDArray[np.float32], number: int, excluded: Rows | None = None
+        self, own: OwnItemFeatures, vector: npt.NDArray[np.float32], number: int, excluded: Rows | None = None
     ) -> Candidates:
         """`number` distinct available items (all of them, where there are fewer), without the `excluded` rows."""
         refused = self._refused(excluded)
@@ -114,7 +114,7 @@ class CandidateSources:
         inside = np.isin(rows, self._popular_order[:listed])
         return [(Source.POPULAR, rows[inside]), (0, rows[~inside])]
 
-    def _of_top_categories(self, own: OwnColumns) -> Rows:
+    def _of_top_categories(self, own: OwnItemFeatures) -> Rows:
         shares = own.shares["category_1"]
         best = np.argsort(-shares, kind="stable")[: self.mix.categories]
         lists = [
@@ -124,7 +124,7 @@ class CandidateSources:
         ]
         return np.concatenate(lists) if lists else _NONE
 
-    def _neighbours(self, own: OwnColumns, refused: npt.NDArray[np.bool_]) -> Rows:
+    def _neighbours(self, own: OwnItemFeatures, refused: npt.NDArray[np.bool_]) -> Rows:
         rows = own.neighbours.rows
         values = own.neighbours.values * self._trend[rows]
         values[(values < 0) | refused[rows] | np.isin(rows, own.rows, assume_unique=True)] = 0
@@ -154,7 +154,7 @@ class CandidateSources:
         return rows[by_popularity].astype(np.int32)
 
 
-def _own_rows(own: OwnColumns) -> Rows:
+def _own_rows(own: OwnItemFeatures) -> Rows:
     return own.rows[np.argsort(-own.decayed_counts, kind="stable")]
 
 

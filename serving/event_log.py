@@ -12,8 +12,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from headrace.errors import ServiceError
 from headrace.events import Event
-from headrace.settings_engines import KafkaSettings
-from serving.measures import NOTES_DROPPED
+from headrace.settings.engines import KafkaSettings
+from serving.metrics import NOTES_DROPPED
 
 LOG = logging.getLogger(__name__)
 _POLL_SECONDS = 0.2

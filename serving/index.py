@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.errors import HeadraceError, ReleaseError
-from headrace.release import INDEX, Release
+from headrace.release.bundle import INDEX, Release
 
 _ASSETS = "scann_assets.pbtxt"
 _ASSET_PATH = re.compile(r'asset_path: "([^"]*)"')

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.errors import BadInputError
+from headrace.features.user_row import UserRow, user_row
 from headrace.outcomes import OUTCOME_COLUMNS
 from headrace.settings import Settings
 from headrace.tables import GOLD_RANKING_EXAMPLES, GOLD_USER_FEATURES, GOLD_USER_ITEM_FEATURES, Table
-from headrace.user_row import UserRow, user_row
 
 Rows = npt.NDArray[np.int32]
 
@@ -82,14 +82,14 @@ def _read(settings: Settings, table: Table, day: date, columns: list[str] | None
     import deltalake
 
     place = f"{settings.lake_root}/{table.path}"
-    mend = f"Run the batch jobs for {day} first"
+    hint = f"Run the batch jobs for {day} first"
     try:
         found = deltalake.DeltaTable(place)
     except deltalake.exceptions.TableNotFoundError:
-        raise BadInputError(f"there is no table {table.path} in {settings.lake_root}", mend) from None
+        raise BadInputError(f"there is no table {table.path} in {settings.lake_root}", hint) from None
     rows = found.to_pyarrow_table(partitions=[("day", "=", day.isoformat())], columns=columns)
     if not rows.num_rows:
-        raise BadInputError(f"{table.path} holds nothing for {day}", mend)
+        raise BadInputError(f"{table.path} holds nothing for {day}", hint)
     return rows
 
 

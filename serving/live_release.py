@@ -9,10 +9,10 @@ from pathlib import Path
 from time import monotonic, time
 
 from headrace.errors import HeadraceError, ServiceError
-from headrace.release import read_manifest
-from headrace.releases import resolve_release
+from headrace.release.bundle import read_manifest
+from headrace.release.registry import resolve_release
 from headrace.settings import Settings
-from serving.measures import RELEASE_LOADED, RELEASES_REFUSED
+from serving.metrics import RELEASE_LOADED, RELEASES_REFUSED
 from serving.recommender import Recommender, load_recommender
 
 LOG = logging.getLogger(__name__)

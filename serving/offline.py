@@ -21,10 +21,10 @@ from rich.console import Console
 from rich.progress import track
 
 from headrace.errors import reporting_errors
+from headrace.features.own_items import own_item_features
+from headrace.features.user_row import UserRow
 from headrace.outcomes import OUTCOMES
-from headrace.own_columns import own_columns
 from headrace.settings import Settings, load_settings
-from headrace.user_row import UserRow
 from serving import lake
 from serving.list_files import LISTS_SCHEMA, lists_table, read_user_ids, whole_file
 from serving.recommender import Recommender, Vector, load_recommender
@@ -141,7 +141,7 @@ def _write_all_candidates(settings: Settings, given: argparse.Namespace) -> None
 
 
 def _candidate_row(recommender: Recommender, user: UserRow, vector: Vector, holdout: lake.Holdout) -> dict[str, object]:
-    own = own_columns(user, recommender.catalogue)
+    own = own_item_features(user, recommender.catalogue)
     candidates, features = recommender.candidates_of(user, own, vector, recommender.candidates)
     item_ids = [recommender.catalogue.item_ids[row] for row in candidates.rows]
     shown = [holdout.shown.get(item, _NOT_SHOWN) for item in item_ids]

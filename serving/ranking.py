@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.errors import ReleaseError
-from headrace.ranking_features import CATEGORICAL, NUMERIC, RankingFeatures
-from headrace.release import RANKER, RANKER_INT8, RANKER_SCHEMA, Release
+from headrace.features.ranking import CATEGORICAL, NUMERIC, RankingFeatures
+from headrace.release.bundle import RANKER, RANKER_INT8, RANKER_SCHEMA, Release
 
-_MEND = "Train the ranker again with this version of Headrace"
+_HINT = "Train the ranker again with this version of Headrace"
 
 
 class Ranker:
@@ -28,7 +28,7 @@ class Ranker:
         names = sorted(node.name for node in self._session.get_inputs())
         if not set(names) <= {"numeric", "categorical"}:
             raise ReleaseError(
-                f"{model.name} has the inputs {', '.join(names)}, expected numeric and categorical", _MEND
+                f"{model.name} has the inputs {', '.join(names)}, expected numeric and categorical", _HINT
             )
         self._inputs = frozenset(names)
 
@@ -51,7 +51,7 @@ def open_ranker(release: Release, precision: str = "float") -> Ranker:
         if theirs != list(ours):
             raise ReleaseError(
                 f"release {release.release_id}: {RANKER_SCHEMA} lists other {name} features than this code computes",
-                _MEND,
+                _HINT,
             )
     file = RANKER_INT8 if precision == "int8" else RANKER
     if file not in release.manifest.files:

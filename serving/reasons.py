@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from headrace.catalogue import Catalogue
 from headrace.events import INTEREST_TYPES, EventType
-from headrace.neighbours import own_weights
-from headrace.own_columns import OwnColumns
-from headrace.ranking_features import Source
-from headrace.user_row import HistoryEvent, UserRow
+from headrace.features.own_items import OwnItemFeatures
+from headrace.features.ranking import Source
+from headrace.features.user_row import HistoryEvent, UserRow
+from headrace.release.catalogue import Catalogue
+from headrace.release.neighbours import own_weights
 
 Rows = npt.NDArray[np.int32]
 
@@ -47,7 +47,7 @@ class Reasons:
         self._only_type = known[0] if len(known) == 1 else None
         """The one kind of interest that the batch side ever saw, if there is only one."""
 
-    def for_user(self, user: UserRow, own: OwnColumns, rows: Rows, sources: Rows) -> list[str]:
+    def for_user(self, user: UserRow, own: OwnItemFeatures, rows: Rows, sources: Rows) -> list[str]:
         """One sentence per row, for a list made by the candidate sources of `user`."""
         counts = dict(zip(own.rows.tolist(), own.counts.tolist(), strict=True))
         item_ids = [self._catalogue.item_ids[row] for row in rows.tolist()]
@@ -93,7 +93,7 @@ class Reasons:
         return self.popular if sources & _POPULAR else _LIST_FILLED
 
     def _neighbours(
-        self, history: Sequence[HistoryEvent], own: OwnColumns, rows: Rows
+        self, history: Sequence[HistoryEvent], own: OwnItemFeatures, rows: Rows
     ) -> dict[int, HistoryEvent | None]:
         """Per row the history's newest event with the own item that says most for it; rows without one are left out."""
         if not len(rows):

@@ -12,15 +12,15 @@ from uuid import uuid4
 
 import orjson
 
-from headrace.context_features import DEVICE, SURFACE, UNKNOWN, context_features
 from headrace.events import MAX_ID_LENGTH, SESSION_PREFIX
-from headrace.online_store import LiveRow
+from headrace.features.context import DEVICE, SURFACE, UNKNOWN, context_features
+from headrace.features.online_store import LiveRow
+from headrace.features.user_row import UserRow
 from headrace.settings import Settings
 from headrace.tables import microseconds
-from headrace.user_row import UserRow
 from serving.event_log import EventLog
 from serving.live_release import LiveRelease
-from serving.measures import FALLBACKS, STAGE_SECONDS
+from serving.metrics import FALLBACKS, STAGE_SECONDS
 from serving.problems import ProblemError
 from serving.recommender import RankedList, Recommender
 from serving.user_store import StoreAwayError, UserStore

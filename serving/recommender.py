@@ -9,14 +9,14 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
-from headrace.catalogue import Catalogue, load_catalogue
 from headrace.errors import ReleaseError
-from headrace.online_store import LiveRow
-from headrace.own_columns import OwnColumns, own_columns
-from headrace.ranking_features import RankingFeatures, Source, ranking_features
-from headrace.release import Release, open_release
-from headrace.user_row import HistoryEvent, OwnItems, UserRow, with_live_events
-from headrace.user_tower import UserTower, load_user_tower
+from headrace.features.online_store import LiveRow
+from headrace.features.own_items import OwnItemFeatures, own_item_features
+from headrace.features.ranking import RankingFeatures, Source, ranking_features
+from headrace.features.user_row import HistoryEvent, OwnItems, UserRow, with_live_events
+from headrace.features.user_tower import UserTower, load_user_tower
+from headrace.release.bundle import Release, open_release
+from headrace.release.catalogue import Catalogue, load_catalogue
 from serving.candidates import Candidates, CandidateSources, Mix
 from serving.index import open_index
 from serving.ranking import Ranker, open_ranker
@@ -84,7 +84,7 @@ class Recommender:
         return self.tower.vector(user)
 
     def candidates_of(
-        self, user: UserRow, own: OwnColumns, vector: Vector, number: int, excluded: Rows | None = None
+        self, user: UserRow, own: OwnItemFeatures, vector: Vector, number: int, excluded: Rows | None = None
     ) -> tuple[Candidates, RankingFeatures]:
         """Candidates of a user and what the ranker knows of them, exactly as at a request."""
         candidates = self.sources.for_user(own, vector, number, excluded)
@@ -92,13 +92,13 @@ class Recommender:
 
     def for_user(
         self, user: UserRow, vector: Vector, limit: int, *, number: int = 0, excluded: Rows | None = None
-    ) -> tuple[RankedList, OwnColumns]:
+    ) -> tuple[RankedList, OwnItemFeatures]:
         """The list of a known user, cut to `limit`, and the user's own items for `explain`.
 
         `number` candidates are ranked (by default the service's setting); items in `excluded` do not appear.
         """
         start = perf_counter()
-        own = own_columns(user, self.catalogue)
+        own = own_item_features(user, self.catalogue)
         candidates = self.sources.for_user(own, vector, number or self.candidates, excluded)
         found = perf_counter()
         scores = self._required_ranker().scores(self._features(user, own, vector, candidates))
@@ -111,7 +111,7 @@ class Recommender:
         query[-1] = self._prior_weight
         candidates = self.sources.related(query, self.candidates, item_row)
         found = perf_counter()
-        own = own_columns(user, self.catalogue)
+        own = own_item_features(user, self.catalogue)
         features = self._features(user, own, self.tower.vector(user), candidates)
         by_ranker = self._required_ranker().scores(features).argsort(kind="stable").argsort(kind="stable")
         similarity = (
@@ -155,7 +155,7 @@ class Recommender:
             if rows:
                 self.related(user, rows[0], 20)
 
-    def _features(self, user: UserRow, own: OwnColumns, vector: Vector, candidates: Candidates) -> RankingFeatures:
+    def _features(self, user: UserRow, own: OwnItemFeatures, vector: Vector, candidates: Candidates) -> RankingFeatures:
         tower_scores = self.catalogue.embeddings[candidates.rows] @ vector
         return ranking_features(user, own, self.catalogue, candidates.rows, tower_scores, candidates.sources)
 

@@ -14,9 +14,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from headrace.online_store import LiveRow, decode_user, queue_user_read
-from headrace.settings_engines import StoreSettings
-from headrace.user_row import UserRow
+from headrace.features.online_store import LiveRow, decode_user, queue_user_read
+from headrace.features.user_row import UserRow
+from headrace.settings.engines import StoreSettings
 
 LOG = logging.getLogger(__name__)
 

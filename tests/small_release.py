@@ -13,8 +13,8 @@ import onnx
 import pyarrow as pa
 from onnx import TensorProto, helper, numpy_helper
 
-from headrace.ranking_features import CATEGORICAL, NUMERIC
-from headrace.release import (
+from headrace.features.ranking import CATEGORICAL, NUMERIC
+from headrace.release.bundle import (
     EVALUATION,
     INDEX,
     ITEM_EMBEDDINGS,

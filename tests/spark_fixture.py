@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from headrace.settings import Settings
-from jobs.batch.spark import spark_session
+from jobs.batch.engine.session import spark_session
 
 FEW_ROWS = str(Path(__file__).parent / "spark")
 """Value of SPARK_CONF_DIR for Spark applications that see few rows."""

@@ -18,7 +18,7 @@ from headrace.tables.gold import (
     GOLD_USER_ITEM_FEATURES,
 )
 from headrace.tables.operations import FORGET_REQUESTS, QUALITY_RESULTS
-from headrace.tables.silver import SILVER_EVENTS, SILVER_ITEM_STATES, SILVER_ITEMS, SILVER_MACHINES, SILVER_USERS
+from headrace.tables.silver import SILVER_BOTS, SILVER_EVENTS, SILVER_ITEM_STATES, SILVER_ITEMS, SILVER_USERS
 from headrace.tables.table import FLOATS, STRINGS, TIME, TIMES, Table, end_of, microseconds
 
 TABLES = (
@@ -28,7 +28,7 @@ TABLES = (
     BRONZE_NOTES,
     REJECTED_EVENTS,
     SILVER_EVENTS,
-    SILVER_MACHINES,
+    SILVER_BOTS,
     SILVER_USERS,
     SILVER_ITEMS,
     SILVER_ITEM_STATES,
@@ -60,10 +60,10 @@ __all__ = [
     "GOLD_USER_ITEM_FEATURES",
     "QUALITY_RESULTS",
     "REJECTED_EVENTS",
+    "SILVER_BOTS",
     "SILVER_EVENTS",
     "SILVER_ITEMS",
     "SILVER_ITEM_STATES",
-    "SILVER_MACHINES",
     "SILVER_USERS",
     "STRINGS",
     "TABLES",

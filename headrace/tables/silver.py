@@ -34,9 +34,9 @@ SILVER_EVENTS = Table(
     "day",
 )
 
-SILVER_MACHINES = Table(
+SILVER_BOTS = Table(
     "silver",
-    "machines",
+    "bots",
     "Subjects that act as no person can, by day: their events stay in silver.events and are left out of features.",
     pa.schema(
         [

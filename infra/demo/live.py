@@ -16,7 +16,7 @@ import redis
 from rich.progress import track
 
 from headrace.errors import HeadraceError
-from headrace.online_store import LIVE_FIELDS, LiveRow, decode_live_row, live_key
+from headrace.features.online_store import LIVE_FIELDS, LiveRow, decode_live_row, live_key
 from headrace.settings import Settings
 from infra.demo.households import Purchase, ask
 

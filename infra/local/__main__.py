@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from headrace.errors import HeadraceError
-from headrace.run_records import RunRecord
+from headrace.machine.run_records import RunRecord
 from headrace.settings import Settings, load_settings
 from infra.local.processes import stop
 from infra.local.services import FOUNDATION, PARTS, down, status, up

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from headrace.children import child_environment, module_command
+from headrace.cli.subprocesses import child_environment, module_command
 from headrace.errors import ServiceError
 from headrace.settings import PROJECT_ROOT, Settings
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from headrace.children import sigterm_as_ctrl_c
+from headrace.cli.subprocesses import sigterm_as_ctrl_c
 from headrace.errors import ServiceError
 from headrace.settings import Settings
 from infra.local.airflow_home import DAGS, airflow_home, command, environment, for_the_scheduler, prepare

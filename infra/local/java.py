@@ -9,10 +9,10 @@ from pathlib import Path
 import cjdk
 
 from headrace.errors import HeadraceError, reporting_errors
-from headrace.java import JAVA_RECORD, find_java, inspect_java, recorded_home
+from headrace.machine.java import JAVA_RECORD, find_java, inspect_java, recorded_home
 
 FETCHED_VERSION = "17"
-MEND = "Install a full JDK 17 or 21 yourself and set JAVA_HOME"
+HINT = "Install a full JDK 17 or 21 yourself and set JAVA_HOME"
 
 
 def choose_java() -> Path:
@@ -48,10 +48,10 @@ def _fetch(found: str) -> Path:
         home = cjdk.java_home(vendor="temurin", version=FETCHED_VERSION)
     except Exception as error:  # its network and archive errors have no common class
         reason = (str(error) or type(error).__name__).splitlines()[0][:100].rstrip(". ")
-        raise HeadraceError(f"Java: {found}, and none could be fetched ({reason})", MEND) from None
+        raise HeadraceError(f"Java: {found}, and none could be fetched ({reason})", HINT) from None
     java = inspect_java(home / "bin" / "java")
     if java is None or java.problem:
-        raise HeadraceError(f"The fetched {java.problem if java else f'Java in {home} does not run'}", MEND)
+        raise HeadraceError(f"The fetched {java.problem if java else f'Java in {home} does not run'}", HINT)
     print(f"Java {java.version}: {java.home}")
     return java.home
 

@@ -6,8 +6,8 @@ import sys
 
 import httpx
 
-from headrace.ports import LOOPBACK, local_port, require_free
-from headrace.run_records import RunRecord
+from headrace.machine.ports import LOOPBACK, local_port, require_free
+from headrace.machine.run_records import RunRecord
 from headrace.settings import Settings
 from infra.local.processes import start
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from headrace.errors import HeadraceError
-from headrace.run_records import RunRecord, read_records
+from headrace.machine.run_records import RunRecord, read_records
 from headrace.settings import Settings
 from infra.local import kafka, mlflow, rooms, valkey
 from infra.local.processes import stop

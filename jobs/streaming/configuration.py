@@ -6,11 +6,11 @@ import os
 import sys
 from pathlib import Path
 
-from headrace.jars import engine_jars
-from headrace.java import java_home
-from headrace.ports import LOOPBACK
+from headrace.machine.jars import engine_jars
+from headrace.machine.java import java_home
+from headrace.machine.ports import LOOPBACK
+from headrace.machine.stream_state import checkpoint_folder
 from headrace.settings import Settings
-from headrace.stream_state import checkpoint_folder
 
 JAVA_OPTIONS = "-Xmx1g -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 """Heap: enough for some million remembered event ids. The quick compiler only: on two busy cores the job then wrote its

@@ -17,8 +17,8 @@ import redis
 
 from headrace.errors import HeadraceError
 from headrace.forgotten import FORGOTTEN_KEY
+from headrace.machine.stream_state import READY_FILE, checkpoint_folder, state_in_use
 from headrace.settings import Settings
-from headrace.stream_state import READY_FILE, checkpoint_folder, state_in_use
 from jobs.streaming import checkpoints, query
 from jobs.streaming.configuration import flink_options, prepare_java
 from jobs.streaming.forgetting import Forgetting
@@ -39,16 +39,16 @@ def run_job(settings: Settings, start: str, say: Say) -> None:
     """
     log, folder = prepare_java(settings), checkpoint_folder(settings)
     ready_file = settings.home_folder / "run" / READY_FILE
-    with state_in_use(settings), _told_to_stop() as is_told_to_stop, _own_processes():
+    with state_in_use(settings), _stop_signals() as stop_requested, _own_processes():
         checkpoint = checkpoints.newest_checkpoint(folder) if start == "committed" else None
-        while not is_told_to_stop():
+        while not stop_requested():
             checkpoints.drop_older_jobs(folder, checkpoint)
             say(f"starting, from {_place(checkpoint) if checkpoint else f'the {start} offsets'}; log: {log}")
             ready_file.unlink(missing_ok=True)
             run = uuid.uuid4().hex
             job = _submit(settings, start, checkpoint, run)
             try:
-                _watch(job, settings, run, ready_file, say, is_told_to_stop, log)
+                _watch(job, settings, run, ready_file, say, stop_requested, log)
             finally:
                 ready_file.unlink(missing_ok=True)
                 _cancel(job)
@@ -80,7 +80,7 @@ def _watch(
     run: str,
     ready_file: Path,
     say: Say,
-    is_told_to_stop: Callable[[], bool],
+    stop_requested: Callable[[], bool],
     log: Path,
 ) -> None:
     """Returns when the job is told to stop, or has to start anew because somebody asked to be forgotten."""
@@ -89,7 +89,7 @@ def _watch(
         forgetting = Forgetting(
             lambda: _asked(store), lambda: topic_ends(settings), lambda: committed_offsets(settings)
         )
-        while not is_told_to_stop():
+        while not stop_requested():
             new = _state(job)
             if new == "running" and (state != "ready" or not _signs_of_life(store, run)):
                 release = _signs_of_life(store, run)
@@ -136,12 +136,14 @@ def _cancel(job: Any) -> None:
 
 
 @contextmanager
-def _told_to_stop() -> Iterator[Callable[[], bool]]:
+def _stop_signals() -> Iterator[Callable[[], bool]]:
     """A question that turns true with SIGINT or SIGTERM."""
-    told: list[int] = []
-    before = {number: signal.signal(number, lambda n, _: told.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
+    signals: list[int] = []
+    before = {
+        number: signal.signal(number, lambda n, _: signals.append(n)) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
-        yield lambda: bool(told)
+        yield lambda: bool(signals)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -7,8 +7,8 @@ from json.encoder import encode_basestring_ascii as quoted
 from operator import attrgetter
 from typing import NamedTuple
 
-from headrace.online_store import LiveRow
-from headrace.user_row import HistoryEvent, UserRow, merge_history
+from headrace.features.online_store import LiveRow
+from headrace.features.user_row import HistoryEvent, UserRow, merge_history
 
 _EVENT_ID = attrgetter("event_id")
 
@@ -33,7 +33,7 @@ class KnownUser(NamedTuple):
 
     @property
     def history_json(self) -> str:
-        """The history as `headrace.online_store.live_row_arguments` writes it."""
+        """The history as `headrace.features.online_store.live_row_arguments` writes it."""
         return f"[{','.join(self.texts)}]"
 
 

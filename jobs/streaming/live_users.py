@@ -7,8 +7,8 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
+from headrace.features.user_tower import UserTower
 from headrace.forgotten import forgotten_until
-from headrace.user_tower import UserTower
 from jobs.streaming.known_user import KnownUser, after_events, needs_write, since
 from jobs.streaming.recent_events import EVENT_SEPARATOR, newest_events, unpack_events
 from jobs.streaming.user_store import NewRow

@@ -11,8 +11,8 @@ from headrace.events import (
     SESSION_PREFIX,
     WHITESPACE,
 )
+from headrace.machine.stream_state import CONSUMER_GROUP
 from headrace.settings import Settings
-from headrace.stream_state import CONSUMER_GROUP
 from jobs.streaming.recent_events import EVENT_SEPARATOR, FIELD_SEPARATOR, HEARTBEAT
 
 STARTS = {"earliest": "earliest-offset", "committed": "group-offsets", "latest": "latest-offset"}

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from headrace.events import CLOCK_SKEW, EARLIEST_TIMESTAMP, parse_timestamp
-from headrace.user_row import HistoryEvent
+from headrace.features.user_row import HistoryEvent
 
 FIELD_SEPARATOR = "\x1f"
 EVENT_SEPARATOR = "\x1e"

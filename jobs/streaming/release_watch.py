@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from headrace.catalogue import read_arrow
 from headrace.errors import HeadraceError
-from headrace.release import ITEMS, open_release
-from headrace.user_tower import load_user_tower
+from headrace.features.user_tower import load_user_tower
+from headrace.release.bundle import ITEMS, open_release
+from headrace.release.catalogue import read_arrow
 from jobs.streaming.live_users import ReleaseTower
 
 CHECK_S = 5.0
@@ -43,7 +43,7 @@ class ReleaseWatch:
         """The tower to use now."""
         return self._current
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Take another release if one is live and whole; keep the old one, and say so once, if it is refused."""
         try:
             folder = self._resolve()
@@ -58,12 +58,12 @@ class ReleaseWatch:
 
     def start(self) -> None:
         """Look every `CHECK_S` seconds, in a thread of its own, until `close`."""
-        threading.Thread(target=self._look_until_closed, name="release-watch", daemon=True).start()
+        threading.Thread(target=self._check_until_closed, name="release-watch", daemon=True).start()
 
     def close(self) -> None:
         """Stop looking."""
         self._ended.set()
 
-    def _look_until_closed(self) -> None:
+    def _check_until_closed(self) -> None:
         while not self._ended.wait(CHECK_S):
-            self.look()
+            self.check()

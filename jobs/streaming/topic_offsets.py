@@ -6,8 +6,8 @@ from contextlib import closing
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from headrace.machine.stream_state import CONSUMER_GROUP
 from headrace.settings import Settings
-from headrace.stream_state import CONSUMER_GROUP
 from jobs.streaming.forgetting import Offsets
 
 _TIMEOUT_S = 5.0

@@ -11,18 +11,18 @@ import numpy as np
 import numpy.typing as npt
 import redis
 
-from headrace import feature_rows
 from headrace.errors import ServiceError
-from headrace.forgotten import FORGOTTEN_KEY
-from headrace.online_store import (
+from headrace.features import rows as feature_rows
+from headrace.features.online_store import (
     LIVE_FIELDS,
     WRITE_IF_NEWER,
     decode_live_row,
     live_key,
 )
-from headrace.settings_engines import StoreSettings
-from headrace.user_row import user_row
-from headrace.user_tower import TOWER_COLUMNS
+from headrace.features.user_row import user_row
+from headrace.features.user_tower import TOWER_COLUMNS
+from headrace.forgotten import FORGOTTEN_KEY
+from headrace.settings.engines import StoreSettings
 from jobs.streaming.known_user import KnownUser, known_user
 
 READY_KEY = "headrace:stream:ready"
@@ -48,7 +48,7 @@ class NewRow:
     updated_at: int
 
     def arguments(self, ttl_seconds: int) -> list[Any]:
-        """What `headrace.online_store.live_row_arguments` gives for the same row."""
+        """What `headrace.features.online_store.live_row_arguments` gives for the same row."""
         vector = self.vector.astype("<f4", copy=False).tobytes()
         return [self.release, vector, self.history_json, self.event_timestamp, self.count, self.updated_at, ttl_seconds]
 
@@ -71,21 +71,21 @@ class UserStore:
 
     def read(self, users: Sequence[str]) -> list[KnownUser]:
         """Each user as batch and stream left it; unknown ones are empty. Raises ServiceError after the last try."""
-        return self._patiently(lambda: self._read(users)) if users else []
+        return self._with_retries(lambda: self._read(users)) if users else []
 
     def write(self, rows: Sequence[NewRow]) -> None:
         """Write the rows; a row newer than ours stays. Raises ServiceError after the last try."""
         if rows:
-            self._patiently(lambda: self._write(rows))
+            self._with_retries(lambda: self._write(rows))
 
     def forgotten(self) -> dict[str, int]:
         """By `subject_hash`, when who asked to be forgotten (µs since 1970). Raises ServiceError after the last try."""
-        asked: Any = self._patiently(lambda: self._client.hgetall(FORGOTTEN_KEY))
+        asked: Any = self._with_retries(lambda: self._client.hgetall(FORGOTTEN_KEY))
         return {hashed.decode(): int(moment) for hashed, moment in asked.items()}
 
     def tell_ready(self, text: str, seconds: int) -> None:
         """Leave a sign of life that lapses after `seconds`."""
-        self._patiently(lambda: self._client.set(READY_KEY, text, ex=seconds))
+        self._with_retries(lambda: self._client.set(READY_KEY, text, ex=seconds))
 
     def close(self) -> None:
         """Give the connection back."""
@@ -114,7 +114,7 @@ class UserStore:
             pipeline.evalsha(self._script, 1, live_key(row.user_id), *row.arguments(self._ttl_s))
         pipeline.execute()
 
-    def _patiently(self, call: Callable[[], Answer]) -> Answer:
+    def _with_retries(self, call: Callable[[], Answer]) -> Answer:
         for wait in WAITS_S:
             try:
                 return call()

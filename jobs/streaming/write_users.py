@@ -10,7 +10,7 @@ import pandas as pd
 from pyflink.table import DataTypes
 from pyflink.table.udf import FunctionContext, ScalarFunction, udf
 
-from headrace.releases import resolve_release
+from headrace.release.registry import resolve_release
 from headrace.settings import Settings
 from jobs.streaming.live_users import LiveUsers
 from jobs.streaming.recent_events import HEARTBEAT
@@ -26,7 +26,7 @@ class WriteUsers(ScalarFunction):
     def __init__(self, settings: Settings, run: str) -> None:
         self._settings_json = settings.model_dump_json()
         self._run = run
-        self._told = 0.0
+        self._reported = 0.0
 
     def open(self, function_context: FunctionContext) -> None:  # noqa: ARG002
         """Load the release and connect, in the worker and before the first event."""
@@ -58,8 +58,8 @@ class WriteUsers(ScalarFunction):
 
     def _tell_ready(self) -> None:
         now = time.monotonic()
-        if now - self._told > 1:
-            self._told = now
+        if now - self._reported > 1:
+            self._reported = now
             text = json.dumps({"run": self._run, "release": self._watch.current().release_id})
             self._store.tell_ready(text, READY_LAPSES_S)
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, PositiveFloat, PositiveInt
 from models.baselines.counting import Personal, PersonalConfig
 from models.baselines.interactions import Floats, Interactions, Rows
 from models.baselines.interface import Baseline
-from models.ridge import inverse_of
+from models.baselines.ridge import inverse_of
 
 
 class EaseConfig(BaseModel):

@@ -133,7 +133,7 @@ def _read(folder: Path, number: int, factors: int) -> Floats:
 
 def _run_job(arguments: Sequence[str]) -> None:
     """Rooms meet in processes and files: models do not import Spark."""
-    command = [sys.executable, "-m", "jobs.batch.als", *arguments]
+    command = [sys.executable, "-m", "jobs.batch.training.als", *arguments]
     environment = {**os.environ, **load_settings().as_environment()}
     done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     if done.returncode:

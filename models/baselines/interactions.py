@@ -17,7 +17,7 @@ from scipy import sparse
 from headrace.errors import BadInputError
 from headrace.events import INTEREST_TYPES
 from headrace.tables import SILVER_EVENTS, TIME
-from models.gold import Lake
+from models.training.gold import Lake
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]

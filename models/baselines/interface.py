@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from models.baselines.interactions import Floats, Interactions, Rows
-from models.evaluation.metrics import NO_ITEM
+from models.metrics.ranking import NO_ITEM
 
 POPULAR_DAYS = 28.0
 """The popular list, which fills what a model leaves open, counts distinct users of so many days."""

@@ -14,20 +14,20 @@ from pathlib import Path
 from rich.console import Console
 
 from headrace.errors import BadInputError, HeadraceError, reporting_errors
-from headrace.release import open_release
-from headrace.releases import resolve_release
+from headrace.release.bundle import open_release
+from headrace.release.registry import resolve_release
 from headrace.settings import Settings, load_settings
 from models.baselines import IN_MEMORY
-from models.command import write_json
 from models.evaluation.baseline_lists import baseline_lists, known_interactions
 from models.evaluation.comparison import Comparison, broken_floors, compare
+from models.evaluation.ground_truth import GroundTruth, Task, later_events, read_ground_truth
 from models.evaluation.lists_file import read_lists
-from models.evaluation.metrics import Ints
 from models.evaluation.model_score import LONG
 from models.evaluation.report import log_report, report_content, write_report
 from models.evaluation.tables import all_tables, for_terminal
-from models.evaluation.truth import Task, Truth, later_events, read_truth
-from models.gold import Lake
+from models.metrics.ranking import Ints
+from models.training.command import write_json
+from models.training.gold import Lake
 
 TASKS: tuple[Task, ...] = ("all", "new")
 _FILE_WIDTH = 130
@@ -42,16 +42,18 @@ def evaluate(settings: Settings, arguments: argparse.Namespace) -> list[Comparis
     console = Console(stderr=True)
     with console.status("reading what users really took") as status, tempfile.TemporaryDirectory() as scratch:
         test = arguments.test or later_events(Lake(settings.lake_root), arguments.day, Path(scratch))
-        truth = read_truth(Lake(settings.lake_root), arguments.day, test, arguments.segment)
+        ground_truth = read_ground_truth(Lake(settings.lake_root), arguments.day, test, arguments.segment)
         status.update("lists")
         files = _lists(settings, release.folder, arguments, test, Path(scratch))
         status.update("baselines: fitting and ranking" if arguments.baselines else "scoring")
-        others = _baselines(settings, arguments.day, truth) if arguments.baselines else {}
+        others = _baselines(settings, arguments.day, ground_truth) if arguments.baselines else {}
         comparisons = []
         for task in TASKS:
             status.update(f"task {task}: scoring")
-            if len(truth.tasks[task].users):
-                comparisons.append(compare(truth, task, read_lists(files[task], truth, task), others.get(task)))
+            if len(ground_truth.tasks[task].users):
+                comparisons.append(
+                    compare(ground_truth, task, read_lists(files[task], ground_truth, task), others.get(task))
+                )
     for rows in all_tables(comparisons)[: None if arguments.slices else -1]:
         _result_console().print(for_terminal(rows))
     if arguments.output:
@@ -85,11 +87,11 @@ def _lists(
     return files
 
 
-def _baselines(settings: Settings, day: date, truth: Truth) -> dict[Task, dict[str, Ints]]:
+def _baselines(settings: Settings, day: date, ground_truth: GroundTruth) -> dict[Task, dict[str, Ints]]:
     """Lists of every classical model that runs in this process."""
 
     events = known_interactions(Lake(settings.lake_root), day)
-    return baseline_lists(truth, TASKS, events, [make() for make in IN_MEMORY])
+    return baseline_lists(ground_truth, TASKS, events, [make() for make in IN_MEMORY])
 
 
 def _result_console() -> Console:

@@ -14,10 +14,10 @@ from scipy import sparse
 from headrace.errors import BadInputError
 from headrace.tables import SILVER_ITEMS
 from models.baselines import Baseline, Interactions, read_interactions
-from models.evaluation.metrics import NO_ITEM, Ints
+from models.evaluation.ground_truth import GroundTruth, Task, newest_known_event
 from models.evaluation.model_score import LONG
-from models.evaluation.truth import Task, Truth, newest_known_event
-from models.gold import Lake
+from models.metrics.ranking import NO_ITEM, Ints
+from models.training.gold import Lake
 
 _WORDS = ("category_1", "category_2", "category_3", "brand", "text")
 
@@ -35,7 +35,7 @@ def known_interactions(lake: Lake, day: date) -> Interactions:
 
 
 def baseline_lists(
-    truth: Truth,
+    ground_truth: GroundTruth,
     tasks: Sequence[Task],
     events: Interactions,
     models: Sequence[Baseline],
@@ -44,14 +44,14 @@ def baseline_lists(
     """By task and name: [users of the task, 500] item numbers of the truth. `after` is called when a model is done."""
     found: dict[Task, dict[str, Ints]] = {task: {} for task in tasks}
     user_of = {user: number for number, user in enumerate(events.user_ids)}
-    numbers = np.array([user_of.get(user, -1) for user in truth.user_ids], np.int64)
-    item_of = pc.index_in(pa.array(events.item_ids, pa.string()), value_set=pa.array(truth.catalogue.item_ids))
-    outside = len(truth.catalogue.item_ids) + np.arange(len(events.item_ids))
+    numbers = np.array([user_of.get(user, -1) for user in ground_truth.user_ids], np.int64)
+    item_of = pc.index_in(pa.array(events.item_ids, pa.string()), value_set=pa.array(ground_truth.catalogue.item_ids))
+    outside = len(ground_truth.catalogue.item_ids) + np.arange(len(events.item_ids))
     place = np.where(item_of.is_null(), outside, pc.fill_null(item_of, 0).to_numpy()).astype(np.int32)
     for model in models:
         model.fit(events)
         for task in tasks:
-            users = numbers[truth.tasks[task].users]
+            users = numbers[ground_truth.tasks[task].users]
             exclude = own_items(events, users) if task == "new" else None
             lists = model.top(users, LONG, exclude)
             found[task][model.name] = np.where(lists == NO_ITEM, NO_ITEM, place[lists])

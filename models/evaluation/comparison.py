@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from models.evaluation.baselines import personal_frequency, popularity
-from models.evaluation.metrics import Ints, score_lists
+from models.evaluation.ground_truth import GroundTruth, Task
 from models.evaluation.model_score import LONG, SHORT, ModelScore, score_model
-from models.evaluation.truth import Task, Truth
+from models.metrics.ranking import Ints, score_lists
 
 OURS, POPULARITY, PERSONAL = "ours", "popularity", "personal frequency"
 
@@ -29,14 +29,16 @@ class Comparison:
         return {"users": self.users, "models": json.loads(models, parse_constant=lambda _nan: None)}
 
 
-def compare(truth: Truth, task: Task, ours: Ints, others: Mapping[str, Ints] | None = None) -> Comparison:
+def compare(ground_truth: GroundTruth, task: Task, ours: Ints, others: Mapping[str, Ints] | None = None) -> Comparison:
     """Score `ours` [users of the task, 500], the baselines of the floors, and `others` with lists of the same shape."""
-    lists = {OURS: ours, POPULARITY: popularity(truth, task, LONG)}
+    lists = {OURS: ours, POPULARITY: popularity(ground_truth, task, LONG)}
     if task == "all":
-        lists[PERSONAL] = personal_frequency(truth, task, LONG)
-    short = score_lists(ours, truth.tasks[task].targets, SHORT)
+        lists[PERSONAL] = personal_frequency(ground_truth, task, LONG)
+    short = score_lists(ours, ground_truth.tasks[task].targets, SHORT)
     every = {**lists, **{name: rows for name, rows in (others or {}).items() if name not in lists}}
-    return Comparison(task, len(ours), {name: score_model(truth, task, rows, short) for name, rows in every.items()})
+    return Comparison(
+        task, len(ours), {name: score_model(ground_truth, task, rows, short) for name, rows in every.items()}
+    )
 
 
 def broken_floors(comparisons: list[Comparison]) -> list[str]:

@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 
 from headrace.errors import BadInputError
 from models.evaluation.baselines import popularity
-from models.evaluation.metrics import NO_ITEM
+from models.evaluation.ground_truth import GroundTruth, Task
 from models.evaluation.model_score import LONG
-from models.evaluation.truth import Task, Truth
+from models.metrics.ranking import NO_ITEM
 
 
-def read_lists(path: Path, truth: Truth, task: Task) -> npt.NDArray[np.int32]:
+def read_lists(path: Path, ground_truth: GroundTruth, task: Task) -> npt.NDArray[np.int32]:
     """[users of the task, 500] item numbers from a file of (user_id, rank from 1, item_id).
 
     A user that the file does not name gets the popular list; an item outside the catalogue keeps its place, as a miss.
@@ -26,12 +26,12 @@ def read_lists(path: Path, truth: Truth, task: Task) -> npt.NDArray[np.int32]:
         table = pq.read_table(path, columns=["user_id", "rank", "item_id"])
     except (OSError, KeyError, pa.ArrowInvalid) as error:
         raise BadInputError(f"{path}: no lists of user_id, rank, item_id ({error})", "Write them again") from None
-    users = truth.tasks[task].users
-    names = pa.array([truth.user_ids[user] for user in users], pa.string())
+    users = ground_truth.tasks[task].users
+    names = pa.array([ground_truth.user_ids[user] for user in users], pa.string())
     row = pc.fill_null(pc.index_in(table.column("user_id"), value_set=names), -1).to_numpy()
     encoded = table.column("item_id").combine_chunks().dictionary_encode()
     encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
-    known = pa.array(truth.catalogue.item_ids, pa.string())
+    known = pa.array(ground_truth.catalogue.item_ids, pa.string())
     number = pc.index_in(encoded.dictionary, value_set=known).to_numpy(zero_copy_only=False)
     unknown = np.isnan(number)
     number = np.where(unknown, len(known) + np.arange(len(number)), number).astype(np.int32)
@@ -41,5 +41,5 @@ def read_lists(path: Path, truth: Truth, task: Task) -> npt.NDArray[np.int32]:
     lists = np.full((len(users), LONG), NO_ITEM, np.int32)
     lists[row[wanted], rank[wanted] - 1] = item[wanted]
     missing = ~np.isin(np.arange(len(users)), row)
-    lists[missing] = popularity(truth, task, LONG)[missing]
+    lists[missing] = popularity(ground_truth, task, LONG)[missing]
     return lists

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from models.evaluation.beyond_accuracy import character, popularity_curve, popularity_lift
-from models.evaluation.metrics import NO_ITEM, Floats, Ints, PerUser, list_properties, score_lists
-from models.evaluation.resampling import bounds, resampled_means
-from models.evaluation.slices import SliceScore, score_item_groups, score_user_groups
-from models.evaluation.truth import Task, Truth
+from models.evaluation.ground_truth import GroundTruth, Task
+from models.metrics.beyond_accuracy import character, popularity_curve, popularity_lift
+from models.metrics.ranking import NO_ITEM, Floats, Ints, PerUser, list_properties, score_lists
+from models.metrics.resampling import bounds, resampled_means
+from models.metrics.slices import SliceScore, score_item_groups, score_user_groups
 
 SHORT, LONG = 20, 500
 
@@ -50,14 +50,18 @@ class ModelScore:
     """By group of users, or of the items asked for."""
 
 
-def score_model(truth: Truth, task: Task, lists: Ints, ours: PerUser) -> ModelScore:
+def score_model(ground_truth: GroundTruth, task: Task, lists: Ints, ours: PerUser) -> ModelScore:
     """Score `lists` [users of the task, 500]; `ours` are the values per user that it is compared with."""
-    users, targets, facts = truth.tasks[task].users, truth.tasks[task].targets, truth.facts
+    users, targets, statistics = (
+        ground_truth.tasks[task].users,
+        ground_truth.tasks[task].targets,
+        ground_truth.statistics,
+    )
     short = score_lists(lists, targets, SHORT)
     recalls, ndcgs, of_ours = resampled_means([short.recall, short.ndcg, ours.ndcg])
-    inside = np.where(lists[:, :SHORT] < len(truth.catalogue.item_ids), lists[:, :SHORT], NO_ITEM)
-    like = character(lists, targets, facts.items, SHORT)
-    groups = {name: members[users] for name, members in facts.user_groups.items()}
+    inside = np.where(lists[:, :SHORT] < len(ground_truth.catalogue.item_ids), lists[:, :SHORT], NO_ITEM)
+    like = character(lists, targets, statistics.items, SHORT)
+    groups = {name: members[users] for name, members in statistics.user_groups.items()}
     mean = float(short.ndcg.mean())
     return ModelScore(
         recall_at_20=float(short.recall.mean()),
@@ -69,16 +73,16 @@ def score_model(truth: Truth, task: Task, lists: Ints, ours: PerUser) -> ModelSc
         average_precision_at_20=float(short.average_precision.mean()),
         recall_at_500=float(score_lists(lists, targets, LONG).recall.mean()),
         coverage_at_20=like.coverage,
-        popularity_rank_at_20=list_properties(inside, truth.catalogue.popularity_rank, SHORT).popularity_rank,
+        popularity_rank_at_20=list_properties(inside, ground_truth.catalogue.popularity_rank, SHORT).popularity_rank,
         ndcg_ratio=_ratio(float(ours.ndcg.mean()), mean, of_ours, ndcgs),
         novelty_at_20=float(like.novelty.mean()),
         diversity_at_20=float(like.diversity.mean()),
         serendipity_at_20=float(like.serendipity.mean()),
         popularity_at_20=float(like.popularity.mean()),
-        popularity_lift_at_20=popularity_lift(like.popularity, facts.own_popularity[users]),
+        popularity_lift_at_20=popularity_lift(like.popularity, statistics.own_popularity[users]),
         gini_at_20=like.gini,
-        popularity_curve=popularity_curve(lists, facts.items.popularity, SHORT).tolist(),
-        slices=score_user_groups(short, groups) | score_item_groups(lists, targets, facts.item_groups, SHORT),
+        popularity_curve=popularity_curve(lists, statistics.items.popularity, SHORT).tolist(),
+        slices=score_user_groups(short, groups) | score_item_groups(lists, targets, statistics.item_groups, SHORT),
     )
 
 

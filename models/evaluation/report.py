@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import ServiceError
-from headrace.release import EVALUATION, Release
+from headrace.release.bundle import EVALUATION, Release
 from headrace.settings import Settings
-from models.command import replacing, write_json
 from models.evaluation.comparison import OURS, Comparison
-from models.evaluation.pictures import draw
+from models.evaluation.plots import draw
 from models.evaluation.tables import all_tables, for_markdown
-from models.run_log import add_to_run
+from models.training.command import replacing, write_json
+from models.training.run_log import add_to_run
 
 JSON, MARKDOWN = "evaluation.json", "evaluation.md"
 _LOGGED = ("recall_at_20", "ndcg_at_20", "recall_at_500", "coverage_at_20", "novelty_at_20", "diversity_at_20")

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from headrace.errors import BadInputError
 from headrace.tables import TIME
 
-_MEND = "Judge a model only by what happened after everything that it knows"
+_HINT = "Judge a model only by what happened after everything that it knows"
 
 
 @dataclass(frozen=True)
@@ -82,5 +82,5 @@ def _refuse(
         row = int(broken.argmax())
         raise BadInputError(
             f"leak: {name}, row {row}: {column} {times[row]} {how} {at} ({int(broken.sum())} such rows)",
-            _MEND,
+            _HINT,
         )

@@ -12,12 +12,12 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
-from models.onnx_export import Exported
-from models.ranker.architectures import RANKERS
+from models.export.onnx_export import Exported
 from models.ranker.calibration import Platt
-from models.ranker.losses import RankingLoss
-from models.ranker.model import SIGNATURE, RankerInputs, Tensor
-from models.ranker.trees import Trees
+from models.ranker.networks.architectures import RANKERS
+from models.ranker.networks.losses import RankingLoss
+from models.ranker.networks.model import SIGNATURE, RankerInputs, Tensor
+from models.ranker.trees.boosting import Trees
 
 _SEEDS_APART = 1000
 """Members take a seed for each of their layers."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.onnx_export import write_onnx, write_saved_model
+from models.export.onnx_export import write_onnx, write_saved_model
 from models.ranker.committee import Committee
-from models.ranker.trees_onnx import add_trees
+from models.ranker.trees.onnx import add_trees
 
 
 def export_ranker(model: Committee, saved_model: Path, onnx: Path) -> None:

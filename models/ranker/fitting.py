@@ -11,15 +11,15 @@ import tensorflow as tf
 from rich.progress import Progress
 
 from headrace.outcomes import OUTCOMES
-from headrace.settings_jobs import TrainingSettings
-from models.checkpoints import Checkpoints
-from models.in_place import tensor_of
+from headrace.settings.jobs import TrainingSettings
 from models.ranker.committee import Committee
-from models.ranker.examples import RankingExamples
-from models.ranker.exposure import places_and_weights
-from models.ranker.losses import RankingLoss
-from models.ranker.model import RankerInputs
-from models.ranker.scaling import Scaling
+from models.ranker.examples.examples import RankingExamples
+from models.ranker.examples.exposure import places_and_weights
+from models.ranker.networks.losses import RankingLoss
+from models.ranker.networks.model import RankerInputs
+from models.ranker.networks.scaling import Scaling
+from models.training.checkpoints import Checkpoints
+from models.training.in_place import tensor_of
 
 
 @dataclass

@@ -13,21 +13,21 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import Progress
 
+from headrace.features.ranking import CATEGORICAL, NUMERIC
 from headrace.outcomes import OUTCOMES
-from headrace.ranking_features import CATEGORICAL, NUMERIC
-from headrace.settings_jobs import TrainingSettings
-from models.checkpoints import Checkpoints
-from models.evaluation.probabilities import area_under_curve
-from models.evaluation.resampling import slack
+from headrace.settings.jobs import TrainingSettings
+from models.metrics.probabilities import area_under_curve
+from models.metrics.resampling import slack
 from models.ranker.calibration import Platt, fit_platt
 from models.ranker.committee import Committee
-from models.ranker.eight_bits import Int8Report, onnx_scores
-from models.ranker.examples import RankingExamples
+from models.ranker.examples.examples import RankingExamples
+from models.ranker.examples.training_data import RankingData
 from models.ranker.export import write_ranker_onnx
 from models.ranker.fitting import fit_ranker, outcome_weights
-from models.ranker.judging import ProbabilityReport, judge, judge_probabilities, personal_frequency
-from models.ranker.material import RankingMaterial
-from models.ranker.trees import fit_trees
+from models.ranker.int8 import Int8Report, onnx_scores
+from models.ranker.trees.boosting import fit_trees
+from models.ranker.validation import ProbabilityReport, personal_frequency, validate, validate_probabilities
+from models.training.checkpoints import Checkpoints
 
 Floats = npt.NDArray[np.float32]
 _USERS_SCORED_AT_ONCE = 32
@@ -39,7 +39,7 @@ class RankerReport:
 
     users: int
     """Lists learned from: a user of two holdouts counts twice."""
-    judges: int
+    validation_users: int
     seconds: float = 0.0
     earlier_days: list[str] = field(default_factory=list)
     """Last days of the earlier holdouts that were learned from."""
@@ -52,15 +52,15 @@ class RankerReport:
     ndcg_all_slack: float = 0.0
     """How much nDCG@20 less personal frequency's may be too low by chance."""
     probabilities: ProbabilityReport | None = None
-    """Of the calibrated scores: each half of the judges by what the other half taught."""
+    """Of the calibrated scores: each half of the validation users by what the other half taught."""
     calibration_error_before: float = 0.0
     """The same error of the scores as the ranker learned them."""
     calibration_slope: float = 1.0
     calibration_offset: float = 0.0
     outcome_auc: dict[str, float] = field(default_factory=dict)
-    """AUC of each outcome that was learned and did happen, over the judges' candidates."""
+    """AUC of each outcome that was learned and did happen, over the validation users' candidates."""
     served_overlap: float = 0.0
-    """Share of the first 20 places that the ranker that is served has in common with the judged one, on the judges."""
+    """Share of the first 20 places that the ranker that is served has in common with the judged one, on the validation users."""
     int8: Int8Report | None = None
     """This and `served_overlap` are set by the command that exports the rankers."""
     log_loss: float = 0.0
@@ -68,86 +68,88 @@ class RankerReport:
 
 
 def train_ranker_model(
-    material: RankingMaterial,
+    ranking_data: RankingData,
     training: TrainingSettings,
     progress: Progress,
     checkpoints: Checkpoints | None = None,
-    look: Callable[[float, int], None] | None = None,
+    on_evaluation: Callable[[float, int], None] | None = None,
 ) -> tuple[Committee, RankerReport]:
     """Train without the users that judge, and judge after every epoch.
 
-    With `checkpoints` a training that was killed goes on from there, to the same model as without the break. `look` is
+    With `checkpoints` a training that was killed goes on from there, to the same model as without the break. `on_evaluation` is
     told the sum of both tasks' nDCG@20 and the number of the epoch, and may raise to give up.
     """
-    learning, judges = material.learning, material.judges
-    judge_counts = material.judge_counts
-    report = RankerReport(len(learning), len(judges), earlier_days=[str(day) for day in material.earlier])
-    personal = judge(personal_frequency(judges), judges, judge_counts)
+    learning, validation_users = ranking_data.learning, ranking_data.validation_users
+    validation_counts = ranking_data.validation_counts
+    report = RankerReport(len(learning), len(validation_users), earlier_days=[str(day) for day in ranking_data.earlier])
+    personal = validate(personal_frequency(validation_users), validation_users, validation_counts)
     report.personal_frequency_ndcg_all = personal.ndcg_all
 
     epochs = itertools.count(1)
 
     def judged(scores: Floats) -> dict[str, float]:
-        judgement = judge(scores, judges, judge_counts)
-        short = slack(judgement.of_all, personal.of_all)
-        return {"ndcg_all": judgement.ndcg_all, "ndcg_new": judgement.ndcg_new, "ndcg_all_slack": short}
+        validation_score = validate(scores, validation_users, validation_counts)
+        short = slack(validation_score.of_all, personal.of_all)
+        return {"ndcg_all": validation_score.ndcg_all, "ndcg_new": validation_score.ndcg_new, "ndcg_all_slack": short}
 
     def after_epoch(model: Committee) -> dict[str, float]:
-        found = judged(score_examples(model, judges))
-        if look:
-            look(found["ndcg_all"] + found["ndcg_new"], next(epochs))
+        found = judged(score_examples(model, validation_users))
+        if on_evaluation:
+            on_evaluation(found["ndcg_all"] + found["ndcg_new"], next(epochs))
         return found
 
     started = time.perf_counter()
-    model, curves = _fitted(learning, material, training, progress, after_epoch, checkpoints)
-    scores, taken = scores_as_served(model, judges), judges.taken > 0
+    model, curves = _fitted(learning, ranking_data, training, progress, after_epoch, checkpoints)
+    scores, taken = scores_as_served(model, validation_users), validation_users.taken > 0
     if model.trees:
         for name, value in judged(scores).items():
             curves[name].append(value)
     report.losses, report.ndcg_all, report.ndcg_new = curves["losses"], curves["ndcg_all"], curves["ndcg_new"]
     report.ndcg_all_slack = curves["ndcg_all_slack"][-1]
-    report.outcome_auc = _outcome_auc(model, judges, training)
-    _calibrate(model, scores, judges, report)
-    report.log_loss = _log_loss(scores, taken & judges.present, judges.present)
+    report.outcome_auc = _outcome_auc(model, validation_users, training)
+    _calibrate(model, scores, validation_users, report)
+    report.log_loss = _log_loss(scores, taken & validation_users.present, validation_users.present)
     report.seconds = time.perf_counter() - started
     return model, report
 
 
 def train_served(
-    material: RankingMaterial, training: TrainingSettings, progress: Progress, judged: Committee
+    ranking_data: RankingData, training: TrainingSettings, progress: Progress, judged: Committee
 ) -> Committee:
-    """The ranker as it is served: trained like `judged`, whose calibration it takes, from the judges' lists too."""
-    model, _ = _fitted(material.everyone, material, training, progress, lambda _: {}, None)
+    """The ranker as it is served: trained like `judged`, whose calibration it takes, from the validation users' lists too."""
+    model, _ = _fitted(ranking_data.everyone, ranking_data, training, progress, lambda _: {}, None)
     model.platt = judged.platt
     return model
 
 
 def _fitted(
     examples: RankingExamples,
-    material: RankingMaterial,
+    ranking_data: RankingData,
     training: TrainingSettings,
     progress: Progress,
     after_epoch: Callable[[Committee], dict[str, float]],
     checkpoints: Checkpoints | None,
 ) -> tuple[Committee, dict[str, list[float]]]:
     """Members, and trees if there are to be any, that learned from `examples`; and the members' curves."""
-    model, curves = fit_ranker(examples, material.cardinalities, training, progress, after_epoch, checkpoints)
+    model, curves = fit_ranker(examples, ranking_data.cardinalities, training, progress, after_epoch, checkpoints)
     if training.ranker_trees:
         model.join(fit_trees(examples, training, progress), training.ranker_trees_share)
     return model, curves
 
 
-def _outcome_auc(model: Committee, judges: RankingExamples, training: TrainingSettings) -> dict[str, float]:
+def _outcome_auc(model: Committee, validation_users: RankingExamples, training: TrainingSettings) -> dict[str, float]:
     learned = [place for place, weight in enumerate(outcome_weights(training)) if weight]
     if not learned:
         return {}
     found = np.concatenate(
         [
             model.outcomes(numeric[present], categorical[present]).numpy()
-            for numeric, categorical, present in zip(judges.numeric, judges.categorical, judges.present, strict=True)
+            for numeric, categorical, present in zip(
+                validation_users.numeric, validation_users.categorical, validation_users.present, strict=True
+            )
         ]
     )
-    happened = judges.outcomes[judges.present] > 0
+    happened = validation_users.outcomes[validation_users.present] > 0
     return {
         OUTCOMES[place]: area_under_curve(found[:, place], happened[:, place])
         for place in learned
@@ -155,16 +157,16 @@ def _outcome_auc(model: Committee, judges: RankingExamples, training: TrainingSe
     }
 
 
-def _calibrate(model: Committee, scores: Floats, judges: RankingExamples, report: RankerReport) -> None:
-    """By all judges; its error is measured on those that it did not see."""
-    report.calibration_error_before = judge_probabilities(scores, judges).calibration_error
+def _calibrate(model: Committee, scores: Floats, validation_users: RankingExamples, report: RankerReport) -> None:
+    """By all validation users; its error is measured on those that it did not see."""
+    report.calibration_error_before = validate_probabilities(scores, validation_users).calibration_error
     crossed = scores.copy()
-    halves = np.arange(len(judges)) % 2 == 0
+    halves = np.arange(len(validation_users)) % 2 == 0
     for half in (halves, ~halves):
         if half.any() and (~half).any():
-            crossed[half] = _platt_of(scores[~half], judges[np.flatnonzero(~half)]).log_odds(scores[half])
-    report.probabilities = judge_probabilities(crossed, judges)
-    model.platt = _platt_of(scores, judges)
+            crossed[half] = _platt_of(scores[~half], validation_users[np.flatnonzero(~half)]).log_odds(scores[half])
+    report.probabilities = validate_probabilities(crossed, validation_users)
+    model.platt = _platt_of(scores, validation_users)
     report.calibration_slope, report.calibration_offset = model.platt.slope, model.platt.offset
 
 

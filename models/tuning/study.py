@@ -11,11 +11,11 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from headrace.settings_jobs import TrainingSettings
+from headrace.settings.jobs import TrainingSettings
 from models.tuning.spaces import Space, suggested, with_values
 
-Look = Callable[[float, int], None]
-Objective = Callable[[TrainingSettings, Look], float]
+OnEvaluation = Callable[[float, int], None]
+Objective = Callable[[TrainingSettings, OnEvaluation], float]
 """Trains with these settings and returns what is to be as large as possible; tells the look how it goes, which may
 raise to give the trial up."""
 _BEGUN_WITH = "begun_with"
@@ -72,12 +72,12 @@ def search(
     def run(trial: optuna.Trial) -> float:
         chosen = TrainingSettings.model_validate({**training.model_dump(), **suggested(trial, space)})
 
-        def look(value: float, step: int) -> None:
+        def on_evaluation(value: float, step: int) -> None:
             trial.report(value, step)
             if trial.should_prune():
                 raise optuna.TrialPruned
 
-        return objective(chosen, look)
+        return objective(chosen, on_evaluation)
 
     started = time.monotonic()
     while len(done(study)) < budget.trials and time.monotonic() - started < budget.minutes * 60:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import optuna
 
 from headrace.errors import ServiceError
-from headrace.settings_engines import MlflowSettings
-from models.registry import Registry
+from headrace.settings.engines import MlflowSettings
+from models.release.registry import Registry
 from models.tuning.study import done
 
 _RUN_OF = "run of trial {}"
@@ -36,5 +36,5 @@ def try_to_log(study: optuna.Study, settings: MlflowSettings) -> str:
     try:
         log_trials(study, settings)
     except ServiceError as error:
-        return f"{error.problem}. The trials are kept and will be logged when you run this again. {error.mend}"
+        return f"{error.problem}. The trials are kept and will be logged when you run this again. {error.hint}"
     return ""

@@ -9,13 +9,13 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from headrace.events import EventType
-from headrace.settings_jobs import TrainingSettings
-from models.two_tower.attention import AttentionShape, AttentionTower
-from models.two_tower.model import ItemColumns, ItemTower, TwoTower
-from models.two_tower.negatives import Negatives
-from models.two_tower.pooling import PoolingTower, UserTower
-from models.two_tower.sequences import ExampleCutter
-from models.two_tower.windows import WindowCutter
+from headrace.settings.jobs import TrainingSettings
+from models.two_tower.examples.sequences import ExampleCutter
+from models.two_tower.examples.windows import WindowCutter
+from models.two_tower.network.attention import AttentionShape, AttentionTower
+from models.two_tower.network.model import ItemColumns, ItemTower, TwoTower
+from models.two_tower.network.negatives import Negatives
+from models.two_tower.network.pooling import PoolingTower, UserTower
 
 
 def build_model(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from models.evaluation.resampling import slack
-from models.two_tower.holdout import HoldoutUsers
+from models.metrics.resampling import slack
+from models.two_tower.examples.holdout import HoldoutUsers
 
 WEIGHTS = (0.0, 0.4, 0.7, 1.0, 1.2, 1.4)
 DEPTH = 500
@@ -46,7 +46,7 @@ def choose_weight(
     chosen = np.unique(np.linspace(0, len(users) - 1, min(len(users), _MOST_USERS)).astype(int)) if len(users) else []
     own = [column[holdout.own[user]] for user in chosen]
     targets = [column[holdout.targets[user]] for user in chosen]
-    judged = _Judged(own, targets)
+    judged = _Validation(own, targets)
     affinity = users[chosen] @ vectors[listed].T if len(listed) else np.zeros((0, 0), np.float32)
     prior = log_popularity[listed]
     by_weight = {weight: judged.recalls(affinity, weight * prior, new_only=True) for weight in WEIGHTS}
@@ -69,7 +69,7 @@ def _mean(values: npt.NDArray[np.float64]) -> float:
 
 
 @dataclass(frozen=True)
-class _Judged:
+class _Validation:
     """Users with what they had and what they took, as columns of the scores."""
 
     own: list[Columns]

@@ -14,13 +14,13 @@ import tensorflow as tf
 from rich.progress import Progress
 
 from headrace.errors import BadInputError
-from headrace.settings_jobs import TrainingSettings
-from headrace.user_tower import TowerEncoder
-from models.checkpoints import Checkpoints
-from models.two_tower.model import TwoTower
-from models.two_tower.parts import SequenceParts
-from models.two_tower.sequences import Batch, ExampleCutter, find_occasions, in_another_order
-from models.workers import Worker
+from headrace.features.user_tower import TowerEncoder
+from headrace.settings.jobs import TrainingSettings
+from models.training.checkpoints import Checkpoints
+from models.training.workers import Worker
+from models.two_tower.examples.parts import SequenceParts
+from models.two_tower.examples.sequences import Batch, ExampleCutter, find_occasions, in_another_order
+from models.two_tower.network.model import TwoTower
 
 
 @dataclass

@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import tensorflow as tf
 
-from headrace.user_tower import TowerInputs
-from models.onnx_export import Exported
-from models.two_tower.model import TwoTower
-from models.two_tower.pooling import Tensor
+from headrace.features.user_tower import TowerInputs
+from models.export.onnx_export import Exported
+from models.two_tower.network.model import TwoTower
+from models.two_tower.network.pooling import Tensor
 
 Floats = npt.NDArray[np.float32]
 _ITEMS_AT_ONCE = 65_536

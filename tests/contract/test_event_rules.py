@@ -15,8 +15,8 @@ from pyspark.sql import functions as F
 
 from headrace.events import Event, EventType, Rejection, judge_event, parse_event
 from headrace.tables import TIME
-from jobs.batch.event_rules import checked
-from jobs.batch.plain_events import plainly_good
+from jobs.batch.clean.event_rules import checked
+from jobs.batch.clean.plain_events import plainly_good
 
 CASES: dict[str, Any] = json.loads((Path(__file__).parent / "event_cases.json").read_text(encoding="utf-8"))
 RECEIVED_AT = datetime.fromisoformat(CASES["received_at"])

@@ -15,12 +15,12 @@ from feast import FeatureStore
 from pyspark.sql import SparkSession
 
 from feature_repo.store import apply, feature_store
-from headrace import feature_rows as online
+from headrace.features import rows as online
 from headrace.settings import Settings
 from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_FEATURES
 from infra.local.services import local_services
-from jobs.batch.lake import Lake, spark_schema
-from jobs.batch.materialise import materialise
+from jobs.batch.engine.lake import Lake, spark_schema
+from jobs.batch.online.materialise import materialise
 from tests.conftest import settings_on_free_ports
 
 DAY = date(2026, 11, 20)

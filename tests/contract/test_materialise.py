@@ -11,13 +11,13 @@ import pytest
 import redis
 from pyspark.sql import SparkSession
 
-from headrace import feature_rows as online
 from headrace.errors import HeadraceError, ServiceError
+from headrace.features import rows as online
 from headrace.settings import Settings
 from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_FEATURES
 from infra.local.services import local_services
-from jobs.batch.lake import Lake, spark_schema
-from jobs.batch.materialise import materialise
+from jobs.batch.engine.lake import Lake, spark_schema
+from jobs.batch.online.materialise import materialise
 from tests.conftest import free_ports
 from tests.contract.test_feature_rows import ANN, AS_OF, CAT, DAY, MILK
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from headrace.settings_engines import AirflowSettings
+from headrace.settings.engines import AirflowSettings
 from infra.local.airflow_home import DAGS, airflow_home, environment
 from tests.conftest import settings_on_free_ports
 

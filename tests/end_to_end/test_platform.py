@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import redis
 from deltalake import DeltaTable
 
-from headrace.online_store import LIVE_FIELDS, LiveRow, decode_live_row, live_key
+from headrace.features.online_store import LIVE_FIELDS, LiveRow, decode_live_row, live_key
 from headrace.tables import REJECTED_EVENTS, SILVER_EVENTS, TABLES
 from infra.demo.live import event
 from tests.spark_fixture import FEW_ROWS

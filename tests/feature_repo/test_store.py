@@ -8,8 +8,8 @@ from feast import FeatureView
 
 from feature_repo.definitions import definitions
 from feature_repo.store import redis_connection, yaml_text
-from headrace.feature_catalogue import GROUPS
-from headrace.feature_rows import feature_names
+from headrace.features.catalogue import GROUPS
+from headrace.features.rows import feature_names
 from headrace.settings import PROJECT_ROOT, Settings
 
 

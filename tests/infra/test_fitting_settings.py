@@ -12,7 +12,7 @@ from deltalake import write_deltalake
 
 from headrace.errors import BadInputError
 from headrace.settings import Settings
-from headrace.settings_jobs import FeatureSettings, TrainingSettings
+from headrace.settings.jobs import FeatureSettings, TrainingSettings
 from headrace.tables import SILVER_EVENTS
 from infra.fitting_settings import EXAMPLES_SEEN, LARGEST_CATALOGUE, MOST_EPOCHS, Accepted, accepted, fitting
 

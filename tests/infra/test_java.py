@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace import java
+from headrace.machine import java
 from infra.local import java as choice
 
 

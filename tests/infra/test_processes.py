@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from headrace.errors import HeadraceError, ServiceError
-from headrace.run_records import RunRecord, read_record, write_record
+from headrace.machine.run_records import RunRecord, read_record, write_record
 from headrace.settings import Settings
 from infra.local import processes
 
@@ -57,7 +57,7 @@ def test_a_part_that_ignores_sigterm_is_killed(settings):
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('begun', flush=True); time.sleep(60)"
     )
     record = start("stubborn", [sys.executable, "-c", stubborn], settings)
-    assert processes.stop("stubborn", settings.home_folder, patience_seconds=0.3)
+    assert processes.stop("stubborn", settings.home_folder, retry_seconds=0.3)
     assert not psutil.pid_exists(record.pid)
 
 

@@ -17,8 +17,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from headrace.errors import BadInputError, HeadraceError
-from headrace.ports import free_port
-from headrace.run_records import read_record
+from headrace.machine.ports import free_port
+from headrace.machine.run_records import read_record
 from headrace.settings import Settings
 from infra.local import kafka
 from infra.local.services import down, status, up

@@ -28,12 +28,12 @@ from headrace.tables import (
     Table,
 )
 from jobs.batch.__main__ import job_arguments, run_jobs
-from jobs.batch.lake import Lake
+from jobs.batch.engine.lake import Lake
 from tests.jobs.batch.worlds import DAY, collected, days_before, json_lines, purchase
 from tests.spark_fixture import FEW_ROWS, QUICK_JAVA
 
 JOBS = ["ingest", "clean", "features", "training_sets", "quality", "materialise"]
-PATIENCE_SECONDS = 240
+RETRY_SECONDS = 240
 
 
 def own_place(services: Settings, home: Path, database: int) -> Settings:
@@ -93,7 +93,7 @@ def killed(settings: Settings, arguments: list[str], middle: Callable[[], bool])
             stderr=output,
             start_new_session=True,
         )
-    until = time.monotonic() + PATIENCE_SECONDS
+    until = time.monotonic() + RETRY_SECONDS
     while not middle():
         assert child.poll() is None, log.read_text()[-2000:]
         assert time.monotonic() < until, log.read_text()[-2000:]

@@ -17,11 +17,11 @@ from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 
 from headrace.errors import HeadraceError
+from headrace.features.online_store import live_key
 from headrace.forgotten import subject_hash
-from headrace.online_store import live_key
+from headrace.machine.stream_state import checkpoint_folder
 from headrace.settings import Settings
-from headrace.settings_jobs import CleanSettings
-from headrace.stream_state import checkpoint_folder
+from headrace.settings.jobs import CleanSettings
 from headrace.tables import (
     BRONZE_EVENTS,
     FORGET_REQUESTS,
@@ -32,20 +32,20 @@ from headrace.tables import (
     microseconds,
 )
 from jobs.batch.__main__ import job_arguments, run_jobs
-from jobs.batch.clean import Cleaned, clean
-from jobs.batch.features_job import compute_features, days_with_late_events, feature_days
-from jobs.batch.findings import Finding, keep
-from jobs.batch.forget import forget, repeat_requests
-from jobs.batch.forget_check import what_is_left
-from jobs.batch.ingest import Inputs, ingest_files
-from jobs.batch.ingest_topic import ingest_kafka, ingest_notes
-from jobs.batch.lake import Lake
-from jobs.batch.maintenance import maintain, vacuum
-from jobs.batch.materialise import materialise
-from jobs.batch.mishaps import told
-from jobs.batch.personal_rows import PERSONAL
-from jobs.batch.training_recipe import recorded_recipe
-from jobs.batch.training_sets import write_training_sets
+from jobs.batch.clean.job import Cleaned, clean
+from jobs.batch.engine.lake import Lake
+from jobs.batch.engine.personal_rows import PERSONAL
+from jobs.batch.engine.spark_errors import told
+from jobs.batch.features.job import compute_features, days_with_late_events, feature_days
+from jobs.batch.ingest.files_job import Inputs, ingest_files
+from jobs.batch.ingest.topic import ingest_kafka, ingest_notes
+from jobs.batch.keeping.forget import forget, repeat_requests
+from jobs.batch.keeping.forget_check import what_is_left
+from jobs.batch.keeping.maintenance import maintain, vacuum
+from jobs.batch.online.materialise import materialise
+from jobs.batch.quality.findings import Finding, keep
+from jobs.batch.training.recipe import recorded_recipe
+from jobs.batch.training.sets import write_training_sets
 from jobs.streaming.user_store import UserStore
 from tests.jobs.batch.worlds import AS_OF, DAY, collected, days_before, json_lines, purchase, take_in
 

@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.catalogue import load_catalogue
-from headrace.own_columns import own_columns
-from headrace.ranking_features import Source, ranking_features
-from headrace.release import open_release
+from headrace.features.own_items import own_item_features
+from headrace.features.ranking import Source, ranking_features
+from headrace.features.user_row import user_row
+from headrace.features.user_tower import load_user_tower
+from headrace.release.bundle import open_release
+from headrace.release.catalogue import load_catalogue
 from headrace.settings import Settings
 from headrace.tables import GOLD_RANKING_EXAMPLES
-from headrace.user_row import user_row
-from headrace.user_tower import load_user_tower
 from tests.models.planted_world import DAY, HOLDOUT_DAY, HOLDOUT_DAYS, World, microseconds
 
 TRAINING = {
@@ -81,7 +81,7 @@ def ranker(retrieval: Trained) -> Trained:
 
 def write_candidates(trained: Trained) -> None:
     """The candidates file as serving writes it: own items and the tower's best."""
-    from models.gold import Lake
+    from models.training.gold import Lake
 
     release = open_release(trained.folder / "retrieval_holdout")
     catalogue = load_catalogue(release)
@@ -89,7 +89,7 @@ def write_candidates(trained: Trained) -> None:
     rows = []
     for values in Lake(trained.settings.lake_root).read(GOLD_RANKING_EXAMPLES, DAY).to_pylist():
         user = user_row(values, values["user_id"], microseconds(HOLDOUT_DAY))
-        own = own_columns(user, catalogue)
+        own = own_item_features(user, catalogue)
         scores = catalogue.embeddings @ tower.vector(user)
         best = np.argsort(-scores)[:60].astype(np.int32)
         candidates = np.union1d(own.rows, best).astype(np.int32)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from headrace.features.ranking import CATEGORICAL, NUMERIC, OF_USER
 from headrace.outcomes import OUTCOMES
-from headrace.ranking_features import CATEGORICAL, NUMERIC, OF_USER
-from models.ranker.examples import RankingExamples, nothing_happened
+from models.ranker.examples.examples import RankingExamples, nothing_happened
 
 CARDINALITIES = (6, 4, 3)
 REFUSED_CATEGORY = 3

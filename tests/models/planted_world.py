@@ -15,8 +15,8 @@ from deltalake import write_deltalake
 
 from headrace import tables
 from headrace.events import EARLIEST_TIMESTAMP
+from headrace.features.user_row import MICROSECONDS_PER_DAY
 from headrace.tables import Table, end_of
-from headrace.user_row import MICROSECONDS_PER_DAY
 
 DAY = date(2026, 10, 18)
 HOLDOUT_DAYS = 28

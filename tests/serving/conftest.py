@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from headrace.features.user_row import HistoryEvent, OwnItems, UserRow
 from headrace.settings import Settings
 from headrace.tables import GOLD_RANKING_EXAMPLES, GOLD_USER_FEATURES, GOLD_USER_ITEM_FEATURES, Table, end_of
-from headrace.user_row import HistoryEvent, OwnItems, UserRow
 from serving.recommender import Recommender, load_recommender
 from tests.small_release import item_names, tiny_full_release
 

@@ -20,11 +20,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from headrace import feature_rows
-from headrace.online_store import WRITE_IF_NEWER, LiveRow, live_key, live_row_arguments
+from headrace.features import rows as feature_rows
+from headrace.features.online_store import WRITE_IF_NEWER, LiveRow, live_key, live_row_arguments
+from headrace.features.user_row import HistoryEvent
 from headrace.settings import Settings
 from headrace.tables import GOLD_USER_FEATURES
-from headrace.user_row import HistoryEvent
 from serving.api import create_app
 from serving.recommender import Recommender
 from tests.conftest import free_ports

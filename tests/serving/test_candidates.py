@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from headrace.catalogue import SURPRISE, Catalogue
-from headrace.own_columns import own_columns
-from headrace.ranking_features import Source
-from headrace.user_row import UserRow
+from headrace.features.own_items import own_item_features
+from headrace.features.ranking import Source
+from headrace.features.user_row import UserRow
+from headrace.release.catalogue import SURPRISE, Catalogue
 from serving.candidates import Candidates, CandidateSources, Mix
 from serving.index import VectorIndex, open_index
 from serving.recommender import Recommender
@@ -20,7 +20,7 @@ HOARDER = buyer("hoarder", {f"item-{number}": 1 + number % 4 for number in range
 
 
 def found(recommender: Recommender, user: UserRow, number: int = 500, excluded: Iterable[int] = ()) -> Candidates:
-    own = own_columns(user, recommender.catalogue)
+    own = own_item_features(user, recommender.catalogue)
     rows = np.array(list(excluded), np.int32)
     return recommender.sources.for_user(own, recommender.tower.vector(user), number, rows)
 
@@ -64,7 +64,7 @@ def test_what_is_taken_more_than_before_is_a_candidate_where_it_is_asked_for(rec
     catalogue = replace(recommender.catalogue, numbers={**recommender.catalogue.numbers, SURPRISE: surprise})
     assert catalogue.trending.tolist() == [641, 640]
     index = open_index(recommender.release)
-    own, vector = own_columns(ANNA, catalogue), recommender.tower.vector(ANNA)
+    own, vector = own_item_features(ANNA, catalogue), recommender.tower.vector(ANNA)
     for mix, expected in ((Mix(trending=1), [641]), (Mix(), [])):
         candidates = CandidateSources(catalogue, index, mix).for_user(own, vector, 500)
         assert candidates.rows[(candidates.sources & Source.TRENDING) > 0].tolist() == expected
@@ -88,7 +88,7 @@ def test_items_that_are_not_available_are_never_candidates(recommender: Recommen
     catalogue: Catalogue = replace(recommender.catalogue, available=np.arange(900) % 2 == 0)
     index: VectorIndex = open_index(recommender.release)
     sources = CandidateSources(catalogue, index)
-    own = own_columns(ANNA, catalogue)
+    own = own_item_features(ANNA, catalogue)
     rows = sources.for_user(own, recommender.tower.vector(ANNA), 400).rows
     assert len(rows) == 400
     assert not (rows % 2).any()

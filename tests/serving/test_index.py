@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from headrace.errors import ReleaseError
-from models.index import BRUTE_FORCE_ITEMS, build_index
+from models.two_tower.index import BRUTE_FORCE_ITEMS, build_index
 from serving.index import VectorIndex
 
 ITEMS = BRUTE_FORCE_ITEMS + 5_000

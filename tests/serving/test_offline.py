@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from headrace.features.own_items import own_item_features
+from headrace.features.ranking import CATEGORICAL, NUMERIC
 from headrace.outcomes import OUTCOMES
-from headrace.own_columns import own_columns
-from headrace.ranking_features import CATEGORICAL, NUMERIC
 from headrace.settings import Settings
 from serving import offline
 from serving.recommender import Recommender
@@ -30,7 +30,7 @@ def test_candidates_carry_the_features_of_a_request_and_the_labels_of_the_holdou
     assert sum(anna["labels"]) == 2.0 + (1.0 if 899 in labels else 0.0)
     user = LAKE_USERS[0]
     vector = recommender.tower.vector(user)
-    candidates, features = recommender.candidates_of(user, own_columns(user, recommender.catalogue), vector, 500)
+    candidates, features = recommender.candidates_of(user, own_item_features(user, recommender.catalogue), vector, 500)
     np.testing.assert_array_equal(anna["item_rows"], candidates.rows)
     np.testing.assert_allclose(np.reshape(anna["numeric"], (500, len(NUMERIC))), features.numeric, rtol=1e-5)
     np.testing.assert_array_equal(np.reshape(anna["categorical"], (500, len(CATEGORICAL))), features.categorical)

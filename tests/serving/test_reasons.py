@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from headrace.own_columns import own_columns
-from headrace.ranking_features import Source
-from headrace.user_row import HistoryEvent, UserRow, with_live_events
+from headrace.features.own_items import own_item_features
+from headrace.features.ranking import Source
+from headrace.features.user_row import HistoryEvent, UserRow, with_live_events
 from serving.reasons import Reasons
 from serving.recommender import Recommender
 from tests.serving.conftest import AS_OF, HOUR, buyer
@@ -19,7 +19,7 @@ def reason(recommender: Recommender, user: UserRow, row: int, source: int = 0, o
     kinds = [only] if only else ["purchase", "view"]
     catalogue = recommender.catalogue
     catalogue = replace(catalogue, vocabularies={**catalogue.vocabularies, "event_types": kinds})
-    own = own_columns(user, catalogue)
+    own = own_item_features(user, catalogue)
     rows, sources = np.array([row], np.int32), np.array([source], np.int32)
     return Reasons(catalogue, 28).for_user(user, own, rows, sources)[0]
 

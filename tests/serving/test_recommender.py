@@ -9,11 +9,11 @@ import onnx
 import pytest
 
 from headrace.errors import ReleaseError
-from headrace.online_store import LiveRow
-from headrace.own_columns import own_columns
-from headrace.release import EVALUATION, RANKER, RANKER_INT8, RANKER_SCHEMA, seal_release
+from headrace.features.online_store import LiveRow
+from headrace.features.own_items import own_item_features
+from headrace.features.user_row import HistoryEvent, UserRow
+from headrace.release.bundle import EVALUATION, RANKER, RANKER_INT8, RANKER_SCHEMA, seal_release
 from headrace.settings import Settings
-from headrace.user_row import HistoryEvent, UserRow
 from serving.candidates import Mix
 from serving.recommender import Recommender, load_recommender
 from serving.reranking import cap_per_category
@@ -134,7 +134,7 @@ def test_a_release_without_ranker_gives_candidates_and_refuses_to_serve(tmp_path
         (folder / name).unlink()
     seal_release(folder, stage="retrieval", **SEALING)
     bare = load_recommender(folder, 20)
-    candidates, _ = bare.candidates_of(ANNA, own_columns(ANNA, bare.catalogue), bare.tower.vector(ANNA), 20)
+    candidates, _ = bare.candidates_of(ANNA, own_item_features(ANNA, bare.catalogue), bare.tower.vector(ANNA), 20)
     assert len(candidates) == 20
     with pytest.raises(ReleaseError, match="it has no ranker"):
         bare.warm()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.settings_engines import StoreSettings
+from headrace.settings.engines import StoreSettings
 from infra.local.services import local_services
 from serving.user_store import Breaker, StoreAwayError, UserStore
 from tests.conftest import free_ports, settings_on_free_ports

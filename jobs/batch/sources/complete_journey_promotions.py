@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from headrace.promotion_calendar import COMING_DAYS, PAST_DAYS, entry
+from headrace.features.promotion_calendar import COMING_DAYS, PAST_DAYS, entry
 
 _KINDS = {"display_location": "display", "mailer_location": "mailer"}
 _NOT = "0"

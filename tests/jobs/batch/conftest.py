@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from headrace.settings import Settings
-from jobs.batch.lake import Lake
+from jobs.batch.engine.lake import Lake
 from tests.spark_fixture import spark
 
 __all__ = ["spark"]

@@ -7,7 +7,7 @@ import argparse
 import pytest
 
 from jobs.batch.__main__ import main
-from jobs.batch.file_arguments import add_file_arguments, inputs_of
+from jobs.batch.ingest.file_arguments import add_file_arguments, inputs_of
 
 
 def test_an_unknown_job_is_named_with_the_ones_there_are(capsys: pytest.CaptureFixture[str]) -> None:

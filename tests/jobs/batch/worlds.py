@@ -8,10 +8,10 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from headrace.settings_jobs import CleanSettings
-from jobs.batch.clean import Cleaned, clean
-from jobs.batch.ingest import Inputs, ingest_files
-from jobs.batch.lake import Lake
+from headrace.settings.jobs import CleanSettings
+from jobs.batch.clean.job import Cleaned, clean
+from jobs.batch.engine.lake import Lake
+from jobs.batch.ingest.files_job import Inputs, ingest_files
 
 DAY = date(2026, 11, 20)
 AS_OF = datetime(2026, 11, 21, tzinfo=UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from headrace.release import Release
+from headrace.release.bundle import Release
 from jobs.streaming.live_users import ReleaseTower
 from jobs.streaming.release_watch import load_tower
 from tests.small_release import item_names, tiny_retrieval_bundle

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from headrace.user_row import HistoryEvent
+from headrace.features.user_row import HistoryEvent
 from jobs.streaming.known_user import KnownUser
 from jobs.streaming.recent_events import pack_event
 from jobs.streaming.user_store import NewRow

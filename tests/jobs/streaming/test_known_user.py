@@ -7,8 +7,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.online_store import LiveRow, live_row_arguments
-from headrace.user_row import HistoryEvent, UserRow, merge_history
+from headrace.features.online_store import LiveRow, live_row_arguments
+from headrace.features.user_row import HistoryEvent, UserRow, merge_history
 from jobs.streaming.known_user import KnownUser, after_events, known_user, needs_write
 from jobs.streaming.user_store import NewRow
 from tests.jobs.streaming.streams import event

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import ServiceError
+from headrace.features.user_row import HistoryEvent, merge_history
 from headrace.forgotten import subject_hash
-from headrace.user_row import HistoryEvent, merge_history
 from jobs.streaming.live_users import REMEMBERED_S, LiveUsers
 from jobs.streaming.recent_events import EVENT_SEPARATOR
 from tests.jobs.streaming.streams import MemoryStore, event, packed

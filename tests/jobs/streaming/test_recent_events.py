@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from headrace.user_row import HistoryEvent
+from headrace.features.user_row import HistoryEvent
 from jobs.streaming.recent_events import EVENT_SEPARATOR, newest_events, pack_event, unpack_events
 from tests.jobs.streaming.streams import RECEIVED, event, packed
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headrace.errors import ReleaseError
-from headrace.release import USER_TOWER
+from headrace.release.bundle import USER_TOWER
 from jobs.streaming.release_watch import ReleaseWatch
 from tests.small_release import item_names, tiny_retrieval_bundle
 
@@ -20,7 +20,7 @@ def test_another_live_release_is_taken_while_the_job_runs(tmp_path: Path) -> Non
     watch = ReleaseWatch(lambda: live[0])
     assert watch.current().release_id == first.release_id
     live[0] = second.folder
-    watch.look()
+    watch.check()
     assert watch.current().release_id == second.release_id
 
 
@@ -33,8 +33,8 @@ def test_a_changed_bundle_is_refused_and_the_old_one_stays(tmp_path: Path, caplo
     watch = ReleaseWatch(lambda: live[0])
     live[0] = broken.folder
     with caplog.at_level(logging.WARNING):
-        watch.look()
-        watch.look()
+        watch.check()
+        watch.check()
     assert watch.current().release_id == first.release_id
     assert len(caplog.records) == 1
     assert f"file '{USER_TOWER}' was changed" in caplog.text

@@ -22,16 +22,16 @@ import redis
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from headrace import feature_rows
 from headrace.events import Event, EventType
+from headrace.features import rows as feature_rows
+from headrace.features.online_store import LIVE_FIELDS, LiveRow, decode_live_row, live_key
+from headrace.features.user_row import HistoryEvent, merge_history
 from headrace.forgotten import FORGOTTEN_KEY, subject_hash
-from headrace.online_store import LIVE_FIELDS, LiveRow, decode_live_row, live_key
-from headrace.release import Release
+from headrace.machine.stream_state import CONSUMER_GROUP, checkpoint_folder
+from headrace.release.bundle import Release
 from headrace.settings import Settings
-from headrace.stream_state import CONSUMER_GROUP, checkpoint_folder
 from headrace.tables import GOLD_USER_FEATURES
-from headrace.user_row import HistoryEvent, merge_history
-from jobs.batch.forget_state import found_in_checkpoints
+from jobs.batch.keeping.forget_state import found_in_checkpoints
 from jobs.streaming.checkpoints import newest_checkpoint
 from tests.jobs.streaming.streams import EPOCH, START
 

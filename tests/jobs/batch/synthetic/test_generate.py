@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from headrace.settings_jobs import CleanSettings
+from headrace.settings.jobs import CleanSettings
 from headrace.tables import SILVER_EVENTS
-from jobs.batch.clean import Cleaned, clean
-from jobs.batch.generate import event_parts, events, main, write_world
-from jobs.batch.ingest import Inputs, ingest_files
-from jobs.batch.lake import Lake
+from jobs.batch.clean.job import Cleaned, clean
+from jobs.batch.engine.lake import Lake
+from jobs.batch.ingest.files_job import Inputs, ingest_files
+from jobs.batch.synthetic.generate import event_parts, events, main, write_world
 from jobs.batch.synthetic.world import World
 from tests.jobs.batch.worlds import AS_OF, DAY
 

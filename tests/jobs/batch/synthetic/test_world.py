@@ -125,7 +125,7 @@ def test_every_event_fits_the_contract_and_says_what_the_truth_says() -> None:
     world = World(users=30, items=100, events=8_000, seed=3, end=DAY, days=20)
     policy = Policy(Tastes(world))
     visit = np.arange(world.visits)
-    rows, truth = event_rows(policy, visit).to_pylist(), lists(policy, visit)
+    rows, ground_truth = event_rows(policy, visit).to_pylist(), lists(policy, visit)
     assert {row["event_type"] for row in rows} == set(KINDS) - {"return"}  # this world takes nothing back
     for row in rows:
         given = {key: value for key, value in row.items() if value is not None}
@@ -134,8 +134,8 @@ def test_every_event_fits_the_contract_and_says_what_the_truth_says() -> None:
         assert world.start <= event.timestamp < AS_OF
         assert (PROPENSITY in event.context) == (event.event_type in ("impression", "click"))
     impressions = [row for row in rows if row["event_type"] == "impression"]
-    assert [float(dict(row["context"])[PROPENSITY]) for row in impressions] == truth.propensity.ravel().tolist()
-    assert [row["item_id"] for row in impressions] == [f"i{item}" for item in truth.item.ravel()]
+    assert [float(dict(row["context"])[PROPENSITY]) for row in impressions] == ground_truth.propensity.ravel().tolist()
+    assert [row["item_id"] for row in impressions] == [f"i{item}" for item in ground_truth.item.ravel()]
 
 
 def test_another_seed_gives_another_world() -> None:

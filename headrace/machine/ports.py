@@ -1,0 +1,75 @@
+"""Ports of this machine: which one a setting names, whether it is free, and who has it."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from urllib.parse import urlsplit
+
+import psutil
+
+from headrace.errors import BadInputError, HeadraceError
+
+LOOPBACK = "127.0.0.1"
+
+
+def local_port(setting: str, address: str) -> int:
+    """Port of an address on this machine (`host:port` or a URL).
+
+    Raises BadInputError if it names another machine or no port: parts are started on loopback only.
+    """
+    try:
+        parts = urlsplit(address if "://" in address else f"//{address}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if host not in (LOOPBACK, "localhost") or not port:
+        raise BadInputError(
+            f"setting '{setting}' is {address!r}, which is not a port of this machine",
+            f"Give one such as {LOOPBACK}:12345, or start that part where it lives",
+        )
+    return port
+
+
+def free_port() -> int:
+    """A port that nobody uses right now, handed out by the system."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this loopback port now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            return error.errno not in (errno.EADDRINUSE, errno.EACCES)
+    return True
+
+
+def owner(port: int) -> str:
+    """Who listens on a port, as `name (process 123)`; `another process` if the system does not tell."""
+    try:
+        for connection in psutil.net_connections("inet"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+    except psutil.Error:
+        pass
+    return "another process"
+
+
+def port_hint(setting: str, example: str) -> str:
+    """What to do about a taken port: end its owner, or choose another with the setting's variable."""
+    variable = "HEADRACE_" + setting.upper().replace(".", "__")
+    return f"End that, or choose another port, for example {variable}={example}"
+
+
+def require_free(port: int, setting: str, address: str) -> None:
+    """Raises HeadraceError with port, setting and mend if somebody else listens there."""
+    if not is_free(port):
+        example = address.replace(str(port), str(free_port()))
+        raise HeadraceError(
+            f"Port {port} of setting '{setting}' is taken by {owner(port)}", port_hint(setting, example)
+        )

@@ -1,0 +1,89 @@
+"""Users: their rules; users and items: the versions that silver keeps of each (slowly changing, type 2)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from headrace.events import EARLIEST_TIMESTAMP, MAX_ID_LENGTH, Reason
+from headrace.tables import Table
+from jobs.batch.clean.event_rules import refusal, trimmed
+
+
+def checked_users(rows: DataFrame) -> DataFrame:
+    """Raw rows of a users file as `silver.users` columns (every field but the id is profile), with `refused`."""
+    profile = F.map_filter("_fields", lambda name, value: (name != "user_id") & value.isNotNull() & (value != ""))
+    return with_fields(rows).select(
+        *rows.columns,
+        text_of("user_id").alias("user_id"),
+        profile.alias("profile"),
+        F.lit(True).alias("describes"),
+        id_problem("user_id", Reason.MISSING_SUBJECT).alias("refused"),
+    )
+
+
+def current_at(versions: DataFrame, as_of: datetime) -> DataFrame:
+    """The version of each user or item that held at `as_of`."""
+    ended = F.col("valid_to").isNotNull() & (F.col("valid_to") <= F.lit(as_of))
+    return versions.where((F.col("valid_from") <= F.lit(as_of)) & ~ended)
+
+
+def next_versions(known: DataFrame, arrived: DataFrame, table: Table) -> DataFrame:
+    """All versions after `arrived` (good rows, each with `received_at`): a changed row ends the version before it.
+
+    What is learnt first about an id counts as having always been so. The same content again changes nothing, nor does a
+    row that does not describe: it only makes its id known.
+    """
+    key = table.key[0]
+    content = [name for name in table.schema.names if name not in (key, "valid_from", "valid_to")]
+    newest = Window.partitionBy(key).orderBy(
+        *(F.desc(name) for name in ("describes", "arrival", "received_at", "source", "source_offset"))
+    )
+    fresh = (
+        arrived.withColumn("_place", F.row_number().over(newest))
+        .where("_place = 1")
+        .select(key, *content, "describes", F.col("received_at").alias("valid_from"))
+    )
+    hashed = F.xxhash64(F.to_json(F.struct(*content)))
+    current = known.where(F.col("valid_to").isNull())
+    before = current.select(key, hashed.alias("_before"), F.col("valid_from").alias("_since"))
+    compared = fresh.withColumn("_now", hashed).join(before, key, "left")
+    differs = F.col("describes") & (F.col("_before") != F.col("_now"))
+    changed = compared.where(F.col("_before").isNull() | differs)
+    first = F.lit(EARLIEST_TIMESTAMP)
+    started = changed.select(
+        key,
+        *content,
+        F.when(F.col("_since").isNull(), first).otherwise(F.greatest("valid_from", "_since")).alias("valid_from"),
+        F.lit(None).cast("timestamp").alias("valid_to"),
+    )
+    ends = started.select(key, F.col("valid_from").alias("_end"))
+    ended = (
+        known.join(ends, key, "left")
+        .withColumn("valid_to", F.coalesce("valid_to", "_end"))
+        .where(F.col("valid_to").isNull() | (F.col("valid_to") > F.col("valid_from")))
+    )
+    return ended.select(key, *content, "valid_from", "valid_to").unionByName(started)
+
+
+def with_fields(rows: DataFrame) -> DataFrame:
+    """The rows with `_fields`, a map of the texts in `raw`; null where it is no JSON object."""
+    return rows.withColumn("_fields", F.from_json("raw", "map<string,string>"))
+
+
+def text_of(name: str) -> Column:
+    """A field of `_fields` without the white space around it; null where it is empty or not given."""
+    return F.nullif(trimmed(F.element_at("_fields", F.lit(name))), F.lit(""))
+
+
+def id_problem(name: str, missing: Reason) -> Column:
+    """Why a row without a good id is refused: a CASE to which further rules can be added."""
+    value = text_of(name)
+    too_long = F.concat(F.length(value), F.lit(f" characters, at most {MAX_ID_LENGTH}"))
+    return (
+        F.when(F.col("_fields").isNull(), refusal(Reason.MALFORMED, "", F.lit("not a row of this file's columns")))
+        .when(value.isNull(), refusal(missing, name, F.lit("every row needs one")))
+        .when(F.length(value) > MAX_ID_LENGTH, refusal(Reason.ID_TOO_LONG, name, too_long))
+    )

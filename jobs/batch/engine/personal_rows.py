@@ -1,0 +1,176 @@
+"""Which rows of which table are about a person, and what is done with them when the person asks to be forgotten.
+
+Requests know people by hash, so that neither the requests nor the tables' logs (which keep the conditions of deletes)
+say who it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import reduce
+from operator import or_
+
+from delta.tables import DeltaTable
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from headrace.events import SESSION_PREFIX
+from headrace.tables import (
+    BRONZE_EVENTS,
+    BRONZE_NOTES,
+    BRONZE_USERS,
+    FORGET_REQUESTS,
+    GOLD_RANKING_EXAMPLES,
+    GOLD_RETRIEVAL_EXAMPLES,
+    GOLD_USER_BEHAVIOUR,
+    GOLD_USER_FEATURES,
+    GOLD_USER_ITEM_FEATURES,
+    QUALITY_RESULTS,
+    REJECTED_EVENTS,
+    SILVER_BOTS,
+    SILVER_EVENTS,
+    SILVER_USERS,
+    Table,
+)
+from jobs.batch.engine.lake import Lake
+
+Requests = Mapping[str, datetime]
+"""Moment of the request by the hash of the subject."""
+
+
+@dataclass(frozen=True)
+class Personal:
+    """SQL of whom a row is about, and of when; a row without a time is of before any request."""
+
+    subject: str
+    time: str
+    others: str = ""
+    """SQL of an array of more subjects that the row names, where it may be about several people."""
+
+
+def subject_in(text: str) -> str:
+    """SQL of the subject that a JSON text names, also where the text is cut off or otherwise no JSON."""
+
+    def field(name: str) -> str:
+        loose = rf"""regexp_extract({text}, '"{name}"\\s*:\\s*"?([^",}}\\s]+)', 1)"""
+        return f"nullif(trim(coalesce(get_json_object({text}, '$.{name}'), {loose})), '')"
+
+    session = f"concat('{SESSION_PREFIX}', {field('session_id')})"
+    return f"coalesce({field('user_id')}, {field('subject_id')}, {session})"
+
+
+def _subjects_in(text: str) -> str:
+    """SQL of all subjects that a text names anywhere."""
+
+    def named(name: str) -> str:
+        return rf"""regexp_extract_all({text}, '"(?:{name})"\\s*:\\s*(?!null)"?([^",}}\\]\\s]+)', 1)"""
+
+    sessions = f"transform({named('session_id')}, s -> concat('{SESSION_PREFIX}', s))"
+    return f"concat({named('user_id|subject_id')}, {sessions})"
+
+
+def _received_on(moment: str) -> str:
+    """SQL of the day's beginning: files count as received at the midnight that ends the day of their import."""
+    return f"date_trunc('DAY', {moment} - INTERVAL 1 MICROSECOND)"
+
+
+_RECEIVED = Personal(
+    subject_in("raw"),
+    f"coalesce(try_cast(get_json_object(raw, '$.timestamp') AS timestamp), {_received_on('received_at')})",
+)
+_NOTED = Personal(
+    subject_in("raw"),
+    "coalesce(try_cast(get_json_object(raw, '$.timestamp') AS timestamp),"
+    " try_cast(get_json_object(raw, '$.received_at') AS timestamp), received_at)",
+    _subjects_in("get_json_object(raw, '$.raw')"),  # a dead letter holds what was sent, of one person or several
+)
+_BY_DAY = Personal("user_id", "CAST(day AS timestamp)")
+PERSONAL: Mapping[Table, Personal] = {
+    BRONZE_EVENTS: _RECEIVED,
+    BRONZE_USERS: Personal(subject_in("raw"), _received_on("received_at")),
+    BRONZE_NOTES: _NOTED,
+    REJECTED_EVENTS: _RECEIVED,
+    SILVER_EVENTS: Personal("subject_id", "timestamp"),
+    SILVER_BOTS: Personal("subject_id", "CAST(day AS timestamp)"),
+    SILVER_USERS: Personal("user_id", _received_on("valid_from")),
+    GOLD_USER_FEATURES: _BY_DAY,
+    GOLD_USER_BEHAVIOUR: _BY_DAY,
+    GOLD_USER_ITEM_FEATURES: _BY_DAY,
+    GOLD_RETRIEVAL_EXAMPLES: _BY_DAY,
+    GOLD_RANKING_EXAMPLES: _BY_DAY,
+}
+"""Tables with rows of people; `quality.results` has some as samples, the others have none."""
+
+
+def requests(lake: Lake) -> dict[str, datetime]:
+    """Every request that is kept, the last one of each subject."""
+    if not lake.exists(FORGET_REQUESTS):
+        return {}
+    newest = lake.read(FORGET_REQUESTS).groupBy("subject_hash").agg(F.max("requested_at").alias("at"))
+    return {row["subject_hash"]: row["at"] for row in newest.collect()}
+
+
+def sessions_of(lake: Lake, hashed: str) -> list[str]:
+    """Subjects of the sessions in which the user was seen: what was done there before signing in is theirs too."""
+    if not lake.exists(SILVER_EVENTS):
+        return []
+    theirs = lake.read(SILVER_EVENTS).where((F.sha2("user_id", 256) == hashed) & F.col("session_id").isNotNull())
+    return [SESSION_PREFIX + row[0] for row in theirs.select("session_id").distinct().orderBy("session_id").collect()]
+
+
+def without_forgotten(rows: DataFrame, table: Table, asked: Requests) -> DataFrame:
+    """The rows of a bronze table, to be appended, without those of before a request."""
+    return rows.where(~of_before(PERSONAL[table], asked)) if asked and table in PERSONAL else rows
+
+
+def remove_rows(lake: Lake, asked: Requests) -> dict[str, int]:
+    """Delete the rows of before the requests from all tables as they are now; the number removed by table.
+
+    Older versions of the tables still have them: they go with their files.
+    """
+    removed = {}
+    for table, personal in PERSONAL.items():
+        if not (asked and lake.exists(table)):
+            continue
+        theirs = of_before(personal, asked)
+        if number := lake.read(table).where(theirs).count():
+            DeltaTable.forPath(lake.spark, lake.path(table)).delete(theirs)
+            removed[f"{table.layer}.{table.name}"] = number
+    if asked and (number := _remove_samples(lake, asked)):
+        removed[f"{QUALITY_RESULTS.layer}.{QUALITY_RESULTS.name}"] = number
+    return removed
+
+
+def named_by(personal: Personal, hashes: Collection[str]) -> Column:
+    """Whether the row is about one of the subjects."""
+    theirs = F.coalesce(F.sha2(F.expr(personal.subject), 256).isin(*hashes), F.lit(False))
+    if not personal.others:
+        return theirs
+    return theirs | F.coalesce(
+        F.exists(F.expr(personal.others), lambda other: F.sha2(other, 256).isin(*hashes)), F.lit(False)
+    )
+
+
+def of_before(personal: Personal, asked: Requests) -> Column:
+    """Whether the row is about somebody who asked to be forgotten, and of before that (or of no time)."""
+    time = F.expr(personal.time)
+    return reduce(
+        or_,
+        (named_by(personal, [hashed]) & F.coalesce(time <= F.lit(at), F.lit(True)) for hashed, at in asked.items()),
+    )
+
+
+def _remove_samples(lake: Lake, asked: Requests) -> int:
+    """Findings stay; the broken rows that they show do not."""
+    if not lake.exists(QUALITY_RESULTS):
+        return 0
+    listed = ", ".join(f"'{hashed}'" for hashed in asked)
+    theirs = f"coalesce(sha2({subject_in('s')}, 256) IN ({listed}), false)"
+    shown = F.expr(f"exists(samples, s -> {theirs})")
+    number = lake.read(QUALITY_RESULTS).where(shown).count()
+    if number:
+        kept = F.expr(f"filter(samples, s -> NOT {theirs})")
+        DeltaTable.forPath(lake.spark, lake.path(QUALITY_RESULTS)).update(shown, {"samples": kept})
+    return number

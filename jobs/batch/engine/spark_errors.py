@@ -1,0 +1,68 @@
+"""What may befall a run from outside, told in one sentence: no room left, or another run that was faster."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+
+from headrace.errors import HeadraceError
+
+_NO_ROOM = ("No space left on device", "Disk quota exceeded", "File too large")
+"""What the kernel says when it takes no more bytes."""
+_OVERTAKEN = ("[DELTA_CONCURRENT_", "[DELTA_METADATA_CHANGED", "[DELTA_PROTOCOL_CHANGED")
+"""What Delta says when the log has a commit that the one at hand cannot follow."""
+_GONE = "FAILED_READ_FILE.FILE_NOT_EXIST"
+_AGAIN = "Every table is as its last commit left it"
+
+
+@contextmanager
+def explain_spark_errors(job: str, root: str) -> Iterator[None]:
+    """Raise what befell `job` on the lake at `root` as a HeadraceError; other errors go on as they are."""
+    try:
+        yield
+    except (PySparkException, Py4JJavaError, OSError) as error:
+        known = _known_error(job, root, _whole(error))
+        if known is None:
+            raise
+        raise known from None
+
+
+def is_known_error(error: Exception) -> bool:
+    """Whether `explain_spark_errors` has a sentence for it."""
+    return _known_error("", "", _whole(error)) is not None
+
+
+def _known_error(job: str, root: str, text: str) -> HeadraceError | None:
+    for reason in _NO_ROOM:
+        if reason in text:
+            return HeadraceError(
+                f"job `{job}` found no room to write: {reason} (the lake is at {root})",
+                f"{_AGAIN}: make room there and in Spark's scratch folder, and run this again",
+            )
+    if any(word in text for word in _OVERTAKEN):
+        table = re.search(rf"{re.escape(root)}/(\w+)/(\w+)", text)
+        name = f"table {table[1]}.{table[2]}" if table else "the same table"
+        return HeadraceError(
+            f"another run wrote to {name} while job `{job}` did, and was faster",
+            f"{_AGAIN}; run this again when the other one has ended",
+        )
+    if _GONE in text:
+        return HeadraceError(
+            f"job `{job}` asked for a version of a table that is not kept any more",
+            "See maintenance.versions_days; build from the tables as they are instead",
+        )
+    return None
+
+
+def _whole(error: Exception) -> str:
+    """The error's text with those of all its causes; the kernel's word is in the last."""
+    cause = error.java_exception if isinstance(error, Py4JJavaError) else getattr(error, "_origin", None)
+    texts = [str(error)]
+    while cause is not None:
+        texts.append(str(cause.toString()))
+        cause = cause.getCause()
+    return "\n".join(texts)

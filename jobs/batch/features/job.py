@@ -1,0 +1,139 @@
+"""Job `features`: silver → the gold feature tables of a day."""
+
+from __future__ import annotations
+
+import math
+from datetime import date, datetime, timedelta
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from headrace.errors import HeadraceError
+from headrace.features.context import DEVICE, SURFACE
+from headrace.settings import Settings
+from headrace.tables import (
+    GOLD_ITEM_FEATURES,
+    GOLD_USER_BEHAVIOUR,
+    GOLD_USER_FEATURES,
+    GOLD_USER_ITEM_FEATURES,
+    SILVER_BOTS,
+    SILVER_EVENTS,
+    SILVER_ITEM_STATES,
+    SILVER_ITEMS,
+    SILVER_USERS,
+    end_of,
+    microseconds,
+)
+from jobs.batch.clean.bots import without_bots
+from jobs.batch.clean.item_states import with_states
+from jobs.batch.engine.lake import Lake
+from jobs.batch.features.earlier_holdouts import lacking_holdouts
+from jobs.batch.features.items import item_features
+from jobs.batch.features.user_behaviour import user_behaviour
+from jobs.batch.features.users import behaviour_before, interest_of, user_features, user_item_features, with_affinity
+
+_PART_BYTES = 64 * 2**20
+"""Of the events' files, for one task: what a task has to hold must not grow with the table."""
+
+
+def feature_days(lake: Lake, settings: Settings, day: date, *, holdout: bool) -> list[date]:
+    """The days to compute: `day`, and with `holdout` first those that its training holdout, and earlier ones that no
+    run has prepared, start after."""
+    if not holdout:
+        return [day]
+    return settings.training.feature_days([*lacking_holdouts(lake, settings, day), day])
+
+
+def days_with_late_events(lake: Lake, day: date, back: int) -> list[date]:
+    """The days from `back` days before `day` on whose features were computed before events of that time had arrived.
+
+    Each day's features carry the version of `silver.events` they were made of; only what was appended since is read.
+    """
+    if not back or not lake.exists(GOLD_USER_FEATURES):
+        return []
+    computed = lake.read(GOLD_USER_FEATURES).select("day").distinct()
+    computed = computed.where((F.col("day") >= F.lit(day - timedelta(days=back))) & (F.col("day") < F.lit(day)))
+    earliest: dict[int, date | None] = {}
+    late = []
+    for (each,) in sorted(computed.collect()):
+        version = lake.note(GOLD_USER_FEATURES, _made_of(each), None)
+        if version is None:
+            continue
+        if version not in earliest:
+            earliest[version] = next(iter(lake.days_appended(SILVER_EVENTS, version)), None)
+        arrived = earliest[version]
+        if arrived is not None and arrived <= each:
+            late.append(each)
+    return late
+
+
+def compute_features(lake: Lake, settings: Settings, *days: date, created: datetime | None = None) -> int:
+    """Replace the gold feature partitions of the days; returns the rows written.
+
+    `created` is when the rows count as known (default: the end of each day, so that runs can be repeated).
+    """
+    if not lake.exists(SILVER_EVENTS):
+        raise HeadraceError("table silver.events is empty", "Run `python -m jobs.batch ingest,clean` first")
+    if not days:
+        return 0
+    version = lake.version(SILVER_EVENTS)
+    events = without_bots(lake.read(SILVER_EVENTS), lake.read(SILVER_BOTS))
+    # Read and shuffled once for all days and kept on disk: every grouping of the user's side begins with the user.
+    parts = max(settings.spark.shuffle_partitions, math.ceil(lake.size(SILVER_EVENTS) / _PART_BYTES))
+    known = behaviour_before(events, end_of(max(days))).repartition(parts, "user_id")
+    known = known.persist(StorageLevel.DISK_ONLY)
+    try:
+        rows = 0
+        for day in days:
+            lately = _lately(events, settings, day).repartition(parts, "user_id")
+            rows += _compute_day(lake, settings, day, known, lately, version, created or end_of(day))
+        return rows
+    finally:
+        known.unpersist()
+
+
+def _lately(events: DataFrame, settings: Settings, day: date) -> DataFrame:
+    """The behaviour of the trend window's days with its devices and surfaces, which no other features ask for."""
+    since = (end_of(day) - timedelta(days=settings.features.trend_days)).date()
+    return behaviour_before(events.where(F.col("day") >= F.lit(since)), end_of(day), DEVICE, SURFACE)
+
+
+def _compute_day(
+    lake: Lake,
+    settings: Settings,
+    day: date,
+    known: DataFrame,
+    lately: DataFrame,
+    version: int,
+    created: datetime,
+) -> int:
+    """The features of one day, of the behaviour `known` until then or later, made of this version of the events."""
+    as_of = end_of(day)
+    behaviour = known.where(F.col("time") < microseconds(as_of))
+    interest = interest_of(behaviour)
+    met = user_item_features(interest, as_of, settings.features).persist()
+    try:
+        catalogue = with_states(lake.read(SILVER_ITEMS), lake.read(SILVER_ITEM_STATES), as_of)
+        items = item_features(met, behaviour, catalogue, as_of, settings.features)
+        behaving = user_behaviour(met, lately, catalogue, as_of, settings.features)
+        users = user_features(met, interest, lake.read(SILVER_USERS), as_of, settings.features)
+        return sum(
+            lake.overwrite_day(_timed(rows, as_of, created), table, day, {_made_of(day): version})
+            for rows, table in (
+                (with_affinity(met), GOLD_USER_ITEM_FEATURES),
+                (items, GOLD_ITEM_FEATURES),
+                (behaving, GOLD_USER_BEHAVIOUR),
+                (users, GOLD_USER_FEATURES),
+            )
+        )
+    finally:
+        met.unpersist()
+
+
+def _made_of(day: date) -> str:
+    return f"events_of_{day.isoformat()}"
+
+
+def _timed(rows: DataFrame, as_of: datetime, created: datetime) -> DataFrame:
+    return rows.withColumn("event_timestamp", F.lit(as_of)).withColumn("created_timestamp", F.lit(created))

@@ -1,0 +1,70 @@
+"""Job `ingest`, from files: their rows → bronze, append only, nothing judged and nothing lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import reduce
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from headrace.tables import BRONZE_EVENTS, BRONZE_ITEMS, BRONZE_USERS, Table
+from jobs.batch.engine.lake import Lake
+from jobs.batch.engine.personal_rows import requests, without_forgotten
+from jobs.batch.ingest.files import InputFile, find_files, raw_rows
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What to take in."""
+
+    events: Sequence[Path] = ()
+    items: Sequence[Path] = ()
+    users: Sequence[Path] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Column names of the files → names of the contract."""
+
+
+REQUIRED = {BRONZE_EVENTS.path: "event_type", BRONZE_ITEMS.path: "item_id", BRONZE_USERS.path: "user_id"}
+
+
+def ingest_files(lake: Lake, inputs: Inputs, received_at: datetime) -> int:
+    """Append the files that bronze does not hold yet, known by name and content; returns the number of rows added."""
+    added, asked = 0, requests(lake)
+    for table, files in wanted_files(inputs).items():
+        new = not_taken_yet(lake, table, files)
+        if new:
+            rows = received(file_rows(lake.spark, new, inputs, table), received_at)
+            added += lake.append(without_forgotten(rows, table, asked), table)
+    return added
+
+
+def wanted_files(inputs: Inputs) -> dict[Table, list[InputFile]]:
+    """The files to take in by bronze table, in the order they are taken.
+
+    Raises BadInputError, before anything is written, for a path that is not there or of no known kind.
+    """
+    paths = {BRONZE_ITEMS: inputs.items, BRONZE_USERS: inputs.users, BRONZE_EVENTS: inputs.events}
+    return {table: find_files(given) for table, given in paths.items()}
+
+
+def not_taken_yet(lake: Lake, table: Table, files: list[InputFile]) -> list[InputFile]:
+    """The files that bronze does not hold, known by name and content."""
+    if not files:
+        return []
+    taken = {row["source"] for row in lake.read(table).select("source").distinct().collect()}
+    return [file for file in files if file.source not in taken]
+
+
+def file_rows(spark: SparkSession, files: Sequence[InputFile], inputs: Inputs, table: Table) -> DataFrame:
+    """The raw rows of all files (at least one)."""
+    rows = [raw_rows(spark, file, inputs.names, REQUIRED[table.path]) for file in files]
+    return reduce(DataFrame.unionByName, rows)
+
+
+def received(rows: DataFrame, at: datetime) -> DataFrame:
+    """Raw rows of files with the receiver's clock."""
+    return rows.withColumn("received_at", F.lit(at)).withColumn("day", F.lit(at.date()))

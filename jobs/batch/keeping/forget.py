@@ -1,0 +1,82 @@
+"""Job `forget`: a person is removed from every table and its older versions, online store, topics and files.
+
+First what waits on the topics and in bronze is taken in and cleaned, so that no job needs a record or file that goes.
+The request is written down before anything is removed: a run that was cut off is made up for by the next one, or by
+`maintenance`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from delta.tables import DeltaTable
+from pyspark.sql import functions as F
+
+from headrace.forgotten import subject_hash
+from headrace.settings import Settings
+from headrace.tables import BRONZE_EVENTS, FORGET_REQUESTS, QUALITY_RESULTS, TABLES
+from jobs.batch.clean.job import clean
+from jobs.batch.engine.lake import Lake, spark_schema
+from jobs.batch.engine.personal_rows import PERSONAL, remove_rows, requests, sessions_of
+from jobs.batch.keeping.forget_files import remove_from_files
+from jobs.batch.keeping.forget_online import connected, mark_forgotten, remove_online, renew_files
+from jobs.batch.keeping.forget_state import remove_checkpoints
+from jobs.batch.keeping.forget_topics import remove_from_compacted, remove_from_topics, take_in_topics
+from jobs.batch.keeping.maintenance import vacuum
+
+
+def forget(lake: Lake, settings: Settings, subject: str, at: datetime) -> dict[str, int]:
+    """Remove a user (or `session:<id>`) with the sessions seen; the number of rows, keys and lines removed by place.
+
+    What arrives later of before `at` will not be taken. Older versions of the tables are removed for everybody, and
+    training sets that were made of them can't be built again. Raises ServiceError, before anything is removed, where
+    the online store does not answer, or a broker goes away while its topics are taken in.
+    """
+    store = connected(settings)
+    held = take_in_topics(lake, settings)
+    if lake.exists(BRONZE_EVENTS):
+        clean(lake, settings.clean)
+    subjects = [subject, *sessions_of(lake, subject_hash(subject))]
+    _write_down(lake, subjects, at)
+    asked = requests(lake)
+    mark_forgotten(store, asked)
+    removed = remove_rows(lake, asked)
+    for table in filter(lake.exists, (*PERSONAL, QUALITY_RESULTS)):
+        vacuum(lake, table, at_once=True)
+    removed |= remove_from_topics(lake, settings, asked, held)
+    removed |= remove_from_compacted(lake, settings, subjects)
+    removed |= remove_from_files(settings, subjects)
+    removed |= remove_checkpoints(settings, subjects)
+    if keys := remove_online(store, subjects):  # after the stream has seen the request
+        removed["online store"] = keys
+    renew_files(store, settings)
+    return removed
+
+
+def repeat_requests(lake: Lake, settings: Settings, day_end: datetime) -> dict[str, int]:
+    """Remove what arrived since of people who asked to be forgotten, and drop requests that nothing can arrive for.
+
+    A request is kept for `maintenance.requests_days`. Returns the rows removed by table.
+    """
+    if not lake.exists(FORGET_REQUESTS):
+        return {}
+    oldest = day_end - timedelta(days=settings.maintenance.requests_days)
+    if not lake.read(FORGET_REQUESTS).where(F.col("requested_at") < F.lit(oldest)).isEmpty():
+        DeltaTable.forPath(lake.spark, lake.path(FORGET_REQUESTS)).delete(F.col("requested_at") < F.lit(oldest))
+    asked = requests(lake)
+    held = take_in_topics(lake, settings) if asked else {}
+    if lake.exists(BRONZE_EVENTS):
+        clean(lake, settings.clean)
+    removed = remove_rows(lake, asked)
+    for table in TABLES:
+        if f"{table.layer}.{table.name}" in removed:
+            vacuum(lake, table, at_once=True)
+    remove_from_topics(lake, settings, asked, held)
+    mark_forgotten(connected(settings), asked)
+    return removed
+
+
+def _write_down(lake: Lake, subjects: Iterable[str], at: datetime) -> None:
+    rows = [(subject_hash(subject), at.astimezone(UTC)) for subject in subjects]
+    lake.append(lake.spark.createDataFrame(rows, spark_schema(FORGET_REQUESTS.schema)).coalesce(1), FORGET_REQUESTS)

@@ -1,0 +1,79 @@
+"""A person in the stream's checkpoints: found by bytes, removed with the checkpoint while no stream needs it."""
+
+from __future__ import annotations
+
+import mmap
+import re
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from headrace.machine.stream_state import checkpoint_folder, unused_state
+from headrace.settings import Settings
+
+_SHORT = 7
+"""Longest text, in bytes, that Flink's rows hold in place: filled up with zeros, its length in the last byte."""
+_RETRY_S = 180.0
+_LOOK_AGAIN_S = 0.5
+
+
+def found_in_checkpoints(settings: Settings, subjects: Sequence[str]) -> dict[str, str]:
+    """By checkpoint below home, that it names one of the subjects."""
+    folder = checkpoint_folder(settings)
+    return {
+        f"checkpoint {checkpoint.relative_to(folder)}": "the stream's state names them"
+        for checkpoint in _naming(settings, subjects)
+    }
+
+
+def remove_checkpoints(
+    settings: Settings, subjects: Sequence[str], sleep: Callable[[float], None] = time.sleep
+) -> dict[str, int]:
+    """Remove the checkpoints that name one of the subjects; a stream that runs does so itself and is waited for.
+
+    What starts next goes on from the offsets that were committed with the last checkpoint: no event is lost, and one
+    that comes again changes nothing.
+    """
+    found = _naming(settings, subjects)
+    for _ in range(round(_RETRY_S / _LOOK_AGAIN_S)):
+        with unused_state(settings) as unused:
+            left = _naming(settings, subjects)
+            if unused:
+                for checkpoint in left:
+                    shutil.rmtree(checkpoint)
+                left = []
+        if not left:
+            break
+        sleep(_LOOK_AGAIN_S)
+    removed = len(set(found) - set(left))
+    return {"checkpoints of the stream": removed} if removed else {}
+
+
+def contains(path: Path, wanted: bytes | re.Pattern[bytes]) -> bool:
+    """Whether a file holds these bytes."""
+    if not path.stat().st_size:
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(wanted) >= 0 if isinstance(wanted, bytes) else wanted.search(content) is not None
+
+
+def _naming(settings: Settings, subjects: Sequence[str]) -> list[Path]:
+    """Folders of one checkpoint, or of what several share."""
+    wanted = re.compile(b"|".join(_in_row(subject.encode()) for subject in subjects))
+    folders = sorted(checkpoint_folder(settings).glob("*/*"))
+    return [folder for folder in folders if any(_holds(path, wanted) for path in folder.rglob("*"))]
+
+
+def _holds(path: Path, wanted: re.Pattern[bytes]) -> bool:
+    try:
+        return path.is_file() and contains(path, wanted)
+    except FileNotFoundError:  # Flink has dropped an older one meanwhile
+        return False
+
+
+def _in_row(text: bytes) -> bytes:
+    """How a row of Flink's holds a text, as a pattern; the bytes around it tell a short one from what looks like it."""
+    if len(text) <= _SHORT:
+        return re.escape(text.ljust(_SHORT, b"\0") + bytes([0x80 | len(text)]))
+    return rb"(?<![\w.:-])" + re.escape(text) + rb"(?![\w.-])"

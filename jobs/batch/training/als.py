@@ -1,0 +1,60 @@
+"""Matrix factorisation by Spark ML: `python -m jobs.batch.training.als --pairs FILE --output FOLDER`.
+
+Reads pairs (user, item, count; numbers) and writes `user_factors/` and `item_factors/` (id, features) as Parquet, which
+`models.baselines` scores and judges like every other baseline.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pyspark.ml.recommendation import ALS
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from headrace.settings import load_settings
+from jobs.batch.engine.session import spark_session
+
+
+def factorise(spark: SparkSession, argv: Sequence[str]) -> None:
+    """Fit and write the vectors of both sides. The same pairs and seed give the same vectors on the same cluster."""
+    given = _arguments(argv)
+    pairs = spark.read.parquet(str(given.pairs))
+    model = ALS(
+        rank=given.factors,
+        maxIter=given.iterations,
+        regParam=given.regularisation,
+        alpha=given.alpha,
+        seed=given.seed,
+        implicitPrefs=True,
+        userCol="user",
+        itemCol="item",
+        ratingCol="count",
+    ).fit(pairs)
+    for name, factors in (("user_factors", model.userFactors), ("item_factors", model.itemFactors)):
+        chosen = factors.select("id", F.col("features").cast("array<float>"))
+        chosen.write.mode("overwrite").parquet(str(given.output / name))
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m jobs.batch.training.als", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("--pairs", type=Path, required=True, help="Parquet file of user, item, count")
+    parser.add_argument("--output", type=Path, required=True, help="folder for user_factors/ and item_factors/")
+    parser.add_argument("--factors", type=int, default=64, help="length of the vectors (default 64)")
+    parser.add_argument("--regularisation", type=float, default=0.1, help="default 0.1")
+    parser.add_argument("--alpha", type=float, default=1.0, help="confidence of a count (default 1)")
+    parser.add_argument("--iterations", type=int, default=10, help="default 10")
+    parser.add_argument("--seed", type=int, default=7, help="default 7")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    arguments = sys.argv[1:]
+    _arguments(arguments)
+    with spark_session("als", load_settings()) as session:
+        factorise(session, arguments)

@@ -1,0 +1,146 @@
+"""Champion and challenger before the same judges: what both would have shown them at the start of the holdout.
+
+The validation users trained neither ranker (`models.training.validation_users`), and neither backtest knows anything of the holdout. Lists and
+times come from the code that serves (`serving.model_comparison`), in one process.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from headrace.cli.subprocesses import child_environment, module_command
+from headrace.errors import HeadraceError
+from headrace.release.bundle import Release
+from headrace.settings import Settings
+from headrace.tables import GOLD_RANKING_EXAMPLES
+from models.evaluation.comparison import OURS, Comparison, compare
+from models.evaluation.ground_truth import GroundTruth, Task, read_ground_truth
+from models.evaluation.lists_file import read_lists
+from models.evaluation.model_score import SHORT, ModelScore
+from models.metrics.ranking import Ints, score_lists
+from models.metrics.slices import item_group_scores
+from models.training.gold import Lake
+from models.training.validation_users import validation_fractions
+
+CHAMPION = "champion"
+TASKS: tuple[Task, ...] = ("all", "new")
+SLICES = ("new users", "light users", "heavy users", "new items")
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ChampionChallenger:
+    """What came of it; arrays are of the challenger and, where there is a champion, of it."""
+
+    comparisons: list[Comparison]
+    """All models on each task, the challenger as "ours"."""
+    quality: dict[str, list[Floats]]
+    """nDCG@20 of each validation user, by task."""
+    slices: dict[str, list[Floats]]
+    """The same by task and slice."""
+    ranking_ms: list[Floats]
+    """Milliseconds to rank each known judge's candidates."""
+
+    def of_both(self) -> list[ModelScore]:
+        """Everything measured of the challenger and the champion on the first task."""
+        scores = self.comparisons[0].scores
+        return [scores[OURS], scores[CHAMPION]]
+
+
+def compare_with_champion(
+    settings: Settings, day: date, challenger: Release, champion: Release | None
+) -> ChampionChallenger | None:
+    """Both backtests before the validation users of the holdout that ends with `day`; None where there is nothing to judge by.
+
+    Raises HeadraceError with the reason where one of the two cannot be served.
+    """
+    lake = Lake(settings.lake_root)
+    both = [challenger, *([champion] if champion else [])]
+    validation_users = choose(lake, day, both, settings.gate.validation_users)
+    with tempfile.TemporaryDirectory(prefix="headrace-comparison-") as name:
+        folder = Path(name)
+        test = folder / "taken.parquet"
+        pq.write_table(validation_users, test)
+        try:
+            ground_truth = read_ground_truth(lake, day - timedelta(days=settings.training.holdout_days), test)
+        except HeadraceError:
+            return None
+        _run(settings, day, both, test, folder)
+        lists = {
+            task: _lists(folder, ground_truth, task, len(both)) for task in TASKS if len(ground_truth.tasks[task].users)
+        }
+        times = json.loads((folder / "latency.json").read_text(encoding="utf-8"))
+    return ChampionChallenger(
+        [
+            compare(ground_truth, task, found[0], dict(zip([CHAMPION], found[1:], strict=False)))
+            for task, found in lists.items()
+        ],
+        {task: [_scores(ground_truth, task, each) for each in found] for task, found in lists.items()},
+        {name: values for task, found in lists.items() for name, values in _slices(ground_truth, task, found).items()},
+        [np.array(of_release["ranking"], np.float64) for of_release in times],
+    )
+
+
+def choose(lake: Lake, day: date, releases: Sequence[Release], most: int) -> pa.Table:
+    """What the validation users of all `releases` took in the holdout, as purchases; at most `most` judges."""
+    rows = lake.read(GOLD_RANKING_EXAMPLES, day, ["user_id", "target_items"])
+    places = validation_fractions(rows.column("user_id").to_pylist())
+    share = min(float(each.manifest.settings["training"]["ranker_validation_share"]) for each in releases)
+    validating = np.flatnonzero(places < share)
+    chosen = rows.take(pa.array(validating[np.argsort(places[validating])][:most]))
+    parents = pc.list_parent_indices(chosen.column("target_items"))
+    items = pc.list_flatten(chosen.column("target_items"))
+    return pa.table(
+        {
+            "event_type": pa.repeat("purchase", len(items)),
+            "user_id": chosen.column("user_id").take(parents),
+            "item_id": items,
+            "value": pa.repeat(1.0, len(items)),
+        }
+    )
+
+
+def _run(settings: Settings, day: date, releases: Sequence[Release], users: Path, output: Path) -> None:
+    given = [part for each in releases for part in ("--release", str(each.folder))]
+    given += ["--day", str(day), "--users-from", str(users), "--output", str(output)]
+    command = module_command("serving.model_comparison", *given)
+    done = subprocess.run(
+        command, env=child_environment(settings), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
+    )
+    if done.returncode:
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise HeadraceError("".join(last) or f"serving.model_comparison ended with {done.returncode}")
+
+
+def _lists(folder: Path, ground_truth: GroundTruth, task: Task, releases: int) -> list[Ints]:
+    return [read_lists(folder / f"{place}_{task}.parquet", ground_truth, task) for place in range(releases)]
+
+
+def _scores(ground_truth: GroundTruth, task: Task, lists: Ints) -> Floats:
+    return score_lists(lists, ground_truth.tasks[task].targets, SHORT).ndcg
+
+
+def _slices(ground_truth: GroundTruth, task: Task, lists: Sequence[Ints]) -> dict[str, list[Floats]]:
+    of_task, statistics = ground_truth.tasks[task], ground_truth.statistics
+    found: dict[str, list[Floats]] = {}
+    for each in lists:
+        scores = _scores(ground_truth, task, each)
+        groups = {name: scores[members[of_task.users]] for name, members in statistics.user_groups.items()}
+        of_items = item_group_scores(each, of_task.targets, statistics.item_groups, SHORT)
+        groups |= {name: of_group.ndcg for name, of_group in of_items.items()}
+        for name in SLICES:
+            if name in groups:
+                found.setdefault(f"{name}, {task}", []).append(groups[name])
+    return found

@@ -1,0 +1,12 @@
+"""The rankers by the name that `training.ranker_model` gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from models.ranker.networks.dcn import DeepAndCross
+from models.ranker.networks.model import Ranker
+from models.ranker.networks.neural_cf import NeuralCf
+from models.ranker.networks.wide_deep import WideAndDeep
+
+RANKERS: Mapping[str, type[Ranker]] = {"wide_deep": WideAndDeep, "dcn": DeepAndCross, "ncf": NeuralCf}

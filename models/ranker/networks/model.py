@@ -1,0 +1,135 @@
+"""What every ranker shares: a TFRS ranking task over whole candidate lists, embeddings of the codes, and the export."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+
+from headrace.features.ranking import CATEGORICAL, NUMERIC
+from headrace.outcomes import OUTCOMES
+from models.ranker.examples.exposure import POSITIONS
+from models.ranker.networks.losses import RankingLoss, outcome_loss
+from models.ranker.networks.scaling import Scaling
+
+Tensor = Any
+EMBEDDING = 8
+CATEGORY_DECAY = 0.03
+"""Weight of the squared category weights in the loss."""
+_PLACE_SPEED = 10.0
+"""The bias of a place learns so much faster than the weights: it is one number, far from 0, and every list has it."""
+_OWN = NUMERIC.index("own_count")
+SIGNATURE = (
+    tf.TensorSpec([None, len(NUMERIC)], tf.float32, name="numeric"),
+    tf.TensorSpec([None, len(CATEGORICAL)], tf.int32, name="categorical"),
+)
+"""Inputs of a ranker, as serving gives them."""
+
+
+@dataclass(frozen=True)
+class RankerInputs:
+    """What a ranker must know of its inputs before it learns."""
+
+    scaling: Scaling
+    cardinalities: tuple[int, ...]
+    """Number of codes of each categorical input, unknown included."""
+    outcome_weights: tuple[float, ...] = (0.0,) * len(OUTCOMES)
+    """What the loss of each outcome counts for beside that of being taken."""
+
+
+class Ranker(tfrs.Model, ABC):
+    """Scores candidates; trained on whole candidate lists. An architecture says what it makes of the inputs."""
+
+    def __init__(self, inputs: RankerInputs, loss: RankingLoss, seed: int) -> None:
+        super().__init__()
+        self.scaling = inputs.scaling
+        self.cardinalities = inputs.cardinalities
+        self.seed = seed
+        start = tf.keras.initializers.RandomUniform(-0.05, 0.05, seed=seed)
+        self.embeddings = [
+            self.add_weight(name=f"embedding_{name}", shape=(size, EMBEDDING), initializer=start)
+            for name, size in zip(CATEGORICAL, inputs.cardinalities, strict=True)
+        ]
+        self.ranking = tfrs.tasks.Ranking(loss=loss)
+        self.outcome_weights = inputs.outcome_weights
+        self.build_layers()
+        self.last = self.dense(1, None)
+        self.heads: Any = None
+        if any(inputs.outcome_weights):
+            self.heads = self.dense(len(OUTCOMES), None)
+        self.place_bias = self.add_weight(name="place_bias", shape=(POSITIONS,), initializer="zeros")
+        nothing = tuple(tf.zeros([1, spec.shape[1]], spec.dtype) for spec in SIGNATURE)
+        self(nothing)  # makes the weights
+        if self.heads:
+            self.outcomes(*nothing)
+
+    @abstractmethod
+    def build_layers(self) -> None:
+        """Make the layers that `represent` uses, with `dense`."""
+
+    @abstractmethod
+    def represent(self, numeric: Tensor, categorical: Tensor, *, one_user: bool = False) -> Tensor:
+        """[n, width] of what the last layer reads, from the inputs as serving gives them.
+
+        With `one_user` all rows are of one user, whose half of the first layer is computed once.
+        """
+
+    def shortcut(self, numeric: Tensor, categorical: Tensor, *, one_user: bool = False) -> Tensor:  # noqa: ARG002
+        """What is added to the score past the last layer: [n], or a number."""
+        return 0.0
+
+    def memory(self) -> list[Any]:
+        """Weights that belong to single categories. They decay: what a category learns in one holdout is mostly its
+        season, and only strong evidence may stay."""
+        return list(self.embeddings)
+
+    def call(self, inputs: tuple[Tensor, Tensor], one_user: bool = False) -> Tensor:
+        """[n] scores of (numeric [n, numbers], categorical [n, codes]); with `one_user` of one user's candidates."""
+        return self._score(self.represent(*inputs, one_user=one_user), *inputs, one_user=one_user)
+
+    def outcomes(self, numeric: Tensor, categorical: Tensor) -> Tensor:
+        """[n, len(OUTCOMES)]: log odds of each, where they are learned."""
+        return self.heads(self.represent(numeric, categorical))
+
+    def _score(self, hidden: Tensor, numeric: Tensor, categorical: Tensor, *, one_user: bool = False) -> Tensor:
+        shortcut = self.shortcut(numeric, categorical, one_user=one_user)
+        return self.scaling.start + tf.squeeze(self.last(hidden), 1) + shortcut
+
+    def compute_loss(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:  # noqa: ARG002
+        """Loss of a batch of users: numeric [users, candidates, …], categorical; taken, present, weight [users,
+        candidates], and what serving has not: place and outcomes."""
+        shape = tf.shape(inputs["taken"])
+        numeric = tf.reshape(inputs["numeric"], [-1, len(NUMERIC)])
+        categorical = tf.reshape(inputs["categorical"], [-1, len(CATEGORICAL)])
+        hidden = self.represent(numeric, categorical)
+        # What a place adds to being taken is learned apart, and not served: else what is usually shown first would
+        # look as if it were liked (Zhao et al. 2019).
+        bias = tf.concat([[0.0], _PLACE_SPEED * self.place_bias], axis=0)
+        place = tf.gather(bias, inputs["place"])
+        scores = tf.reshape(self._score(hidden, numeric, categorical), shape) + place
+        is_new = tf.cast(inputs["numeric"][:, :, _OWN] <= 0, tf.float32)
+        taken = tf.cast(inputs["taken"] > 0, tf.float32)
+        labels = tf.stack([taken, is_new, inputs["present"], inputs["weight"]], axis=-1)
+        memory = tf.add_n([tf.reduce_sum(tf.square(weights)) for weights in self.memory()])
+        loss = self.ranking(labels=labels, predictions=scores) + CATEGORY_DECAY * memory
+        if self.heads:
+            odds = tf.reshape(self.heads(hidden), [shape[0], shape[1], len(OUTCOMES)])
+            loss += outcome_loss(odds, inputs["outcomes"], inputs["present"], self.outcome_weights)
+        return loss
+
+    def scaled(self, numeric: Tensor) -> Tensor:
+        """The numbers in comparable units, without outliers."""
+        return tf.clip_by_value((numeric - self.scaling.mean) / self.scaling.spread, -5.0, 5.0)
+
+    def codes(self, categorical: Tensor) -> list[Tensor]:
+        """[n, EMBEDDING] of each code."""
+        return [tf.gather(table, categorical[:, place]) for place, table in enumerate(self.embeddings)]
+
+    def dense(self, size: int, activation: str | None) -> Any:
+        """A layer that starts differently from the ones before it, and the same way each time."""
+        start = tf.keras.initializers.GlorotUniform(seed=self.seed)
+        self.seed += 1
+        return tf.keras.layers.Dense(size, activation=activation, kernel_initializer=start)

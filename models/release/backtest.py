@@ -1,0 +1,37 @@
+"""What a release can be judged by: its *backtest*, the holdout bundle with the ranker that the validation users judged.
+
+The release itself has learnt the holdout's events, so that no past event can judge it. Its backtest, trained in the
+same way on less, answers for it, today as challenger and later as champion: it is kept with the release's run.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from headrace.release import bundle as release
+from headrace.release.bundle import Release, open_release
+from headrace.settings import Settings
+from models.release.assembly import assemble
+from models.training.command import replacing
+from models.training.files import BACKTEST_RANKER_FOLDER, HOLDOUT_BUNDLE
+
+_NOT_SERVED = (release.USER_TOWER_SAVED_MODEL, release.RANKER_SAVED_MODEL)
+
+
+def keep_backtest(settings: Settings, training: Path, release_id: str) -> Release:
+    """Seal the backtest of a release from the training's folder, in `<home>/backtests/<release id>`."""
+    source = open_release(training / HOLDOUT_BUNDLE)
+    evaluation = {"backtest_of": release_id}
+    with replacing(settings.backtests / release_id) as partial:
+        assemble(
+            source, training / BACKTEST_RANKER_FOLDER, partial, evaluation, source.manifest.code_version, _NOT_SERVED
+        )
+    return open_release(settings.backtests / release_id)
+
+
+def drop_other_backtests(settings: Settings, *kept: str) -> None:
+    """Remove those on this machine that nobody will ask for: they are in MLflow."""
+    for folder in settings.backtests.iterdir() if settings.backtests.exists() else ():
+        if folder.is_dir() and folder.name not in kept:
+            shutil.rmtree(folder)

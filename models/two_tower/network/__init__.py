@@ -1,0 +1,1 @@
+"""models/two_tower/network."""
