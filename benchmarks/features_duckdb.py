@@ -1,4 +1,4 @@
-"""The feature tables of `jobs.batch.features.users` in DuckDB: the peer of the Spark job, and the check of its result."""
+"""The feature tables of `jobs.batch.features.users` in DuckDB: peer and check of the Spark job."""
 
 # ruff: noqa: S608 - the statements are put together from numbers only
 

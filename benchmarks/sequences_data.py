@@ -1,4 +1,4 @@
-"""MovieLens 100K as sequences: where it comes from, what is left out to judge, and the forms that models take it in."""
+"""MovieLens 100K as sequences: where it comes from, what is held out, and the forms that models take it in."""
 
 from __future__ import annotations
 

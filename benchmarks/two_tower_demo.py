@@ -49,7 +49,7 @@ _AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class Judges:
+class ValidationUsers:
     """The households of the test weeks, and how much of what is new to them a model finds."""
 
     ground_truth: GroundTruth
@@ -60,7 +60,7 @@ class Judges:
     """Of the users of task new, as known before."""
 
     @classmethod
-    def of(cls, settings: Settings, day: date, inputs: RetrievalInputs) -> Judges:
+    def of(cls, settings: Settings, day: date, inputs: RetrievalInputs) -> ValidationUsers:
         """Reads the demo's test weeks. Raises BadInputError where they are missing."""
         test = settings.home_folder / "imports" / "complete-journey-49-53" / "events.parquet"
         ground_truth = read_ground_truth(inputs.lake, day, test)
@@ -246,7 +246,7 @@ def main() -> None:
     day = date.fromisoformat(json.loads(meta.read_text())["as_of_day"])
     with progress_bars() as progress:
         inputs = read_inputs(settings, day, progress)
-        validation_users = Judges.of(settings, day, inputs)
+        validation_users = ValidationUsers.of(settings, day, inputs)
 
         def measure(model: tf.keras.Model) -> float:
             if isinstance(model, Plain):

@@ -1,7 +1,7 @@
 """`headrace evaluate --train FILE --test FILE --output FILE`: the whole platform on two files of events.
 
 Fits on the events of one file, ranks the whole catalogue for every user of the other and writes the lists as Parquet
-(`user_id, rank, item_id, score`), so that any outside metric can judge them. It is the real path, in a folder of its
+(`user_id, rank, item_id, score`), so that any outside metric can score them. It is the real path, in a folder of its
 own that is removed afterwards: the same Spark jobs, trainings, release and recommender as every day.
 """
 

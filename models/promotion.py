@@ -77,7 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     one.add_argument("release_id")
     for command in (one, commands.add_parser("rollback", help="make the champion before this one champion again")):
         command.add_argument("--why", default="by hand", help="kept with the decision")
-    commands.add_parser("register", help="log releases that were built while MLflow was away, and judge them")
+    commands.add_parser(
+        "register", help="log releases that were built while MLflow was away, and put them through the gate"
+    )
     given = parser.parse_args(argv)
     if given.command == "register":
         return reporting_errors(lambda: register(load_settings()))

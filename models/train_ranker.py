@@ -1,7 +1,7 @@
 """Trains the ranker for one day: `python -m models.train_ranker --day D`.
 
 Reads `<home>/training/<D>/ranking_candidates.parquet`, written by `python -m serving.offline candidates` from the
-holdout bundle, and writes `<home>/training/<D>/ranker_backtest/`, which learned nothing from the users who judge, and
+holdout bundle, and writes `<home>/training/<D>/ranker_backtest/`, which learned nothing from the validation users, and
 `ranker/`, which learned from them as well.
 """
 
@@ -36,7 +36,7 @@ from models.training.files import (
 
 
 def train_ranker(settings: Settings, day: date) -> Path:
-    """Train, judge on users kept apart, train again on everyone; write both rankers and return the second's folder.
+    """Train, validate on users kept apart, train again on everyone; write both rankers and return the second's folder.
 
     Raises BadInputError if the candidates are missing or too few.
     """
@@ -81,9 +81,8 @@ def _write(model: Committee, ranking_data: RankingData, folder: Path) -> Int8Rep
 
 def _print(report: RankerReport) -> None:
     earlier = f" (of {', '.join(report.earlier_days)} too)" if report.earlier_days else ""
-    print(
-        f"ranker: {report.users} lists learned from{earlier}, {report.validation_users} judged, {report.seconds:.1f} s"
-    )
+    lists = f"{report.users} lists learned from{earlier}, {report.validation_users} validated"
+    print(f"ranker: {lists}, {report.seconds:.1f} s")
     for epoch, (loss, of_all, of_new) in enumerate(
         zip(report.losses, report.ndcg_all, report.ndcg_new, strict=False), start=1
     ):
@@ -98,7 +97,7 @@ def _print(report: RankerReport) -> None:
     if report.int8:
         note = "" if report.int8.kept else f", below {LEAST_OVERLAP}: the release gets no int8 ranker"
         print(f"int8: {report.int8.top_20_overlap:.4f} of the first 20 places as with floats{note}")
-    print(f"served: {report.served_overlap:.4f} of the first 20 places as judged")
+    print(f"served: {report.served_overlap:.4f} of the first 20 positions as validated")
     print(f"personal frequency on the same users: nDCG@20 all {report.personal_frequency_ndcg_all:.4f}")
 
 

@@ -1,4 +1,4 @@
-"""Lists of the same users by several releases, in one process: for champion and challenger before the same judges.
+"""Lists of the same users by several releases, in one process: for champion and challenger on the same users.
 
     python -m serving.model_comparison --release A --release B --day D --users-from FILE --output FOLDER
 

@@ -41,7 +41,7 @@ class Ranker:
 
 
 def open_ranker(release: Release, precision: str = "float") -> Ranker:
-    """The ranker of an opened release, its weights as floats or, if `precision` is `int8`, of eight bits.
+    """The ranker of an opened release, its weights as floats or, if `precision` is `int8`, as int8.
 
     Raises ReleaseError if it was trained on other features than this code computes, or has none of that precision.
     """

@@ -139,7 +139,7 @@ def forget(
 def evaluate(
     test: Annotated[
         Path | None,
-        typer.Option(exists=True, help="Later events to judge by; without --train: the lake's, if not given."),
+        typer.Option(exists=True, help="Later events to evaluate on; without --train: the lake's, if not given."),
     ] = None,
     train: Files = [],  # noqa: B006
     output: Annotated[
@@ -174,7 +174,7 @@ def evaluate(
     Without --train the release of a day is judged beside the baselines: tables on stdout; JSON, Markdown and pictures
     in `<home>/reports/evaluation/<release>` and in the release's run of MLflow. With --train the
     whole platform is fitted on those files alone, in a folder of its own, and the list of every user of the test
-    file is written as Parquet (user_id, rank, item_id, score), so that any outside metric can judge it. User and item
+    file is written as Parquet (user_id, rank, item_id, score), so that any outside metric can score it. User and item
     ids are all it needs: without times every event gets one at random, without types it is a like.
 
     Example: `headrace evaluate --day 2026-10-18 --test later.parquet`

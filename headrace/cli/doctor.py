@@ -176,7 +176,7 @@ def all_checks(settings: Settings) -> list[Check]:
 def report(checks: Iterable[Check], console: Console) -> bool:
     """Print the table; whether everything is fine."""
     checks = list(checks)
-    table = Table("", "what", "found", "mend")
+    table = Table("", "what", "found", "what to do")
     for check in checks:
         mark = "[green]✓[/]" if check.ok else "[red]✗[/]"
         table.add_row(mark, check.name, escape(check.found), escape(check.hint))

@@ -22,7 +22,7 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 
 ITEMS = "items.arrow"
-"""Arrow IPC file: one row per item: description, states, features (`models.two_tower.examples.item_table`); row number = item row."""
+"""Arrow IPC file: one row per item: description, states, features (see `item_table`); row number = item row."""
 VOCABULARIES = "vocabularies.json"
 """Values by name, most frequent first: `event_types`, `category_1` … `maker`, and `profile.<key>`; code 0 = unknown."""
 ITEM_EMBEDDINGS = "item_embeddings.npy"
@@ -33,7 +33,7 @@ USER_TOWER = "user_tower.onnx"
 USER_TOWER_SAVED_MODEL = "user_tower"
 RANKER = "ranker.onnx"
 RANKER_INT8 = "ranker_int8.onnx"
-"""The same with weights of eight bits; missing where its lists would differ, and in older releases."""
+"""The same with int8 weights; missing where its lists would differ, and in older releases."""
 RANKER_SAVED_MODEL = "ranker"
 RANKER_SCHEMA = "ranker_schema.json"
 """Names and order of the ranker's inputs, which must equal `headrace.features.ranking`; `calibration`: the slope and

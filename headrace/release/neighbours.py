@@ -1,6 +1,6 @@
 """Item-based collaborative filtering in a release: which items go with which, and what that says for a user.
 
-Pure NumPy. `models.neighbours.table` makes the weights; candidates, the ranker's features and reasons are read from here.
+Pure NumPy. `models.neighbours.table` makes the weights; candidates, ranking features and reasons are read from here.
 """
 
 from __future__ import annotations

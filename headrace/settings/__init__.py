@@ -43,7 +43,7 @@ from headrace.settings.jobs import (
 )
 from headrace.settings.validation import REFERENCE, problem, refuse_unknown_variables
 
-PROJECT_ROOT = Path(__file__).resolve().parent.parent
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT_PREFIX = "HEADRACE_"
 
 

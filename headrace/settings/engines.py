@@ -122,7 +122,7 @@ class ServingSettings(Group):
     candidates: PositiveInt = 500
     """Candidates ranked per request."""
     ranker_precision: Literal["float", "int8"] = "float"
-    """`int8`: the release's ranker with weights of eight bits: faster and smaller, nearly the same lists."""
+    """`int8`: the release's ranker with int8 weights: faster and smaller, nearly the same lists."""
     max_limit: PositiveInt = 100
     """Largest `limit` of a request."""
     max_body_bytes: PositiveInt = 1_048_576

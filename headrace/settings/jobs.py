@@ -232,7 +232,7 @@ class TrainingSettings(Group):
     """Holdouts before the last one whose candidates the ranker learns from as well. Their own days' runs left them;
     where there was none, `daily` makes them once, at the price of a two-tower each."""
     ranker_validation_share: float = Field(default=0.2, gt=0, lt=1)
-    """Share of the users that judge the ranker and do not train it."""
+    """Share of the users that validate the ranker and do not train it."""
     ranker_epochs: PositiveInt = 1
     """Passes over the ranking examples; more where that makes fewer than `ranker_least_steps`."""
     ranker_least_steps: PositiveInt = 150
@@ -256,7 +256,7 @@ class GateSettings(Group):
     """What a release must not lose against the champion to take its place. Shares are of the champion's value."""
 
     quality_tolerance: float = Field(default=0.01, ge=0)
-    """Refused if nDCG@20 of the validation users, on task all or new, falls by more than this share, and not by chance."""
+    """Refused if nDCG@20 of validation users, on task all or new, falls by more than this share, and not by chance."""
     slice_tolerance: float = Field(default=0.05, ge=0)
     """The same inside each slice: new, light and heavy users, and new items."""
     latency_tolerance: PositiveFloat = 0.2
@@ -270,6 +270,6 @@ class GateSettings(Group):
     fresher_is_better: bool = True
     """Knowing later days counts as being better, so that a daily release that lost nothing takes over."""
     validation_users: PositiveInt = 2000
-    """Most users that judge; each costs two lists of either release."""
+    """Most validation users; each costs two lists of either release."""
     least_validation_users: PositiveInt = 20
     """A group of fewer validation users decides nothing."""

@@ -68,12 +68,12 @@ def start(
         return record
 
 
-def stop(name: str, home: Path, retry_seconds: float = STOP_SECONDS) -> bool:
+def stop(name: str, home: Path, timeout_seconds: float = STOP_SECONDS) -> bool:
     """End a part and everything it started: SIGTERM, then SIGKILL; whether there was anything to end."""
     run_folder(home).mkdir(parents=True, exist_ok=True)
     with _only_one(home, name):
         record = read_record(home, name)
-        ended = record is not None and _end(record, retry_seconds)
+        ended = record is not None and _end(record, timeout_seconds)
         forget_record(home, name)
         return ended
 
@@ -155,13 +155,13 @@ def _see_log(record: RunRecord) -> str:
     return f"See {record.log}, which ends with:{last_lines(Path(record.log))}"
 
 
-def _end(record: RunRecord, retry_seconds: float) -> bool:
+def _end(record: RunRecord, timeout_seconds: float) -> bool:
     processes = _processes(record)
     leader = record.process()
     for process in [leader] if leader is not None else processes:
         with suppress(*GONE):
             process.terminate()
-    _, alive = psutil.wait_procs(processes, timeout=retry_seconds if leader is not None else 2.0)
+    _, alive = psutil.wait_procs(processes, timeout=timeout_seconds if leader is not None else 2.0)
     remains = {*alive, *_processes(record)}
     for process in remains:
         with suppress(*GONE):

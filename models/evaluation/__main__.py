@@ -1,4 +1,4 @@
-"""Judges a release on later events: `python -m models.evaluation --release R --day D --test FILE`."""
+"""Evaluates a release on later events: `python -m models.evaluation --release R --day D --test FILE`."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class TaskGroundTruth:
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """Everything needed to judge lists made as of the split."""
+    """Everything needed to score lists made as of the split."""
 
     catalogue: Catalogue
     user_ids: list[str]

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from headrace.errors import BadInputError
 from headrace.tables import TIME
 
-_HINT = "Judge a model only by what happened after everything that it knows"
+_HINT = "Evaluate a model only on what happened after everything that it knows"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Champion and challenger before the same judges: what both would have shown them at the start of the holdout.
+"""Champion and challenger on the same validation users: what both would have shown them at the start of the holdout.
 
-The validation users trained neither ranker (`models.training.validation_users`), and neither backtest knows anything of the holdout. Lists and
-times come from the code that serves (`serving.model_comparison`), in one process.
+They trained neither ranker (`models.training.validation_users`), and neither backtest knows anything of the holdout.
+Lists and times come from the code that serves (`serving.model_comparison`), in one process.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ChampionChallenger:
     slices: dict[str, list[Floats]]
     """The same by task and slice."""
     ranking_ms: list[Floats]
-    """Milliseconds to rank each known judge's candidates."""
+    """Milliseconds to rank each known validation user's candidates."""
 
     def of_both(self) -> list[ModelScore]:
         """Everything measured of the challenger and the champion on the first task."""
@@ -62,7 +62,7 @@ class ChampionChallenger:
 def compare_with_champion(
     settings: Settings, day: date, challenger: Release, champion: Release | None
 ) -> ChampionChallenger | None:
-    """Both backtests before the validation users of the holdout that ends with `day`; None where there is nothing to judge by.
+    """Both backtests on the validation users of the holdout that ends with `day`; None where nobody took anything.
 
     Raises HeadraceError with the reason where one of the two cannot be served.
     """
@@ -94,7 +94,7 @@ def compare_with_champion(
 
 
 def choose(lake: Lake, day: date, releases: Sequence[Release], most: int) -> pa.Table:
-    """What the validation users of all `releases` took in the holdout, as purchases; at most `most` judges."""
+    """What the validation users of all `releases` took in the holdout, as purchases; at most `most` users."""
     rows = lake.read(GOLD_RANKING_EXAMPLES, day, ["user_id", "target_items"])
     places = validation_fractions(rows.column("user_id").to_pylist())
     share = min(float(each.manifest.settings["training"]["ranker_validation_share"]) for each in releases)

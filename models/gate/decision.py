@@ -85,13 +85,13 @@ def _alone(settings: Settings, day: date, backtest: Release) -> ChampionChalleng
 
 
 def _backtest_of(settings: Settings, registry: Registry, champion: Version, ours: Release) -> Release:
-    """Raises HeadraceError where it was not kept, or knows more than ours: then it was no fair judge's match."""
+    """Raises HeadraceError where it was not kept, or knows more than ours: then the comparison would be unfair."""
     here = settings.backtests / champion.release_id
     if not here.exists() and not registry.keeps(champion, BACKTEST_FOLDER):
-        raise HeadraceError("its run keeps no rehearsal")
+        raise HeadraceError("its run keeps no backtest")
     found = open_release(bring_backtest(settings, champion.run_id, champion.release_id))
     if found.manifest.as_of > ours.manifest.as_of:
-        raise HeadraceError("its rehearsal knows part of this holdout, which is longer")
+        raise HeadraceError("its backtest knows part of this holdout, which is longer")
     return found
 
 

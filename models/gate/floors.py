@@ -9,11 +9,11 @@ from typing import Any
 from models.two_tower.index import ENOUGH
 
 MOST_RANKER_LOSS = 0.05
-"""The ranker may fall so much (relative) below personal frequency on its validation users before promotion is refused."""
+"""The ranker may fall so much (relative) below personal frequency on the validation users; more refuses promotion."""
 
 
 LEAST_AGREEMENT = 0.7
-"""Share of the first 20 places that the served ranker must have in common with the judged one: about .91 is usual."""
+"""Share of the first 20 positions that the served ranker must share with the validated one: about .91 is usual."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def release_gates(retrieval: Mapping[str, Any], ranker: Mapping[str, Any]) -> li
             ranker["personal_frequency_ndcg_all"] * (1 - MOST_RANKER_LOSS),
             ranker["ndcg_all_slack"],
         ),
-        Gate("first 20 places of the served ranker as of the judged one", ranker["served_overlap"], LEAST_AGREEMENT),
+        Gate("first 20 places of the served ranker as of the validated one", ranker["served_overlap"], LEAST_AGREEMENT),
     ]
 
 

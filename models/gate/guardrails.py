@@ -42,20 +42,20 @@ class Guardrail:
 def quality(
     name: str, challenger: Floats, champion: Floats, tolerance: float, settings: GateSettings, compared: int = 0
 ) -> Guardrail:
-    """A metric of the same judges under both: worse if the mean fell by more than `tolerance` and not by chance.
+    """A metric of the same users under both releases: worse if the mean fell by more than `tolerance`, not by chance.
 
     `compared` > 0: one of so many slices, which can only be worse. Their intervals are so much wider that all of them
     together are wrong as seldom as one would be (Bonferroni).
     """
     if len(challenger) < settings.least_validation_users:
-        why = f"{len(challenger)} judges are too few to say, {settings.least_validation_users} would do"
+        why = f"{len(challenger)} validation users are too few, {settings.least_validation_users} are needed"
         return Guardrail(name, None, None, "equal", why)
     difference, low, high = paired_difference(challenger, champion, 1 - (1 - CONFIDENCE) / max(1, compared))
     before = float(champion.mean())
     fell = not difference >= -tolerance * before and not high >= 0  # also where one is no number
     verdict: Verdict = "worse" if fell else "better" if low > 0 and not compared else "equal"
     changed = f"{difference / before:+.1%}" if before else "from nothing"
-    why = f"{changed}, difference {difference:+.4f} ({low:+.4f} to {high:+.4f}) over {len(champion):,} judges"
+    why = f"{changed}, difference {difference:+.4f} ({low:+.4f} to {high:+.4f}) over {len(champion):,} validation users"
     return Guardrail(name, before, float(challenger.mean()), verdict, f"{why}, limit -{tolerance:.0%}")
 
 

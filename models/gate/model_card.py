@@ -58,9 +58,9 @@ def _decision(decision: Decision) -> str:
 
 def _quality(decision: Decision) -> list[str]:
     if decision.champion_challenger is None:
-        return ["## Quality\n\nNot measured beside others: no judge took anything known in the holdout.\n"]
+        return ["## Quality\n\nNot measured beside others: no validation user took anything known in the holdout.\n"]
     note = (
-        "Measured with the release's rehearsal, which knows nothing of the holdout, on users who trained no ranker; "
+        "Measured with the release's backtest, which knows nothing of the holdout, on users who trained no ranker; "
         'the release itself is "ours".\n'
     )
     return [note, *(for_markdown(rows) for rows in all_tables(decision.champion_challenger.comparisons))]

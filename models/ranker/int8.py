@@ -1,4 +1,4 @@
-"""The ranker with weights of eight bits beside the one of floats, if both give the same lists."""
+"""The int8 ranker beside the float one, if both give the same lists."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LEAST_OVERLAP = 0.95
 
 @dataclass(frozen=True)
 class Int8Report:
-    """What eight bits change in the lists of the validation users."""
+    """What int8 weights change in the lists of the validation users."""
 
     top_20_overlap: float
     """Mean share of the first 20 items that are also among the float ranker's first 20."""
@@ -31,7 +31,7 @@ class Int8Report:
 
 
 def write_int8(onnx: Path, int8: Path) -> None:
-    """Matrices in eight bits, inputs of each product quantised as they come (dynamic): no examples are needed."""
+    """Matrices in int8, inputs of each product quantised as they come (dynamic): no examples are needed."""
     from onnxruntime.quantization import quantize_dynamic
 
     root = logging.getLogger()

@@ -1,4 +1,4 @@
-"""Trains the ranker and keeps what judged best."""
+"""Trains the ranker and keeps the weights that validated best."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _USERS_SCORED_AT_ONCE = 32
 
 @dataclass
 class RankerReport:
-    """What training did and how good it got on the users kept for judging."""
+    """What training did and how good it got on the validation users."""
 
     users: int
     """Lists learned from: a user of two holdouts counts twice."""
@@ -60,7 +60,7 @@ class RankerReport:
     outcome_auc: dict[str, float] = field(default_factory=dict)
     """AUC of each outcome that was learned and did happen, over the validation users' candidates."""
     served_overlap: float = 0.0
-    """Share of the first 20 places that the ranker that is served has in common with the judged one, on the validation users."""
+    """Share of the first 20 positions that the served ranker has in common with the validated one."""
     int8: Int8Report | None = None
     """This and `served_overlap` are set by the command that exports the rankers."""
     log_loss: float = 0.0
@@ -74,10 +74,10 @@ def train_ranker_model(
     checkpoints: Checkpoints | None = None,
     on_evaluation: Callable[[float, int], None] | None = None,
 ) -> tuple[Committee, RankerReport]:
-    """Train without the users that judge, and judge after every epoch.
+    """Train without the validation users, and validate after every epoch.
 
-    With `checkpoints` a training that was killed goes on from there, to the same model as without the break. `on_evaluation` is
-    told the sum of both tasks' nDCG@20 and the number of the epoch, and may raise to give up.
+    With `checkpoints` a training that was killed goes on from there, to the same model as without the break.
+    `on_evaluation` gets the sum of both tasks' nDCG@20 and the number of the epoch, and may raise to give up.
     """
     learning, validation_users = ranking_data.learning, ranking_data.validation_users
     validation_counts = ranking_data.validation_counts
@@ -116,7 +116,7 @@ def train_ranker_model(
 def train_served(
     ranking_data: RankingData, training: TrainingSettings, progress: Progress, judged: Committee
 ) -> Committee:
-    """The ranker as it is served: trained like `judged`, whose calibration it takes, from the validation users' lists too."""
+    """The ranker to serve: trained like `judged`, whose calibration it takes, on the validation users' lists too."""
     model, _ = _fitted(ranking_data.everyone, ranking_data, training, progress, lambda _: {}, None)
     model.platt = judged.platt
     return model
@@ -161,8 +161,8 @@ def _calibrate(model: Committee, scores: Floats, validation_users: RankingExampl
     """By all validation users; its error is measured on those that it did not see."""
     report.calibration_error_before = validate_probabilities(scores, validation_users).calibration_error
     crossed = scores.copy()
-    halves = np.arange(len(validation_users)) % 2 == 0
-    for half in (halves, ~halves):
+    even = np.arange(len(validation_users)) % 2 == 0
+    for half in (even, ~even):
         if half.any() and (~half).any():
             crossed[half] = _platt_of(scores[~half], validation_users[np.flatnonzero(~half)]).log_odds(scores[half])
     report.probabilities = validate_probabilities(crossed, validation_users)

@@ -1,6 +1,6 @@
-"""What a release can be judged by: its *backtest*, the holdout bundle with the ranker that the validation users judged.
+"""What a release is evaluated by: its *backtest*, the holdout bundle with the ranker that the validation users scored.
 
-The release itself has learnt the holdout's events, so that no past event can judge it. Its backtest, trained in the
+The release itself has learnt the holdout's events, so that no past event can evaluate it. Its backtest, trained in the
 same way on less, answers for it, today as challenger and later as champion: it is kept with the release's run.
 """
 

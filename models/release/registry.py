@@ -60,7 +60,7 @@ class Registry:
         """Raises ServiceError if the server does not answer."""
         self._settings = settings
         _require_answer(settings.tracking_uri)
-        # A dead server is found out by the check above; MLflow's own patience would be minutes.
+        # A dead server is found out by the check above; MLflow's own retries would take minutes.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")

@@ -1,4 +1,4 @@
-"""Looks at the holdout while the two-tower trains: keeps the best weights, and ends what no longer gets better."""
+"""Early stopping of the two-tower by the holdout's recall: keeps the best weights, ends what no longer improves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class EarlyStopping(tf.keras.callbacks.Callback):
     def __init__(
         self, measure: Callable[[], float], patience: int, on_evaluation: Callable[[float, int], None] | None = None
     ) -> None:
-        """`patience` looks without a new best end the training; 0 = none do."""
+        """`patience` evaluations without a new best end the training; 0 = none do."""
         super().__init__()
         self.every = 1
         self.recalls: list[float] = []
@@ -24,7 +24,7 @@ class EarlyStopping(tf.keras.callbacks.Callback):
         self._best: list[Any] = []
 
     def on_train_batch_end(self, batch: int, _logs: dict[str, float] | None = None) -> None:
-        """Look, remember, and stop where patience is at its end."""
+        """Evaluate, keep the best weights, and stop when patience has run out."""
         if (batch + 1) % self.every:
             return
         self.recalls.append(self._measure())
@@ -37,6 +37,6 @@ class EarlyStopping(tf.keras.callbacks.Callback):
             self.model.stop_training = True
 
     def on_train_end(self, _logs: dict[str, float] | None = None) -> None:
-        """Go back to the best weights, where there is patience to be had."""
+        """Go back to the best weights, where patience is set."""
         if self._patience and self._best:
             self.model.set_weights(self._best)

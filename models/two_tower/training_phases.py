@@ -49,8 +49,8 @@ class TrainingPhases:
     def up_to_the_holdout(self, on_evaluation: OnEvaluation | None = None) -> PhaseReport:
         """Learn from what was before it.
 
-        `training.retrieval_patience` ends it when the holdout's recall grows no more; `on_evaluation` is told that recall and
-        how many looks there were, four in an epoch, and may raise to give up.
+        `training.retrieval_patience` ends it when the holdout's recall grows no more; `on_evaluation` gets that recall
+        and the number of evaluations so far, four an epoch, and may raise to give up.
         """
         patience = self._training.retrieval_patience
         early_stopping = (
@@ -97,7 +97,7 @@ class TrainingPhases:
         callbacks = [early_stopping] if early_stopping else []
         saved = (
             self._checkpoints(name) if self._checkpoints and not early_stopping else None
-        )  # a watch has a memory of its own
+        )  # it keeps weights of its own
         return train_phase(
             self._model, self._cutter, parts, phase, training, self._worker, self._progress, callbacks, saved
         )

@@ -57,7 +57,7 @@ def test_a_part_that_ignores_sigterm_is_killed(settings):
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('begun', flush=True); time.sleep(60)"
     )
     record = start("stubborn", [sys.executable, "-c", stubborn], settings)
-    assert processes.stop("stubborn", settings.home_folder, retry_seconds=0.3)
+    assert processes.stop("stubborn", settings.home_folder, timeout_seconds=0.3)
     assert not psutil.pid_exists(record.pid)
 
 

@@ -35,7 +35,7 @@ from jobs.batch.__main__ import job_arguments, run_jobs
 from jobs.batch.clean.job import Cleaned, clean
 from jobs.batch.engine.lake import Lake
 from jobs.batch.engine.personal_rows import PERSONAL
-from jobs.batch.engine.spark_errors import told
+from jobs.batch.engine.spark_errors import explain_spark_errors
 from jobs.batch.features.job import compute_features, days_with_late_events, feature_days
 from jobs.batch.ingest.files_job import Inputs, ingest_files
 from jobs.batch.ingest.topic import ingest_kafka, ingest_notes
@@ -138,7 +138,10 @@ def test_maintenance_changes_no_row_it_keeps_and_no_job_takes_it_for_news(lake: 
     assert (rows_of_others(lake), recorded_recipe(lake, DAY)) == (before, recipe)
     assert lake.read(QUALITY_RESULTS, quality_before).count() == 2
     vacuum(lake, QUALITY_RESULTS, at_once=True)
-    with pytest.raises(HeadraceError, match="asked for a version of a table that is not kept any more"), told("x", ""):
+    with (
+        pytest.raises(HeadraceError, match="asked for a version of a table that is not kept any more"),
+        explain_spark_errors("x", ""),
+    ):
         lake.read(QUALITY_RESULTS, quality_before).collect()
 
 

@@ -1,4 +1,4 @@
-"""Who acts as no person can: subjects with impossible rates, by day. They are flagged, and features leave them out."""
+"""Bot filter: subjects with rates that no person reaches, by day. They are flagged, and features leave them out."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from headrace.tables import SILVER_BOTS, SILVER_EVENTS
 from jobs.batch.engine.lake import Lake
 
 TOO_FAST, TOO_MANY = "too_fast", "too_many"
-_JUDGED = "judged_until"
+_CHECKED = "judged_until"
 
 
 def flag_bots(lake: Lake, settings: CleanSettings) -> int:
-    """Judge the subjects anew of all days that got events since the last time; returns how many rows were flagged.
+    """Check the subjects anew of all days that got events since the last time; returns how many rows were flagged.
 
     How far the last time came is noted in the table's own commits, so that a run that was cut off is made up for.
     """
-    done, until = lake.note(SILVER_BOTS, _JUDGED, -1), lake.version(SILVER_EVENTS)
+    done, until = lake.note(SILVER_BOTS, _CHECKED, -1), lake.version(SILVER_EVENTS)
     days = lake.days_appended(SILVER_EVENTS, done)
     if not days:
         return 0
     events = lake.read(SILVER_EVENTS).where(F.col("day").isin(days))
-    return lake.overwrite_days(impossible_rates(events, settings), SILVER_BOTS, days, {_JUDGED: until})
+    return lake.overwrite_days(impossible_rates(events, settings), SILVER_BOTS, days, {_CHECKED: until})
 
 
 def impossible_rates(events: DataFrame, settings: CleanSettings) -> DataFrame:

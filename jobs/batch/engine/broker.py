@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +13,7 @@ from py4j.protocol import STATIC_PREFIX, Py4JJavaError
 from headrace.errors import ServiceError
 from headrace.settings import Settings
 from jobs.batch.engine.lake import Lake
-from jobs.batch.ingest.topic import check_broker
+from jobs.batch.engine.retries import UnavailableError
 
 Offsets = Mapping[tuple[str, int], int]
 """A place on each partition, by topic and number: the offset of the first record that comes after it."""
@@ -69,7 +70,7 @@ class Broker:
 
 @contextmanager
 def asked_broker(lake: Lake, settings: Settings) -> Iterator[Broker]:
-    """The broker of the settings. Raises AwayError where nobody answers there."""
+    """The broker of the settings. Raises UnavailableError where nobody answers there."""
     check_broker(settings.kafka.bootstrap_servers)
     jvm: Any = lake.spark.sparkContext._jvm
     given = jvm.java.util.Properties()
@@ -80,6 +81,21 @@ def asked_broker(lake: Lake, settings: Settings) -> Iterator[Broker]:
         yield Broker(jvm, admin)
     finally:
         admin.close()
+
+
+def check_broker(servers: str) -> None:
+    """Say at once that no broker answers: Spark would try for a minute.
+
+    Raises UnavailableError.
+    """
+    for server in servers.split(","):
+        host, _, port = server.strip().rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+            return
+        except (OSError, ValueError):
+            continue
+    raise UnavailableError(f"no Kafka broker answers at {servers}", "Start it with `headrace up`")
 
 
 def _named(place: Any) -> tuple[str, int]:

@@ -1,14 +1,16 @@
-"""Trying again: a service that is away for a while is waited for, with waits that double."""
+"""Retries with exponential backoff (`tenacity`) while a service is unavailable."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
 
 from headrace.errors import ServiceError
 
-FIRST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 60.0
+_BACKOFF = wait_exponential(multiplier=1, max=LONGEST_WAIT_SECONDS)
 _Result = TypeVar("_Result")
 
 
@@ -16,30 +18,33 @@ class UnavailableError(ServiceError):
     """A service does not answer now; it may later."""
 
 
-def waits(seconds: float) -> Iterator[float]:
-    """Waits in seconds, each twice the last up to a minute, `seconds` in all; none where that is 0."""
-    wait, left = FIRST_WAIT_SECONDS, seconds
-    while left > 0:
-        yield min(wait, left)
-        left -= wait
-        wait = min(2 * wait, LONGEST_WAIT_SECONDS)
-
-
 def with_retries(
     attempt: Callable[[], _Result], seconds: float, sleep: Callable[[float], None], say: Callable[[str], None]
 ) -> _Result:
-    """What `attempt` returns; while it raises AwayError it is tried again after each of the `waits`.
+    """What `attempt` returns; after UnavailableError it is called again, with waits of 1, 2, 4 … 60 s, `seconds` in all.
 
-    `say` gets a line before each wait. Raises the last AwayError, as a ServiceError that tells how long was waited.
+    `say` gets a line before each wait. Raises the last UnavailableError as a ServiceError that says how long it waited.
     """
-    for wait in waits(seconds):
-        try:
-            return attempt()
-        except UnavailableError as error:
-            say(f"{error.problem}; trying again in {wait:.0f} s")
-            sleep(wait)
-    try:
-        return attempt()
-    except UnavailableError as error:
+
+    def wait(state: RetryCallState) -> float:
+        return min(_BACKOFF(state), seconds - state.idle_for)
+
+    def give_up(state: RetryCallState) -> _Result:
+        error = _error(state)
         waited = f", {seconds:g} s of waiting included" if seconds else ""
         raise ServiceError(f"{error.problem}{waited}", error.hint) from None
+
+    retrying = Retrying(
+        retry=retry_if_exception_type(UnavailableError),
+        wait=wait,
+        stop=lambda state: state.idle_for >= seconds,
+        sleep=sleep,
+        before_sleep=lambda state: say(f"{_error(state).problem}; trying again in {state.upcoming_sleep:.0f} s"),
+        retry_error_callback=give_up,
+    )
+    return retrying(attempt)
+
+
+def _error(state: RetryCallState) -> ServiceError:
+    error = state.outcome.exception() if state.outcome else None
+    return error if isinstance(error, ServiceError) else ServiceError("the service does not answer")

@@ -1,4 +1,4 @@
-"""Wide rows by place: which rows are wanted is found in narrow columns, the rows are then read from their files.
+"""Wide rows by position: which rows are wanted is found in narrow columns, the rows are then read from their files.
 
 Spark decodes every column of every row before it drops those that nobody asked for; with lists of hundreds of values in
 a row that is most of the work. Here its workers read, with Arrow, the row groups that hold a wanted row, and no others.
@@ -23,29 +23,29 @@ from pyspark.sql import functions as F
 TIMES = ("event_timestamp", "created_timestamp")
 FILE = "_file"
 IDENTITY = ("_key", "_event_timestamp", "_created_timestamp")
-"""Columns of a place beside the file's address."""
+"""Columns of a position beside the file's address."""
 _ROWS_AT_ONCE = 1000
 _POSITIONS_AT_ONCE = 200_000
-"""A row group is read anew for each so many places; they are some hundred bytes each."""
+"""A row group is read anew for each so many positions; they are some hundred bytes each."""
 
 _Rows = TypeVar("_Rows", pa.Table, pa.RecordBatch)
 
 
 def position(key: str) -> list[Column]:
-    """The place of each row of a table, for a `select` from the table as it was read (and filtered)."""
+    """The position of each row of a table, for a `select` from the table as it was read (and filtered)."""
     names = (key, *TIMES)
     identity = [F.col(name).alias(ours) for name, ours in zip(names, IDENTITY, strict=True)]
     return [F.col("_metadata.file_path").alias(FILE), *identity]
 
 
 def by_position(chosen: DataFrame) -> DataFrame:
-    """Rows that carry a place, shared out so that each worker reads from few files."""
+    """Rows that carry a position, shared out so that each worker reads from few files."""
     tasks = int(chosen.sparkSession.conf.get("spark.sql.shuffle.partitions") or 1)
     return chosen.repartitionByRange(tasks, FILE, IDENTITY[0]).sortWithinPartitions(FILE, IDENTITY[0])
 
 
 def together(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same places in few large batches: those of one file lie all over its row groups."""
+    """The same positions in few large batches: those of one file lie all over its row groups."""
     kept: list[pa.RecordBatch] = []
     for batch in batches:
         kept.append(batch)
@@ -57,10 +57,10 @@ def together(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def rows_at(positions: pa.RecordBatch, key: str, wanted: pa.Schema) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
-    """All of `positions`, in pieces and in an order that reads each row group once, with the `wanted` columns of its rows.
+    """All of `positions`, in pieces ordered to read each row group once, with the `wanted` columns of its rows.
 
-    Where a place is null, and where a file is older than a column, the columns are null. Raises LookupError where a row
-    is not in its file.
+    Where a position is null, and where a file is older than a column, the columns are null. Raises LookupError where a
+    row is not in its file.
     """
     runs = pc.run_end_encode(positions.column(FILE))
     start = 0

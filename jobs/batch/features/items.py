@@ -1,7 +1,7 @@
 """Features of items as known at a moment: popularity, price, freshness, conversion, ratings and returns.
 
 Popularity is derived from the user × item pass; what is counted by event type is added up in one more pass by item.
-Sums are of whole numbers (decayed counts of 2⁻³⁰: room for billions of events of an item), as in `jobs.batch.features.users`.
+Sums are of whole numbers (decayed counts of 2⁻³⁰: room for billions of events an item), as in `users`.
 
 Rates are posterior means: an item with little of its own is near the mean of all items (`…_prior` in the settings).
 """

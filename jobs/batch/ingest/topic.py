@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from pyspark.sql import functions as F
 from headrace.errors import HeadraceError, ServiceError
 from headrace.settings import Settings
 from headrace.tables import BRONZE_EVENTS, BRONZE_NOTES, Table
+from jobs.batch.engine.broker import check_broker
 from jobs.batch.engine.lake import Lake
 from jobs.batch.engine.personal_rows import requests, without_forgotten
 from jobs.batch.engine.retries import UnavailableError, with_retries
@@ -181,18 +181,3 @@ def _explained(settings: Settings, feed: _Feed, error: StreamingQueryException, 
         f"topic '{topic}' could not be read: {str(error).splitlines()[0][:300]}",
         "Is the topic there? `headrace up` makes it; nothing was lost, run the job again",
     )
-
-
-def check_broker(servers: str) -> None:
-    """Say at once that no broker answers: Spark would try for a minute.
-
-    Raises AwayError.
-    """
-    for server in servers.split(","):
-        host, _, port = server.strip().rpartition(":")
-        try:
-            socket.create_connection((host, int(port)), timeout=5).close()
-            return
-        except (OSError, ValueError):
-            continue
-    raise UnavailableError(f"no Kafka broker answers at {servers}", "Start it with `headrace up`")

@@ -1,6 +1,7 @@
 """Job `generate`: a synthetic world as Parquet files that `headrace import` takes, with the truth about it beside them.
 
-    python -m jobs.batch.synthetic.generate --users 1000 --items 500 --events 100000 --seed 7 --end 2026-11-20 --output world
+    python -m jobs.batch.synthetic.generate --users 1000 --items 500 --events 100000 --seed 7 --end 2026-11-20 \
+        --output world
 
 Spark spreads row numbers over its workers; every row is a function of the seed and its number (`jobs.batch.synthetic`),
 and goes from there to disk. Nothing is collected, so the driver needs no more memory for more events.

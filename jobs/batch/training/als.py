@@ -1,7 +1,7 @@
 """Matrix factorisation by Spark ML: `python -m jobs.batch.training.als --pairs FILE --output FOLDER`.
 
 Reads pairs (user, item, count; numbers) and writes `user_factors/` and `item_factors/` (id, features) as Parquet, which
-`models.baselines` scores and judges like every other baseline.
+`models.baselines` scores and evaluates like every other baseline.
 """
 
 from __future__ import annotations

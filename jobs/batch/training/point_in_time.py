@@ -41,7 +41,7 @@ def point_in_time(labels: DataFrame, features: DataFrame, key: str, time: str, c
 
     chosen = by_position(
         computed(_chosen(labels, features, key, time))
-    )  # by_place looks at the rows before it moves them
+    )  # by_position looks at the rows before it moves them
     return chosen.mapInArrow(fetch, StructType([*labels.schema.fields, *fetched.fields]))
 
 

@@ -1,6 +1,7 @@
 """What the ranker learns from: each user's candidates with features as served, and which of them were taken.
 
-The arrays are the largest thing of a training, so they lie where TensorFlow can read them in place (`models.training.in_place`).
+The arrays are the largest part of a training, so they lie where TensorFlow reads them in place
+(`models.training.in_place`).
 """
 
 from __future__ import annotations

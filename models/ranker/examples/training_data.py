@@ -1,4 +1,4 @@
-"""What a day's ranker is trained from: candidates with features as served, and who judges."""
+"""What a day's ranker is trained from: candidates with features as served, and the validation users."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ class RankingData:
 
     examples: RankingExamples
     validating: npt.NDArray[np.bool_]
-    """[users]: who judges instead of training."""
+    """[users]: who validates instead of training."""
     validation_counts: npt.NDArray[np.int64]
-    """[judges, 2]: number of all and of new targets of each validation user."""
+    """[validation users, 2]: number of all and of new targets of each validation user."""
     cardinalities: tuple[int, ...]
     """Codes of each of `CATEGORICAL`, the unknown one included."""
     earlier: Mapping[date, RankingExamples] = field(default_factory=dict)
-    """Of earlier holdouts, by the day of each; the validation users' own among them, as they are known when they are served."""
+    """Of earlier holdouts, by day; the validation users' own among them: they are known when they are served."""
 
     @property
     def validation_users(self) -> RankingExamples:
-        """Those who judge."""
+        """Kept from training."""
         return self.examples[np.flatnonzero(self.validating)]
 
     @property
     def learning(self) -> RankingExamples:
-        """What is learned from where the validation users judge."""
+        """What is learned from while the validation users are kept out."""
         return joined([self.examples[np.flatnonzero(~self.validating)], *self.earlier.values()])
 
     @property

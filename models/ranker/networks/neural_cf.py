@@ -1,6 +1,6 @@
 """A small neural CF (He et al. 2017): a user's and an item's half, their product, and a network over both.
 
-The halves are made of features instead of ids, so that users and items nobody has seen yet have them too.
+Both vectors are made of features instead of ids, so that users and items nobody has seen yet have them too.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from models.ranker.networks.model import Tensor
 
 
 def network(layers: Sequence[Any], inputs: Tensor, one_user: bool) -> Tensor:
-    """[n, size of the last layer] of inputs [n, width]; the first layer, of relu, goes by halves for `one_user`."""
+    """[n, size of the last layer] of inputs [n, width]; the first layer, of relu, is split for `one_user`."""
     first, *others = layers
     state = tf.nn.relu(split_first_layer(first, inputs)) if one_user else first(inputs)
     for layer in others:

@@ -31,7 +31,7 @@ _OWN = NUMERIC.index("own_count")
 _PLACE = len(NUMERIC)
 _REFUSED = 500_000
 """At most so many of the candidates that were not taken, drawn at random, teach a forest, each for all that it stands
-for: as good on the demo's judges, in a third of the time."""
+for: as good on the demo's validation users, in a third of the time."""
 _FAR = float(np.finfo(np.float32).max)
 
 

@@ -21,7 +21,7 @@ _DAY_US = 86_400_000_000
 
 @dataclass(frozen=True)
 class RetrievalInputs:
-    """Items, sequences and the users that judge."""
+    """Items, sequences and the holdout's users."""
 
     lake: Lake
     day: date

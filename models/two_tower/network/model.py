@@ -1,8 +1,8 @@
 """The two towers as a TFRS model.
 
 Item vector = sum of the embeddings of its id, categories, brand, maker, price class and text words; the user vector is
-made of the recent items' (`models.two_tower.network.pooling`, `models.two_tower.network.attention`). One more dimension, the popularity
-prior, is added after training (`models.two_tower.prior`), because in-batch softmax without correction learns affinity
+made of the recent items' (`pooling`, `attention`). One more dimension, the popularity
+prior, is added after training (`models.two_tower.prior`): in-batch softmax without correction learns affinity
 divided by popularity.
 """
 

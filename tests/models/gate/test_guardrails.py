@@ -11,11 +11,11 @@ from models.gate.guardrails import drift, freshness, latency, number, outcome, q
 
 GATE = GateSettings()
 BEFORE = np.linspace(0.2, 0.6, 100)
-"""nDCG of a hundred judges under the champion."""
+"""nDCG of a hundred validation users under the champion."""
 
 
 def verdict_of(change: float, *, spread: float = 0.0, compared: int = 0, validation_users: int = 100) -> str:
-    """Of judges whose nDCG changed by `change` on average, half of them `spread` more and half less."""
+    """Of validation users whose nDCG changed by `change` on average, half of them `spread` more and half less."""
     swing = np.where(np.arange(100) % 2, spread, -spread)
     return quality(
         "q", (BEFORE + change + swing)[:validation_users], BEFORE[:validation_users], 0.01, GATE, compared

@@ -27,7 +27,7 @@ TRAINING = TrainingSettings(ranker_trees=40, ranker_trees_rate=0.3, ranker_least
 
 
 def ranking_data_of(examples: RankingExamples) -> RankingData:
-    """Every fourth user judges."""
+    """Every fourth user validates."""
     validating = np.arange(len(examples)) % 4 == 0
     return RankingData(examples, validating, np.full((int(validating.sum()), 2), 5), CARDINALITIES)
 

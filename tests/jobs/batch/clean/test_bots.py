@@ -76,7 +76,7 @@ def test_days_that_a_run_cut_off_did_not_judge_are_judged_by_the_next(
     lake = Lake(spark, f"{tmp_path}/lake")
     ingest_files(lake, Inputs(events=[json_lines(tmp_path / "events.jsonl", views("crawler", 6, 1))]), AS_OF)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("jobs.batch.clean.job.flag_machines", killed)
+        patch.setattr("jobs.batch.clean.job.flag_bots", killed)
         clean(lake, LIMITS)
     assert not lake.exists(SILVER_BOTS)
     done = clean(lake, LIMITS)
