@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks.report import report
-from headrace.cli.subprocesses import child_environment, module_command
+from headrace.machine.subprocesses import child_environment, module_command
 from headrace.settings import Settings
 
 DAY = date(2026, 11, 20)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import chdir
 
 from feature_repo.definitions import definitions
-from headrace.cli.release_listing import local_releases
+from headrace.release.registry import local_releases
 from headrace.settings import PROJECT_ROOT, load_settings
 
 with chdir(PROJECT_ROOT):

@@ -11,8 +11,8 @@ from feast import FeatureStore
 from feast.repo_config import RepoConfig
 
 from feature_repo.definitions import definitions
-from headrace.cli.release_listing import local_releases
 from headrace.features.rows import PROJECT
+from headrace.release.registry import local_releases
 from headrace.settings import PROJECT_ROOT, Settings
 
 _SECONDS_PER_DAY = 86_400

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from headrace.cli.subprocesses import run_module
+from headrace.machine.subprocesses import run_module
 from headrace.settings import load_settings
 
 Files = Annotated[

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -14,23 +13,12 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from headrace.errors import BadInputError, ReleaseError
-from headrace.release.bundle import EVALUATION, MANIFEST, Manifest, open_release, read_manifest
-from headrace.release.registry import RELEASE_ID_TAG
+from headrace.release.bundle import EVALUATION, open_release, read_manifest
+from headrace.release.registry import RELEASE_ID_TAG, local_releases
 from headrace.settings import Settings
 
 TIMEOUT_SECONDS = 3.0
 BUILD_ONE = "Build one with `headrace run daily`"
-
-
-def local_releases(settings: Settings) -> list[Manifest]:
-    """Manifests of the bundles on this machine, newest first; one that cannot be read is left out with a warning."""
-    manifests = []
-    for path in settings.releases.glob(f"*/{MANIFEST}"):
-        try:
-            manifests.append(read_manifest(path.parent))
-        except ReleaseError as error:
-            print(error, file=sys.stderr)
-    return sorted(manifests, key=lambda manifest: manifest.created_at, reverse=True)
 
 
 def registry_aliases(settings: Settings) -> dict[str, list[str]] | None:

@@ -11,16 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from headrace.errors import BadInputError, ServiceError
+from headrace.machine.ports import service_address
 from headrace.settings import Settings
 
 TIMEOUT_SECONDS = 10.0
 START = "Start it with `headrace serve`, or in the background with `headrace up serving`"
-
-
-def service_address(settings: Settings) -> str:
-    """URL of the service as seen from this machine."""
-    host = settings.serving.host
-    return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{settings.serving.port}"  # noqa: S104
 
 
 def recommendations(settings: Settings, query: dict[str, str]) -> str:

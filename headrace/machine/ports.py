@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from headrace.errors import BadInputError, HeadraceError
+from headrace.settings import Settings
 
 LOOPBACK = "127.0.0.1"
 
@@ -73,3 +74,9 @@ def require_free(port: int, setting: str, address: str) -> None:
         raise HeadraceError(
             f"Port {port} of setting '{setting}' is taken by {owner(port)}", port_hint(setting, example)
         )
+
+
+def service_address(settings: Settings) -> str:
+    """URL of the service as seen from this machine."""
+    host = settings.serving.host
+    return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{settings.serving.port}"  # noqa: S104

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import httpx
 
 from headrace.errors import ReleaseError, ServiceError
-from headrace.release.bundle import MANIFEST, read_manifest
+from headrace.release.bundle import MANIFEST, Manifest, read_manifest
 from headrace.settings import Settings
 
 RELEASE_ID_TAG = "release_id"
@@ -125,3 +126,14 @@ def _fetch(settings: Settings, run_id: str, folder: Path, artifact: str) -> None
     read_manifest(fetched)
     fetched.rename(folder)
     shutil.rmtree(partial, ignore_errors=True)
+
+
+def local_releases(settings: Settings) -> list[Manifest]:
+    """Manifests of the bundles on this machine, newest first; one that cannot be read is left out with a warning."""
+    manifests = []
+    for path in settings.releases.glob(f"*/{MANIFEST}"):
+        try:
+            manifests.append(read_manifest(path.parent))
+        except ReleaseError as error:
+            print(error, file=sys.stderr)
+    return sorted(manifests, key=lambda manifest: manifest.created_at, reverse=True)

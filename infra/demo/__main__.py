@@ -16,8 +16,8 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from headrace.cli.service_client import service_address
 from headrace.errors import HeadraceError
+from headrace.machine.ports import service_address
 from headrace.settings import Settings, load_settings
 from infra.demo import households, live
 from infra.demo.steps import Steps

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from headrace.cli.subprocesses import child_environment, module_command
 from headrace.errors import ServiceError
+from headrace.machine.subprocesses import child_environment, module_command
 from headrace.settings import PROJECT_ROOT, Settings
 
 DAGS = PROJECT_ROOT / "dags"

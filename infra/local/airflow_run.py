@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 
-from headrace.cli.subprocesses import sigterm_as_ctrl_c
 from headrace.errors import HeadraceError
+from headrace.machine.subprocesses import sigterm_as_ctrl_c
 from headrace.settings import Settings
 from infra.local.airflow_home import DAGS, airflow_home, command, environment, for_a_run, prepare
 from infra.local.airflow_progress import RunProgress

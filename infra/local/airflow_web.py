@@ -9,8 +9,8 @@ from pathlib import Path
 
 import httpx
 
-from headrace.cli.subprocesses import sigterm_as_ctrl_c
 from headrace.errors import ServiceError
+from headrace.machine.subprocesses import sigterm_as_ctrl_c
 from headrace.settings import Settings
 from infra.local.airflow_home import DAGS, airflow_home, command, environment, for_the_scheduler, prepare
 

@@ -12,13 +12,13 @@ from typing import Any
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from headrace.cli.subprocesses import child_environment
 from headrace.errors import HeadraceError, ServiceError
 from headrace.machine.jars import HINT as FETCH_JARS
 from headrace.machine.jars import engine_jars, missing_jars
 from headrace.machine.java import java_home
 from headrace.machine.ports import LOOPBACK, free_port, local_port, require_free
 from headrace.machine.run_records import RunRecord
+from headrace.machine.subprocesses import child_environment
 from headrace.settings import Settings
 from infra.local.processes import start
 

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import psutil
 
-from headrace.cli.subprocesses import child_environment
 from headrace.errors import HeadraceError, ServiceError
 from headrace.machine.run_records import (
     RunRecord,
@@ -27,6 +26,7 @@ from headrace.machine.run_records import (
     run_folder,
     write_record,
 )
+from headrace.machine.subprocesses import child_environment
 from headrace.settings import Settings
 
 MIN_FREE_BYTES = 2 * 1024**3

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headrace.cli.service_client import service_address
-from headrace.cli.subprocesses import module_command
-from headrace.machine.ports import require_free
+from headrace.machine.ports import require_free, service_address
 from headrace.machine.run_records import RunRecord, run_folder
+from headrace.machine.subprocesses import module_command
 from headrace.settings import Settings
 from infra.local.mlflow import answers_ok
 from infra.local.processes import start

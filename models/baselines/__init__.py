@@ -15,4 +15,16 @@ IN_MEMORY: tuple[type[Baseline], ...] = (
 """Baselines that need nothing but this process."""
 ALL: tuple[type[Baseline], ...] = (*IN_MEMORY, SparkAls)
 
-__all__ = ["ALL", "IN_MEMORY", "Baseline", "Interactions", "as_interactions", "read_interactions"]
+__all__ = [
+    "ALL",
+    "IN_MEMORY",
+    "Baseline",
+    "Interactions",
+    "Trending",
+    "as_interactions",
+    "content",
+    "factors",
+    "neighbours",
+    "read_interactions",
+    "ridge",
+]

@@ -1,6 +1,3 @@
-"""Ranking metrics, baselines and the report that compares them on the same users."""
+"""A release against baselines on later events: ground truth, lists, scores, slices, report."""
 
-from models.metrics.ranking import PerUser, Targets, list_properties, score_lists
-from models.metrics.resampling import interval, paired_ratio
-
-__all__ = ["PerUser", "Targets", "interval", "list_properties", "paired_ratio", "score_lists"]
+__all__ = ["comparison", "ground_truth", "lists_file", "model_score", "plots", "tables"]

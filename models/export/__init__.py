@@ -1,1 +1,3 @@
-"""models/export."""
+"""Models as ONNX."""
+
+__all__ = ["canonical_onnx", "onnx_export"]

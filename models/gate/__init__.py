@@ -1,1 +1,3 @@
-"""models/gate."""
+"""Whether a release goes live: floors, champion against challenger, guardrails, the decision and its model card."""
+
+__all__ = ["floors", "submission"]

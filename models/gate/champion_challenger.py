@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from headrace.cli.subprocesses import child_environment, module_command
 from headrace.errors import HeadraceError
+from headrace.machine.subprocesses import child_environment, module_command
 from headrace.release.bundle import Release
 from headrace.settings import Settings
 from headrace.tables import GOLD_RANKING_EXAMPLES

@@ -1,1 +1,3 @@
-"""models/neighbours."""
+"""The release's table of item neighbours."""
+
+__all__ = ["table"]

@@ -1,1 +1,3 @@
-"""Rankers: which of a user's candidates come first."""
+"""The ranker: networks and trees, their training, calibration, validation and export."""
+
+__all__ = ["committee", "export", "int8", "training"]

@@ -1,1 +1,3 @@
-"""models/training."""
+"""What all trainings share: gold tables, files, checkpoints, workers, the run's log, validation users."""
+
+__all__ = ["checkpoints", "command", "files", "gold", "in_place", "run_log", "validation_users", "workers"]

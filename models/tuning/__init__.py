@@ -1,1 +1,1 @@
-"""Searches for better training settings, within a budget, on the holdout."""
+"""Search of hyperparameters (Optuna), tracked in MLflow."""

@@ -1,1 +1,3 @@
-"""Two-tower retrieval: which items a user may take next, from recent history and profile."""
+"""The two-tower model: training phases, vectors, popularity prior, index."""
+
+__all__ = ["bundle", "index", "prior", "training", "training_phases"]

@@ -15,7 +15,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.cli.service_client import service_address
+from headrace.machine.ports import service_address
 from headrace.settings import PROJECT_ROOT, Settings
 from infra.demo.live import event
 from tests.conftest import settings_on_free_ports

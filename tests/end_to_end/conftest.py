@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.cli.service_client import service_address
+from headrace.machine.ports import service_address
 from headrace.settings import PROJECT_ROOT, Settings
 from infra.local import services as local
 from tests.spark_fixture import QUICK_JAVA

@@ -1,1 +1,3 @@
-"""jobs/batch/engine."""
+"""Spark as every job uses it: session, lake, locks, retries, error messages, the broker's admin side."""
+
+__all__ = ["broker", "lake", "personal_rows", "retries", "row_positions", "run_locks", "session", "spark_errors"]

@@ -21,7 +21,7 @@ class UnavailableError(ServiceError):
 def with_retries(
     attempt: Callable[[], _Result], seconds: float, sleep: Callable[[float], None], say: Callable[[str], None]
 ) -> _Result:
-    """What `attempt` returns; after UnavailableError it is called again, with waits of 1, 2, 4 … 60 s, `seconds` in all.
+    """What `attempt` returns; on UnavailableError it is called again, with waits of 1, 2, 4 … 60 s, `seconds` in all.
 
     `say` gets a line before each wait. Raises the last UnavailableError as a ServiceError that says how long it waited.
     """

@@ -1,1 +1,3 @@
-"""jobs/batch/ingest."""
+"""Files and topics → bronze, append only; the dry run."""
+
+__all__ = ["file_arguments", "files_job", "topic"]

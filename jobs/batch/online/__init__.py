@@ -1,1 +1,3 @@
-"""jobs/batch/online."""
+"""Gold → online store."""
+
+__all__ = ["materialise"]

@@ -1,1 +1,3 @@
-"""jobs/batch/quality."""
+"""Expectations, volume, freshness and drift, with the report page."""
+
+__all__ = ["drift", "job"]

@@ -1,1 +1,3 @@
-"""models/ranker/trees."""
+"""Boosted trees (XGBoost) and their ONNX graph."""
+
+__all__ = ["boosting", "onnx"]

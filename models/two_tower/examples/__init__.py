@@ -1,1 +1,3 @@
-"""models/two_tower/examples."""
+"""What the towers learn from: sequences, windows, the item table, the holdout."""
+
+__all__ = ["holdout", "inputs", "item_table", "parts", "sequences", "windows"]

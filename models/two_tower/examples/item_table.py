@@ -16,8 +16,7 @@ from headrace.features.promotion_calendar import promoted_shares
 from headrace.features.user_tower import PROFILE_PREFIX
 from headrace.release.catalogue import CODE_COLUMNS, NUMBER_COLUMNS, PROMOTION_COLUMNS, SURPRISE, offered_items
 from headrace.tables import GOLD_ITEM_FEATURES, SILVER_ITEM_STATES, SILVER_ITEMS, TIME, Table, end_of
-from models.baselines.counting import Trending
-from models.baselines.interactions import read_interactions
+from models.baselines import Trending, read_interactions
 from models.training.gold import Lake
 
 POPULAR_LENGTH = 2000

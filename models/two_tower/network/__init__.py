@@ -1,1 +1,3 @@
-"""models/two_tower/network."""
+"""The towers as TFRS and Keras models."""
+
+__all__ = ["attention", "item_columns", "model", "negatives", "pooling"]

@@ -20,8 +20,8 @@ from typer.testing import CliRunner
 
 from headrace import cli
 from headrace.cli import arguments as cli_arguments
-from headrace.cli.subprocesses import run_module
 from headrace.machine.ports import free_port
+from headrace.machine.subprocesses import run_module
 from headrace.settings import Settings, load_settings
 
 COMMANDS = [
@@ -197,7 +197,7 @@ def test_a_part_started_by_up_runs_on_until_down(monkeypatch):
 
 def test_sigterm_ends_the_child_with_the_command():
     script = (
-        "import sys; from headrace.cli.subprocesses import run_module; from headrace.settings import Settings; "
+        "import sys; from headrace.machine.subprocesses import run_module; from headrace.settings import Settings; "
         "sys.exit(run_module('http.server', ['--bind', '127.0.0.1', sys.argv[1]], Settings()))"
     )
     parent = psutil.Popen([sys.executable, "-c", script, str(free_port())], stderr=subprocess.DEVNULL)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace.cli.subprocesses import child_environment
 from headrace.errors import BadInputError
+from headrace.machine.subprocesses import child_environment
 from headrace.settings import Settings
 from headrace.settings.jobs import CleanSettings
 from headrace.tables import BRONZE_EVENTS, SILVER_EVENTS

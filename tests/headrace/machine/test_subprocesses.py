@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from headrace.cli.subprocesses import sigterm_as_ctrl_c
+from headrace.machine.subprocesses import sigterm_as_ctrl_c
 
 
 def test_sigterm_is_ctrl_c_inside_and_what_it_was_after() -> None:
