@@ -75,7 +75,7 @@ class Tower:
     ) -> list[float]:
         """Train; with `targets` of everybody nDCG@20 is measured after each epoch, and the best weights are kept.
 
-        `on_evaluation` is told what was measured, and after how many epochs.
+        `on_evaluation` gets what was measured, and after how many epochs.
         """
         training = self.training.model_copy(update={"retrieval_epochs": epochs})
         sequences = self.events.sequences()

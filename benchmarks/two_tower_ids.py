@@ -135,7 +135,7 @@ def recalls(pairs: Pairs, user_vectors: Floats, item_vectors: Floats) -> npt.NDA
 
 
 def ours(folder: Path, pairs: Pairs, epochs: int, rate: float) -> tuple[float, Floats, Floats]:
-    """Seconds, vectors of users and items: the product's trainer, told that there is nothing but ids."""
+    """Seconds, vectors of users and items: the product's trainer, given nothing but ids."""
     item_ids = [str(item) for item in range(pairs.items)]
     vocabularies = {"event_types": ["take"], "profile.user_id": [str(user) for user in range(pairs.users)]}
     training = TrainingSettings(

@@ -1,4 +1,4 @@
-"""Errors that a user can act on: what is wrong, where, and how to mend it."""
+"""Errors that a user can act on: what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class HeadraceError(Exception):
-    """A mistake or a missing part that a person can mend; the command line shows it without a stack trace.
+    """A mistake or a missing part that a person can put right; the command line shows it without a stack trace.
 
     `problem` names the thing and the place ("items.parquet, row 3: 'price' is \"free\""), `hint` what to do about it.
     """

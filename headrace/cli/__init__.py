@@ -17,7 +17,7 @@ from headrace.settings import load_settings
 
 
 class _Commands(TyperGroup):
-    """Commands whose mistakes are told in one line, without a stack trace."""
+    """Commands whose errors are one line, without a stack trace."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -44,7 +44,7 @@ Parts = Annotated[list[str] | None, typer.Argument(metavar="PART", help="kafka, 
 
 @app.command()
 def doctor() -> None:
-    """Say what this machine lacks, and how to mend it.
+    """Say what this machine lacks, and what to do about it.
 
     Looks at Python, the packages, Java and its modules, the jars, CPU instructions, memory, disk, folders and
     ports. Exit code 1 if something needed is missing or wrong.

@@ -44,7 +44,7 @@ def import_files(
     event ids that repeat, and columns that the contract does not know. Exit code 1 if nothing could be taken.
 
     With --dataset the files need no names: `ratings`, `movies` and `users` as MovieLens has them (.dat or .csv), or
-    invoice lines as Online Retail has them. It is told which day the last event is of: the day for `run daily`.
+    invoice lines as Online Retail has them. The last line names the day of the last event: the day for `run daily`.
 
     Example: `headrace import --dataset ml-latest-small`
 

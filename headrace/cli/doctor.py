@@ -1,4 +1,4 @@
-"""What this machine lacks to run Headrace: each missing or wrong piece, what was found, and its mend."""
+"""What this machine lacks to run Headrace: each missing or wrong piece, what was found, and what to do."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def report(checks: Iterable[Check], console: Console) -> bool:
         table.add_row(mark, check.name, escape(check.found), escape(check.hint))
     console.print(table)
     wrong = [check.name for check in checks if not check.ok]
-    console.print(f"To mend: {', '.join(wrong)}" if wrong else "Everything needed is here.")
+    console.print(f"To do: {', '.join(wrong)}" if wrong else "Everything needed is here.")
     return not wrong
 
 

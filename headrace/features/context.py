@@ -1,7 +1,7 @@
 """When and where something happens, as features: of an event in batch and stream, of a request in serving.
 
 The arithmetic is the same on a number, a NumPy array and a Spark column, so that there is one definition for all three;
-a name is told from an event's context in Python and, by the same rule, in SQL.
+a name is read from an event's context in Python and, by the same rule, in SQL.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class Source(IntFlag):
     CATEGORY = 8
     NEIGHBOURS = 16
     TRENDING = 32
-    """The ranker is not told: the trend itself is one of its numbers."""
+    """Not an input of the ranker: the trend itself is one of its numbers."""
 
 
 NUMERIC = (

@@ -68,7 +68,7 @@ def port_hint(setting: str, example: str) -> str:
 
 
 def require_free(port: int, setting: str, address: str) -> None:
-    """Raises HeadraceError with port, setting and mend if somebody else listens there."""
+    """Raises HeadraceError with port, setting and what to do if another process listens there."""
     if not is_free(port):
         example = address.replace(str(port), str(free_port()))
         raise HeadraceError(

@@ -38,7 +38,7 @@ class Attempt:
 
 @dataclass
 class RunProgress:
-    """The run as told by its lines. `logs` is the folder of this run's log files, `say` writes to the console."""
+    """The run as its log lines show it. `logs` is the folder of this run's log files, `say` writes to the console."""
 
     logs: Path
     say: Callable[[str], None]

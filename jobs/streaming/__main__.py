@@ -1,4 +1,4 @@
-"""`python -m jobs.streaming`: live events become user vectors in the online store until it is told to stop."""
+"""`python -m jobs.streaming`: live events become user vectors in the online store until it is stopped."""
 
 from __future__ import annotations
 

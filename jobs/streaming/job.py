@@ -31,7 +31,7 @@ Say = Callable[[str], None]
 
 
 def run_job(settings: Settings, start: str, say: Say) -> None:
-    """Run the stream until it is told to stop.
+    """Run the stream until SIGINT or SIGTERM.
 
     `start` is `committed` (the newest checkpoint; without one what the consumer group committed; else the beginning),
     `earliest` or `latest` (both without earlier state). When somebody asks to be forgotten, the job starts anew without
@@ -83,7 +83,7 @@ def _watch(
     stop_requested: Callable[[], bool],
     log: Path,
 ) -> None:
-    """Returns when the job is told to stop, or has to start anew because somebody asked to be forgotten."""
+    """Returns when the job gets a stop signal, or has to start anew because somebody asked to be forgotten."""
     state = ""
     with redis.Redis.from_url(settings.store.url) as store:
         forgetting = Forgetting(

@@ -1,7 +1,7 @@
 """What an item says of the others, by every model that knows: rows of an item × item matrix, computed block by block.
 
 Each is the classical model as a linear one: a user's score of an item is the sum, over the items that the user took, of
-their rows. What the models are is told in `models/baselines/`, where the same ones are judged.
+their rows. The models are described in `models/baselines/`, where the same ones are evaluated.
 """
 
 from __future__ import annotations

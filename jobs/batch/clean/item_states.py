@@ -52,7 +52,7 @@ def next_states(known: DataFrame, arrived: DataFrame) -> DataFrame:
 def with_states(items: DataFrame, states: DataFrame, as_of: datetime) -> DataFrame:
     """All versions of `silver.items`, each with the item's states at `as_of` as further columns.
 
-    An item whose states nobody told is available, not blocked, in no promotion and has no price.
+    An item without any stated state is available, not blocked, in no promotion and has no price.
     """
     joined = items.join(current_at(states, as_of).select("item_id", *STATES), "item_id", "left")
     unsaid = {"available": F.coalesce("available", F.lit(True)), "blocked": F.coalesce("blocked", F.lit(False))}

@@ -1,4 +1,4 @@
-"""What a broker is asked and told beside reading and writing, through the Java client that is in Spark already."""
+"""Kafka's admin API, through the Java client that is in Spark already."""
 
 from __future__ import annotations
 

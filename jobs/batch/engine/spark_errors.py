@@ -1,4 +1,4 @@
-"""What may befall a run from outside, told in one sentence: no room left, or another run that was faster."""
+"""Spark's errors in one sentence: no space left, a concurrent run, a version that is not kept any more."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _AGAIN = "Every table is as its last commit left it"
 
 @contextmanager
 def explain_spark_errors(job: str, root: str) -> Iterator[None]:
-    """Raise what befell `job` on the lake at `root` as a HeadraceError; other errors go on as they are."""
+    """Raise known errors of `job` on the lake at `root` as a HeadraceError; others go on as they are."""
     try:
         yield
     except (PySparkException, Py4JJavaError, OSError) as error:

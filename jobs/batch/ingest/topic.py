@@ -56,7 +56,7 @@ class _Feed:
     topics: tuple[str, ...]
     checkpoint: Path
     option: tuple[str, str]
-    """How the Kafka source is told of the topics."""
+    """The Kafka source's options for one set of topics."""
 
 
 def ingest_kafka(

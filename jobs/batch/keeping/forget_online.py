@@ -56,12 +56,12 @@ def remove_online(store: redis.Redis, subjects: Iterable[str]) -> int:
 def renew_files(store: redis.Redis, settings: Settings, sleep: Callable[[float], None] = time.sleep) -> None:
     """Let the store write its log (and its dump, where there is one) anew, and wait until the old files are gone.
 
-    Without compression, so that ids can be looked for. A managed store does all that by itself, and refuses to be told.
+    Without compression, so that ids can be looked for. A managed store does all that by itself, and refuses CONFIG.
     """
     with suppress(redis.RedisError):
         store.config_set("rdbcompression", "no")
-        told: Any = store.config_get("*")
-        kept, dumped = told["appendonly"] == "yes", bool(told["save"])
+        config: Any = store.config_get("*")
+        kept, dumped = config["appendonly"] == "yes", bool(config["save"])
         dumped = dumped or any(_folder(settings).glob("*.rdb"))
         for command in ["BGREWRITEAOF"] * kept + ["BGSAVE"] * dumped:
             _wait_until_idle(store, sleep)  # one that is under way began before the keys were gone

@@ -51,7 +51,7 @@ def remove_from_topics(
     """Let each topic that is not compacted begin after the last record, of `held`, that a request is about.
 
     Where the stream is behind, only as far as it has come. Returns by topic the partitions that begin later now.
-    Raises ServiceError where the broker does not do as it is told.
+    Raises ServiceError where the broker refuses.
     """
     if not held or not asked:
         return {}
