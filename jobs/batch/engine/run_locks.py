@@ -37,7 +37,7 @@ class HeldError(HeadraceError):
 def held(
     settings: Settings, run: str, day: date, names: Sequence[str], alone: bool = False, wait_minutes: float = 0
 ) -> Iterator[None]:
-    """Hold the locks `names` for the block; with `alone` the whole lake. `run` and `day` are what others see in the error.
+    """Hold the locks `names` for the block; with `alone` the whole lake. `run` and `day` are shown to others.
 
     Raises HeldError, with the other run's jobs, day, process, machine and start, if another process has one of them
     and still has it after `wait_minutes`.

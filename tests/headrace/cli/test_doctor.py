@@ -133,4 +133,4 @@ def test_report_lists_what_to_mend():
     with console.capture() as capture:
         fine = doctor.report([Check("a", True, "here"), Check("b", False, "feast[redis]", "get it")], console)
     text = capture.get()
-    assert not fine and "feast[redis]" in text and "get it" in text and "To mend: b" in text
+    assert not fine and "feast[redis]" in text and "get it" in text and "To do: b" in text

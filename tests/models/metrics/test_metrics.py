@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import BadInputError
-from models.evaluation import Targets, interval, list_properties, paired_ratio, score_lists
 from models.metrics import ranking as metrics
-from models.metrics.resampling import bounds, resampled_means
+from models.metrics.ranking import Targets, list_properties, score_lists
+from models.metrics.resampling import bounds, interval, paired_ratio, resampled_means
 from tests.models.metrics import reference_metrics as reference
 
 ITEMS = 60
