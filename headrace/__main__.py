@@ -1,5 +1,5 @@
 """`python -m headrace` is `headrace`."""
 
-from headrace.cli import app
+from headrace.cli.app import app
 
 app()

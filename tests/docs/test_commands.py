@@ -14,7 +14,7 @@ import click
 import pytest
 import typer
 
-from headrace.cli import app
+from headrace.cli.app import app
 from headrace.settings import PROJECT_ROOT
 
 PAGES = sorted([PROJECT_ROOT / "README.md", *(PROJECT_ROOT / "docs").rglob("*.md")])

@@ -18,7 +18,7 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
-from headrace import cli
+from headrace.cli import app as cli
 from headrace.cli import arguments as cli_arguments
 from headrace.machine.ports import free_port
 from headrace.machine.subprocesses import run_module
@@ -94,7 +94,7 @@ def test_help_of_every_command_says_what_it_does_and_gives_an_example(command):
 
 def test_help_answers_without_importing_an_engine():
     script = (
-        "import sys, headrace.cli; print(sorted({'pyspark', 'pyflink', 'tensorflow', 'mlflow'} & set(sys.modules)))"
+        "import sys, headrace.cli.app; print(sorted({'pyspark', 'pyflink', 'tensorflow', 'mlflow'} & set(sys.modules)))"
     )
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"

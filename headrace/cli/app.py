@@ -1,0 +1,165 @@
+"""The command line: `headrace COMMAND`. Rooms run as child processes, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from headrace.cli.arguments import run_room, yesterday
+from headrace.cli.data import data
+from headrace.cli.release import releases
+from headrace.errors import HeadraceError
+from headrace.settings import load_settings
+
+
+class _Commands(TyperGroup):
+    """Commands whose errors are one line, without a stack trace."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except HeadraceError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    name="headrace",
+    cls=_Commands,
+    help="From raw events to a ranked, explained answer. Each command's --help has an example.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(data)
+app.add_typer(releases, name="release")
+
+Parts = Annotated[list[str] | None, typer.Argument(metavar="PART", help="kafka, valkey, mlflow, stream, serving.")]
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine lacks, and what to do about it.
+
+    Looks at Python, the packages, Java and its modules, the jars, CPU instructions, memory, disk, folders and
+    ports. Exit code 1 if something needed is missing or wrong.
+
+    Example: `headrace doctor`
+    """
+    from headrace.cli import doctor as examination
+
+    if not examination.report(examination.all_checks(load_settings()), Console()):
+        raise typer.Exit(1)
+
+
+@app.command()
+def up(parts: Parts = None) -> None:
+    """Start Kafka, Valkey and MLflow here and wait until they are ready.
+
+    They listen on loopback only and keep running when this command ends; data, logs and process ids are in the
+    folder of the setting `home`. Parts that run already are left alone. Name parts to start only those; `stream`
+    and `serving` are started only if named.
+
+    Example: `headrace up`, then `headrace up stream serving`
+    """
+    run_room("infra.local", "up", *(parts or []))
+
+
+@app.command()
+def down(parts: Parts = None) -> None:
+    """Stop what `up` started, by process id; the data stays.
+
+    Without names everything that runs in this home is stopped: first what uses the three parts, then those.
+
+    Example: `headrace down`, or `headrace down serving`
+    """
+    run_room("infra.local", "down", *(parts or []))
+
+
+@app.command()
+def status() -> None:
+    """Show which parts run, where they answer and where their logs are.
+
+    Exit code 1 if Kafka, Valkey or MLflow is down, or if a part does not answer (`silent`) or has ended by
+    itself (`gone`).
+
+    Example: `headrace status`
+    """
+    run_room("infra.local", "status")
+
+
+@app.command()
+def run(
+    dag: Annotated[str, typer.Argument(metavar="DAG", help="daily, ingest or maintenance.")],
+    day: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day in UTC to compute; yesterday if not given.")
+    ] = None,
+) -> None:
+    """Run a DAG through Airflow, here, for one day.
+
+    `daily` goes from features over training and evaluation to a release in the registry and rows in the online
+    store; `ingest` takes in what arrived. Any day can be run again and gives the same tables.
+
+    Example: `headrace run daily --day 2026-11-22`
+    """
+    run_room("infra.local.airflow", "run", dag, "--day", f"{day or yesterday():%Y-%m-%d}")
+
+
+@app.command()
+def stream() -> None:
+    """Run the streaming job in the foreground: events to user vectors in the online store.
+
+    Starts from its last checkpoint. Needs `headrace up` and a release. Ctrl-C ends it.
+
+    Example: `headrace stream` (in the background: `headrace up stream`)
+    """
+    run_room("jobs.streaming")
+
+
+@app.command()
+def serve() -> None:
+    """Run the HTTP service in the foreground.
+
+    Answers `GET /recommendations` and takes `POST /events`; `/docs` describes both. Ctrl-C ends it.
+
+    Example: `headrace serve` (in the background: `headrace up serving`)
+    """
+    run_room("serving")
+
+
+@app.command()
+def recommend(
+    user: Annotated[str, typer.Argument(metavar="USER", help="User id.")],
+    context: Annotated[str, typer.Option(help="homepage or related.")] = "homepage",
+    item: Annotated[str | None, typer.Option(help="Item that a `related` list is about.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Length of the list.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the service's answer as it is.")] = False,
+) -> None:
+    """Ask the running service for one user's recommendations, with reasons.
+
+    Example: `headrace recommend 123 --limit 10`, or `headrace recommend 123 --context related --item 42 --json`
+    """
+    from headrace.cli import service_client
+
+    query = {"user_id": user, "context": context, "limit": str(limit), **({"item_id": item} if item else {})}
+    body = service_client.recommendations(load_settings(), query)
+    if as_json:
+        typer.echo(body)
+    else:
+        service_client.show(body, Console())
+
+
+@app.command("settings")
+def show_settings() -> None:
+    """Print the settings in force, as TOML: defaults, profile, headrace.toml and environment together.
+
+    Example: `HEADRACE_PROFILE=cluster headrace settings`
+    """
+    from headrace.cli.reference import effective_text
+
+    typer.echo(effective_text(load_settings()), nl=False)
