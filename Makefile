@@ -55,7 +55,7 @@ mlflow: bootstrap ## Tracking and registry with its web page, in the background
 
 .PHONY: bench
 bench: bootstrap ## Run one benchmark: make bench NAME=serving
-	@test -n "$(NAME)" || { echo "Name one: make bench NAME=$$(ls benchmarks | sed -n 's/\.py$$//p' | grep -vx -e __init__ -e report | paste -sd '|')" >&2; exit 2; }
+	@test -n "$(NAME)" || { echo "Name one: make bench NAME=$$(ls benchmarks | sed 's/\.py$$//' | grep -vx -e __init__ -e __pycache__ -e report -e results -e gold_users | paste -sd '|')" >&2; exit 2; }
 	@$(PYTHON) -m benchmarks.$(NAME)
 
 .PHONY: format

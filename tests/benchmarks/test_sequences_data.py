@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.sequences_data import INSIDE, Events, Parted, held_out_at_random, last_one_out, read_ratings
+from benchmarks.sequences.data import INSIDE, Events, Parted, held_out_at_random, last_one_out, read_ratings
 from headrace.errors import BadInputError
 
 FILE = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"

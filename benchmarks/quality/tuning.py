@@ -1,6 +1,6 @@
 """Settings of the baselines, compared on the validation weeks 45 to 48 alone; the test weeks are not read.
 
-    python -m benchmarks.quality_tuning [--home var] [--only EASE]
+    python -m benchmarks.quality.tuning [--home var] [--only EASE]
 
 Learns from weeks 1 to 44 and prints nDCG@20 on both tasks for every setting in the small grid of each baseline. The
 last line is one JSON object.
@@ -45,7 +45,7 @@ GRIDS: dict[type[Baseline], tuple[type[Any], dict[str, list[Any]]]] = {
 def main() -> None:
     """Try every setting, print and report."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.quality_tuning", description=(__doc__ or "").split("\n")[0]
+        prog="python -m benchmarks.quality.tuning", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--home", type=Path, default=Path("var"), help="home of the demo (default var)")
     parser.add_argument("--only", help="name of one baseline, as in the table")

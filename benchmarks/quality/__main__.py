@@ -4,7 +4,7 @@
 
 Protocol: the demo's data (made by `make demo`): what the features know, weeks 1 to 48, is learnt; weeks 49 to 53 are
 the test. The catalogue is everything taken before, ranked in full. Settings of EASE and personal frequency were chosen
-on weeks 45 to 48 (`python -m benchmarks.quality_tuning`); docs/benchmarks.md says what else was looked at.
+on weeks 45 to 48 (`python -m benchmarks.quality.tuning`); docs/benchmarks.md says what else was looked at.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import Progress
 
-from benchmarks.sequences_data import Events
+from benchmarks.sequences.data import Events
 from headrace.features.user_tower import TowerEncoder
 from headrace.settings.jobs import TrainingSettings
 from models.baselines.interface import best_of_each_row

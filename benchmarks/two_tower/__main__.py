@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.report import in_turns, last_line, report
-from benchmarks.two_tower_ids import make_pairs, write_pairs
+from benchmarks.two_tower.ids import make_pairs, write_pairs
 from models.metrics.resampling import paired_ratio
 
 GOAL_SPEED, GOAL_TIME = 4.0, 0.25
@@ -70,7 +70,7 @@ def _ids(given: argparse.Namespace) -> dict[str, Any]:
 
         def run(side: str) -> float:
             arguments = (side, name, "--epochs", str(given.epochs), "--rate", str(given.rate))
-            found[side].append(last_line("benchmarks.two_tower_ids", *arguments))
+            found[side].append(last_line("benchmarks.two_tower.ids", *arguments))
             return found[side][-1]["examples_per_second"]
 
         in_turns(given.rounds, lambda: run("ours"), lambda: run("peer"), "examples/s")
@@ -88,9 +88,9 @@ def _ids(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def _demo(home: Path) -> dict[str, Any]:
-    ours = last_line("benchmarks.two_tower_demo", "ours", "--home", str(home.resolve()))
+    ours = last_line("benchmarks.two_tower.demo", "ours", "--home", str(home.resolve()))
     limit = _GIVEN_UP * ours["seconds"]
-    peer = last_line("benchmarks.two_tower_demo", "peer", "--home", str(home.resolve()), "--limit", f"{limit:.0f}")
+    peer = last_line("benchmarks.two_tower.demo", "peer", "--home", str(home.resolve()), "--limit", f"{limit:.0f}")
     ratio = ours["seconds"] / peer["seconds"]
     return {"ours": ours, "peer": peer, "ratio": ratio, "met": ours["reached"] and ratio <= GOAL_TIME}
 

@@ -1,6 +1,6 @@
 """Settings of the models of `benchmarks.sequences`, compared on the validation alone; the test is not read.
 
-    python -m benchmarks.sequences_tuning in_order|without_order [--data FILE] [--only EASE] [--epochs 40]
+    python -m benchmarks.sequences.tuning in_order|without_order [--data FILE] [--only EASE] [--epochs 40]
 
 Prints nDCG@20 of every setting of a model's grid; of towers after each epoch, with the epoch to stop at and the weight
 of the popularity prior. The last line is one JSON object.
@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.sequences_chosen import trained
-from benchmarks.sequences_data import Parted, held_out_at_random, last_one_out, read_ratings
-from benchmarks.sequences_towers import K, Tower
+from benchmarks.sequences.chosen import trained
+from benchmarks.sequences.data import Parted, held_out_at_random, last_one_out, read_ratings
+from benchmarks.sequences.towers import K, Tower
 from headrace.errors import reporting_errors
 from headrace.settings.jobs import TrainingSettings
 from models.baselines import Baseline, Ease, ImplicitAls
@@ -66,7 +66,7 @@ TOWERS: Mapping[str, Mapping[str, tuple[TrainingSettings, int]]] = {
 def main() -> int:
     """Try every setting, print and report."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.sequences_tuning", description=(__doc__ or "").split("\n")[0]
+        prog="python -m benchmarks.sequences.tuning", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("form", choices=sorted(TOWERS), help="with the order of the events, or without")
     parser.add_argument("--data", type=Path, help="ml-100k.inter, or the package that holds it (default: fetch it)")

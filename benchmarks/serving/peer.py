@@ -1,6 +1,6 @@
 """The usual way to serve the same list: FastAPI on uvicorn, Feast's SDK for every feature, a SavedModel for the scores.
 
-    python -m benchmarks.serving_peer FOLDER STORE_ADDRESS PORT
+    python -m benchmarks.serving.peer FOLDER STORE_ADDRESS PORT
 
 Same release, same store, same ScaNN index, a ranker with the same weights. It leaves out what ours does besides: own,
 popular and category candidates, affinity features, reasons, and the live row.
@@ -20,7 +20,7 @@ os.environ.setdefault("FEAST_USAGE", "False")
 import numpy as np
 from fastapi import FastAPI
 
-from benchmarks.serving_data import GROUPS
+from benchmarks.serving.data import GROUPS
 from headrace.features.ranking import CATEGORICAL, NUMERIC
 from headrace.features.rows import ITEM_KEY, ITEM_VIEW, PROJECT, USER_KEY, USER_VIEW, feature_names
 from headrace.release.bundle import INDEX, ITEM_EMBEDDINGS, ITEMS, RANKER_SAVED_MODEL

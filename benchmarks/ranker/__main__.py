@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.report import in_turns, last_line, report
 
 GOAL = 2.0
-MODULE = "benchmarks.ranker_sides"
+MODULE = "benchmarks.ranker.sides"
 
 
 def main() -> None:

@@ -81,7 +81,7 @@ def main() -> None:
         settings = _settings(Path(folder))
         release = str(tiny_retrieval_bundle(Path(folder) / "release", items=item_names(ITEMS)).folder)
         ours = ["jobs.streaming", "--release", release, "--from", "earliest"]
-        peer = ["benchmarks.stream_peer", release]
+        peer = ["benchmarks.stream.peer", release]
         with local_services(settings, ("kafka", "valkey")):
             events, peer_events = arguments.events, arguments.peer_events or arguments.events
             drains: dict[str, list[Drain]] = {"ours": [], "peer": []}

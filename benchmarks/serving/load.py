@@ -1,6 +1,6 @@
 """Closed-loop load over keep-alive sockets: light enough that the server, not the client, is what is measured.
 
-    python -m benchmarks.serving_load PORT --connections 4 --seconds 8 --users 2000
+    python -m benchmarks.serving.load PORT --connections 4 --seconds 8 --users 2000
 
 prints one JSON object: `requests`, `seconds`, `p50_ms`, `p99_ms`.
 """

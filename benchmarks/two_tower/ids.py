@@ -1,6 +1,6 @@
 """One training of a two-tower of ids alone, by our trainer or as TFRS' tutorial writes it, and its recall.
 
-    python -m benchmarks.two_tower_ids ours|peer FOLDER [--epochs 3] [--rate 0.1]
+    python -m benchmarks.two_tower.ids ours|peer FOLDER [--epochs 3] [--rate 0.1]
 
 Run by `benchmarks.two_tower`, each in a process of its own; the last line is one JSON object. Both have a vector of 64
 numbers for each user and each item and the softmax over the items of a batch of 4,096 pairs, Adagrad. The tutorial
@@ -203,7 +203,7 @@ SIDES: dict[str, Callable[[Path, Pairs, int, float], tuple[float, Floats, Floats
 
 def main() -> None:
     """Train one side, measure, print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.two_tower_ids", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.two_tower.ids", description=__doc__.split("\n")[0])
     parser.add_argument("side", choices=SIDES)
     parser.add_argument("folder", type=Path, help="what `benchmarks.two_tower` wrote")
     parser.add_argument("--epochs", type=int, default=3)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from benchmarks.sequences_data import Events
+from benchmarks.sequences.data import Events
 from headrace.errors import HeadraceError
 
 Lists = npt.NDArray[np.int32]

@@ -1,6 +1,6 @@
 """The peer of `benchmarks.stream`, a per-event PyFlink job: same dedupe, history and tower, one `HSET` an event.
 
-python -m benchmarks.stream_peer RELEASE_FOLDER
+python -m benchmarks.stream.peer RELEASE_FOLDER
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One training of a ranker, ours or the plain one: `python -m benchmarks.ranker_sides ours|peer [--home var]`.
+"""One training of a ranker, ours or the plain one: `python -m benchmarks.ranker.sides ours|peer [--home var]`.
 
 Run by `benchmarks.ranker`; the last line is one JSON object.
 """
@@ -107,7 +107,7 @@ SIDES = {"ours": ours, "peer": peer}
 
 def main() -> None:
     """Train one side, judge it, print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ranker_sides", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ranker.sides", description=__doc__.split("\n")[0])
     parser.add_argument("side", choices=SIDES)
     parser.add_argument("--home", type=Path, default=Path("var"), help="home of the demo (default var)")
     parser.add_argument("--epochs", type=int, default=2, help="passes over the candidates (default 2)")

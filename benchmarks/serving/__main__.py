@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.report import report
-from benchmarks.serving_data import AS_OF, ITEM_SCHEMA, USER_SCHEMA, item_rows, make_release, user_rows
+from benchmarks.serving.data import AS_OF, ITEM_SCHEMA, USER_SCHEMA, item_rows, make_release, user_rows
 from headrace.features import rows as feature_rows
 from headrace.machine.ports import free_port
 from headrace.settings import Settings
@@ -169,7 +169,7 @@ def _ours(settings: Settings) -> Iterator[Server]:
 def _peer(settings: Settings, release: Path) -> Iterator[Server]:
     port = free_port()
     address = settings.store.url.removeprefix("redis://").partition("/")[0]
-    command = [sys.executable, "-m", "benchmarks.serving_peer", str(release), address, str(port)]
+    command = [sys.executable, "-m", "benchmarks.serving.peer", str(release), address, str(port)]
     with _running("peer", command, dict(os.environ), port, "/recommendations?user_id=u1") as server:
         yield server
 
@@ -205,7 +205,7 @@ def _checked_answer(port: int) -> dict[str, Any]:
 
 
 def _load(port: int, connections: int, seconds: float, users: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.serving_load", str(port), "--connections", str(connections)]
+    command = [sys.executable, "-m", "benchmarks.serving.load", str(port), "--connections", str(connections)]
     command += ["--seconds", str(seconds), "--users", str(users)]
     found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return found

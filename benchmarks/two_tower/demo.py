@@ -1,6 +1,6 @@
 """One training of the demo's two-tower until it finds enough of what is new to the households, and the time it took.
 
-    python -m benchmarks.two_tower_demo ours|peer [--home var] [--target 0.21] [--look-every 64] [--limit 300]
+    python -m benchmarks.two_tower.demo ours|peer [--home var] [--target 0.21] [--look-every 64] [--limit 300]
 
 Run by `benchmarks.two_tower`, each in a process of its own; the last line is one JSON object. Both learn from the
 training window up to week 48 and are judged by all households of weeks 49 to 53 on task *new*, recall@500, with the
@@ -234,7 +234,7 @@ SIDES = {"ours": ours, "peer": peer}
 
 def main() -> None:
     """Train one side, print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.two_tower_demo", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.two_tower.demo", description=__doc__.split("\n")[0])
     parser.add_argument("side", choices=SIDES)
     parser.add_argument("--home", type=Path, default=Path("var"), help="home of the demo (default var)")
     parser.add_argument("--target", type=float, default=0.21)

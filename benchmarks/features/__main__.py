@@ -23,7 +23,7 @@ import duckdb
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from benchmarks.features_duckdb import named, statements
+from benchmarks.features.duckdb import named, statements
 from benchmarks.report import in_turns, report
 from headrace.settings import Settings
 from headrace.settings.jobs import FeatureSettings

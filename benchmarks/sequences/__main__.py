@@ -3,7 +3,7 @@
     python -m benchmarks.sequences [--data ml-100k.inter]
 
 Everybody's last rating is the test, ranked against every film that the user did not rate; the one before it was the
-validation on which all settings were chosen (`python -m benchmarks.sequences_tuning`, which does not read the test);
+validation on which all settings were chosen (`python -m benchmarks.sequences.tuning`, which does not read the test);
 everything before the last is learnt. The second table is of the same pairs without times: a tenth of them, drawn at
 random, is the test, and `ours` is the whole platform (`headrace evaluate`). Without `--data` the ratings are fetched as
 the example of a package.
@@ -22,10 +22,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.report import report
-from benchmarks.sequences_chosen import IN_ORDER, WITHOUT_ORDER, Chosen, Model, Platform
-from benchmarks.sequences_data import Events, Parted, held_out_at_random, last_one_out, read_ratings
-from benchmarks.sequences_platform import platform_lists
-from benchmarks.sequences_towers import K, Lists, Tower
+from benchmarks.sequences.chosen import IN_ORDER, WITHOUT_ORDER, Chosen, Model, Platform
+from benchmarks.sequences.data import Events, Parted, held_out_at_random, last_one_out, read_ratings
+from benchmarks.sequences.platform import platform_lists
+from benchmarks.sequences.towers import K, Lists, Tower
 from headrace.errors import reporting_errors
 from models.metrics.ranking import PerUser, score_lists
 from models.metrics.resampling import interval, paired_ratio

@@ -1,0 +1,1 @@
+"""Benchmark of the feature job against DuckDB."""

@@ -1,0 +1,1 @@
+"""Quality of the demo's release against every baseline, and the search of the baselines' settings."""

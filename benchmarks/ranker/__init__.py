@@ -1,0 +1,1 @@
+"""Benchmark of the ranker against Keras' `fit` of the plain model."""

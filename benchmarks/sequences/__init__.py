@@ -1,0 +1,1 @@
+"""Sequence models on MovieLens 100K, in order and by ids alone."""

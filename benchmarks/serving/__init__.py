@@ -1,0 +1,1 @@
+"""Benchmark of the service against FastAPI, uvicorn, the Feast SDK and a SavedModel."""

@@ -1,0 +1,1 @@
+"""Benchmark of the user stream against a per-event PyFlink job."""
