@@ -62,7 +62,7 @@ class CsvPart:
     def _plain(self, batch: list[str]) -> bytes | None:
         """The lines, if each is a row for sure, because none has a quote."""
         text = "".join(batch)
-        if '"' in text or len(self.columns) == 1 or len(batch[-1]) >= LONGEST - 1 or is_odd(text):
+        if '"' in text or len(self.columns) == 1 or is_odd(text) or any(map(is_cut, batch)):
             return None
         return text.encode()
 
@@ -127,7 +127,10 @@ def header(path: Path, required: str, names: Mapping[str, str], separator: str) 
     that cannot be read.
     """
     by_ending = sorted(SEPARATORS, key=lambda each: each != "\t") if ".tsv" in path.name.lower() else SEPARATORS
-    found = [(_header(path, each), each) for each in (separator or by_ending)]
+    read = [(_header(path, each), each) for each in (separator or by_ending)]
+    found = [(columns, each) for columns, each in read if columns is not None]
+    if not found:
+        raise BadInputError(f"{path.name} does not begin with a header in UTF-8", "Its first line names the columns")
     fitting = [each for each in found if required in {names.get(name, name) for name in each[0]}]
     return max(fitting or found, key=lambda each: len(each[0]))
 
@@ -183,11 +186,12 @@ def _column(values: tuple[str, ...]) -> pa.Array:
         return pa.array([bytes_of(value) for value in values], pa.binary())
 
 
-def _header(path: Path, separator: str) -> list[str]:
+def _header(path: Path, separator: str) -> list[str] | None:
+    """The names in the first row; None where it cannot be read."""
     with opened(path) as stream:
         batches = line_batches(stream)
         found = records(next(batches, []), batches, separator, 1)
         fields = next((fields for _, fields, _ in found if fields != []), [])
     if fields is None or any(map(is_odd, fields)):
-        raise BadInputError(f"{path.name} does not begin with a header in UTF-8", "Its first line names the columns")
+        return None
     return [name.strip() or f"column {place}" for place, name in enumerate(fields, 1)]

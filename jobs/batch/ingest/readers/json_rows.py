@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from headrace.errors import BadInputError
 from jobs.batch.ingest.readers.json_text import NO_TEXT, readable
-from jobs.batch.ingest.readers.text_lines import LONGEST, TOO_LONG, bytes_of, is_odd, line_batches, opened
+from jobs.batch.ingest.readers.text_lines import TOO_LONG, bytes_of, is_cut, is_odd, line_batches, opened
 
 LOOKED_AT = 1000
 """Rows whose field names are looked at before the file is taken."""
@@ -38,27 +39,25 @@ class JsonPart:
         with opened(self.path, self.start, self.end) as stream:
             first = self.first_line
             for batch in line_batches(stream):
-                texts = [line.strip(_BLANKS) for line in batch]
+                texts = [TOO_LONG + line if is_cut(line) else line.strip(_BLANKS) for line in batch]
                 numbers = [number for number, text in enumerate(texts, first) if text]
                 if numbers:
                     yield self._rows([text for text in texts if text]), pa.array(numbers, pa.int64())
                 first += len(batch)
 
     def _rows(self, texts: list[str]) -> pa.Array:
+        if is_odd("".join(texts)):
+            texts = [NO_TEXT + readable(bytes_of(text)) if is_odd(text) else text for text in texts]
         if self.names or self.constants:
             texts = [renamed(text, self.names, self.constants) for text in texts]
-        if max(map(len, texts)) >= LONGEST - 1:
-            texts = [TOO_LONG + text if len(text) >= LONGEST - 1 else text for text in texts]
-        try:
-            return pa.array(texts, pa.string())
-        except UnicodeEncodeError:
-            return pa.array(
-                [NO_TEXT + readable(bytes_of(text)) if is_odd(text) else text for text in texts], pa.string()
-            )
+        return pa.array(texts, pa.string())
 
 
 def field_names(path: Path) -> list[str] | None:
-    """Names of the fields of the first rows; None where there is no row."""
+    """Names of the fields of the first rows; None where there is no row.
+
+    Raises BadInputError where they are one document, a list or an object over several lines.
+    """
     with opened(path) as stream:
         first = [line for line in next(line_batches(stream), []) if line.strip(_BLANKS)]
     names: dict[str, None] = {}
@@ -68,6 +67,9 @@ def field_names(path: Path) -> list[str] | None:
         except (ValueError, RecursionError):
             continue
         names |= dict.fromkeys(row) if isinstance(row, dict) else {}
+    begins = first[0].replace(" ", "").rstrip() if first else ""
+    if begins in ("[", "{") or begins.startswith("[{"):
+        raise BadInputError(f"{path.name} is one JSON document, expected an object per line", "Write it as JSON Lines")
     return list(names) if first else None
 
 
