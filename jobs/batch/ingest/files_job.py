@@ -33,7 +33,7 @@ class Inputs:
 
 
 _EXPECTED = {
-    BRONZE_EVENTS: Expected("event_type", [name for name in Event.model_fields if name != "context"]),
+    BRONZE_EVENTS: Expected("event_type", set(Event.model_fields) - {"context"}, ("value", "price", "position")),
     BRONZE_ITEMS: Expected("item_id", ITEM_FIELDS),
     BRONZE_USERS: Expected("user_id", ["user_id"]),
 }

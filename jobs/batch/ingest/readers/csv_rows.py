@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +36,8 @@ class CsvPart:
     columns: Sequence[str]
     """The contract's names of the columns."""
     separator: str
+    numbers: Collection[str] = ()
+    """Columns whose texts become numbers where they are some."""
     constants: Mapping[str, str] = field(default_factory=dict)
     """What every row has beside its columns."""
     start: int = 0
@@ -108,7 +110,7 @@ class CsvPart:
 
     def _objects(self, columns: Mapping[str, pa.Array], rows: int) -> pa.Array:
         more = {name: pa.repeat(text, rows) for name, text in self.constants.items() if name not in columns}
-        return json_objects({**columns, **more})
+        return json_objects({**columns, **more}, self.numbers)
 
     def _problem(self, fields: list[str] | None, text: list[str]) -> str:
         shown = readable(bytes_of("".join(text).rstrip("\r\n")))

@@ -38,6 +38,8 @@ class Expected:
     """The column of the contract without which a file is of another kind."""
     scalars: Collection[str] = ()
     """Columns of the contract that hold one value."""
+    numbers: Collection[str] = ()
+    """Columns of the contract that hold a number, also where the file has texts only."""
     names: Mapping[str, str] = field(default_factory=dict)
     """Column names of the files → names of the contract."""
     separator: str = ""
@@ -77,7 +79,9 @@ def parts_of(file: InputFile, expected: Expected) -> list[Part]:
         if not given:
             return []
         columns = _columns(file, given, expected, constants)
-        return [CsvPart(file.path, columns, separator, constants, *cut) for cut in _cuts(file, separator)]
+        return [
+            CsvPart(file.path, columns, separator, expected.numbers, constants, *cut) for cut in _cuts(file, separator)
+        ]
     names = field_names(file.path)
     if names is None:
         return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,23 +19,39 @@ IDS = frozenset({"event_id", "user_id", "session_id", "item_id", "request_id"})
 TIME = "timestamp"
 _MARK = "\x01"
 """Stands for `NO_TEXT` inside a row: JSON writes control characters as escapes, so that none is there otherwise."""
+_NUMBER = r"\A-?(0|[1-9][0-9]{0,14})([.][0-9]{1,9})?\z"
 _ESCAPED = r'[\x00-\x1f"\\]'
 _FIRST, _LAST = -62_135_596_800, 253_402_300_799
 """Seconds since 1970 of the years 1 to 9999."""
 _UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
-def json_objects(columns: Mapping[str, pa.Array]) -> pa.Array:
+def json_objects(columns: Mapping[str, pa.Array], numbers: Collection[str] = ()) -> pa.Array:
     """A JSON object of each row, as text; what is missing (null, NaN, an empty text) is left out.
+    Texts of the columns `numbers` are written as numbers where they are some.
 
     A row with bytes that are no text begins with `NO_TEXT` and is no JSON.
     """
-    rows = _joined({name: json_values(_as_meant(name, values)) for name, values in columns.items()})
+    rows = _joined(
+        {
+            name: _number_values(values) if name in numbers else json_values(_as_meant(name, values))
+            for name, values in columns.items()
+        }
+    )
     bad = pc.match_substring(rows, _MARK)
     if not pc.any(bad).as_py():
         return rows
     marked = pc.binary_join_element_wise(NO_TEXT, pc.replace_substring(rows, _MARK, ""), "")
     return pc.if_else(bad, marked, rows)
+
+
+def _number_values(texts: pa.Array) -> pa.Array:
+    """Texts as JSON, without quotes where one is a number: it need not be converted one by one then."""
+    values = json_values(texts)
+    if texts.type != pa.string():
+        return values
+    plain = pc.match_substring_regex(texts, _NUMBER)
+    return pc.if_else(plain, texts, values)
 
 
 def json_values(values: pa.Array) -> pa.Array:

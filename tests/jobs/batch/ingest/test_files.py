@@ -137,6 +137,13 @@ def test_the_separator_is_the_one_that_makes_the_header_have_the_needed_column(s
     assert rows == [(2, {"item_id": "i1", "a title": "Lamp, red; big|1", "price": "1,5"})]
 
 
+def test_texts_of_a_column_of_numbers_are_numbers_where_they_are_some(tmp_path: Path) -> None:
+    texts = ["2", "-0.50", "1e3", "007", "+1", "2.", "many", "", "123456789012345678"]
+    file = written(tmp_path / "a.csv", "item_id,value\n" + "".join(f"i,{text}\n" for text in texts))
+    values = [row.get("value") for _, row in read(file, numbers=["value"])]
+    assert values == [2, -0.5, "1e3", "007", "+1", "2.", "many", None, "123456789012345678"]
+
+
 def test_a_separator_nobody_guesses_is_named_and_the_sentence_says_so(tmp_path: Path) -> None:
     file = written(tmp_path / "items.csv", "item_id~title\ni1~Lamp\n")
     with pytest.raises(BadInputError, match=r"no column 'item_id' \(its columns: item_id~title\).*`--separator`"):
