@@ -68,6 +68,8 @@ def import_files(
         theirs, _, ours = pair.partition("=")
         if not (theirs and ours):
             raise BadInputError(f"--map {pair}: expected THEIRS=OURS", "For example --map customer=user_id")
+    if separator != "tab" and len(separator) > 1:
+        raise BadInputError(f"--separator {separator}: expected one character, or `tab`", "For example --separator '~'")
     given = [*repeated("--events", events), *repeated("--items", items), *repeated("--users", users)]
     given += [f"--separator={separator}"] if separator else []
     when = f"{day or today():%Y-%m-%d}"

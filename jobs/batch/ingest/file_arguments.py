@@ -33,7 +33,6 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> Any:
     files.add_argument(
         "--separator",
         type=separator,
-        default="",
         metavar="CHARACTER",
         help="what stands between the fields of CSV files: a character, or `tab` (default: as each header says)",
     )
@@ -45,7 +44,7 @@ def inputs_of(given: argparse.Namespace) -> Inputs:
     """The files and names given."""
     from jobs.batch.ingest.files_job import Inputs
 
-    return Inputs(given.events, given.items, given.users, dict(given.map), given.separator)
+    return Inputs(given.events, given.items, given.users, dict(given.map), given.separator or "")
 
 
 def received_at(given: argparse.Namespace) -> datetime:

@@ -1,13 +1,7 @@
-"""Rows of a CSV file as RFC 4180 has them: `""` is a quote, a backslash is a backslash, quotes may hold line breaks.
-
-A row is numbered by the line it begins on, the header's being 1. A quote that is never closed, or closed in the middle
-of a field, costs the line that it is on: reading goes on at the next one.
-"""
+"""Rows of a CSV file, numbered by the line they begin on, the header's being 1."""
 
 from __future__ import annotations
 
-import csv
-from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,14 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from headrace.errors import BadInputError
-from jobs.batch.ingest.readers.json_text import json_objects, readable
-from jobs.batch.ingest.readers.text_lines import LONGEST, TOO_LONG, bytes_of, is_cut, is_odd, line_batches, opened
+from jobs.batch.ingest.readers.csv_records import Record, records
+from jobs.batch.ingest.readers.json_text import json_objects
+from jobs.batch.ingest.readers.json_values import readable
+from jobs.batch.ingest.readers.text_lines import TOO_LONG, bytes_of, is_cut, is_odd, line_batches, opened
 
-SEPARATORS = (",", ";", "\t", "|")
-"""What may stand between the fields where nobody says it: the first with which the header has the needed column."""
-_Record = tuple[int, list[str] | None, list[str]]
-"""Number of its first line, its fields (None where they cannot be told), and its lines."""
 _Rows = tuple[pa.Array, pa.Array]
 """Rows as JSON text, and their numbers."""
 
@@ -91,7 +82,7 @@ class CsvPart:
         yield self._objects(columns, table.num_rows).filter(kept), pa.array(given + number).filter(kept)
         yield from _refused([(text, number + place) for place, text in odd.items() if not batch[place].isspace()])
 
-    def _parsed(self, found: list[_Record]) -> Iterator[_Rows]:
+    def _parsed(self, found: list[Record]) -> Iterator[_Rows]:
         good: list[list[str]] = []
         numbers: list[int] = []
         bad: list[tuple[str, int]] = []
@@ -120,55 +111,6 @@ class CsvPart:
 
     def _wrong(self, fields: int) -> str:
         return f"{fields} fields, the header has {len(self.columns)}: "
-
-
-def header(path: Path, required: str, names: Mapping[str, str], separator: str) -> tuple[list[str], str]:
-    """The file's column names and its separator: the one given, else the first that makes `required` a column.
-
-    A column without a name is called by its place; an empty file has no columns. Raises BadInputError for a header
-    that cannot be read.
-    """
-    by_ending = sorted(SEPARATORS, key=lambda each: each != "\t") if ".tsv" in path.name.lower() else SEPARATORS
-    read = [(_header(path, each), each) for each in (separator or by_ending)]
-    found = [(columns, each) for columns, each in read if columns is not None]
-    if not found:
-        raise BadInputError(f"{path.name} does not begin with a header in UTF-8", "Its first line names the columns")
-    fitting = [each for each in found if required in {names.get(name, name) for name in each[0]}]
-    return max(fitting or found, key=lambda each: len(each[0]))
-
-
-def records(batch: list[str], batches: Iterator[list[str]], separator: str, number: int) -> Iterator[_Record]:
-    """The records of a batch of lines of which the first has this number; one of nothing but white space has no fields.
-
-    Of the `batches` that come after it as many are taken in as the last record needs.
-    """
-    csv.field_size_limit(LONGEST)
-    waiting = deque(batch)
-    taken: list[str] = []
-
-    def feed() -> Iterator[str]:
-        while True:
-            if not waiting and taken:
-                waiting.extend(next(batches, ()))
-            if not waiting:
-                return
-            line = waiting.popleft()
-            taken.append(line)
-            if is_cut(line):
-                raise csv.Error("the line is too long")
-            yield line
-
-    while waiting:
-        try:
-            for fields in csv.reader(feed(), delimiter=separator, strict=True):
-                lines, taken = taken, []
-                yield number, fields if len(fields) > 1 or "".join(fields).strip() else [], lines
-                number += len(lines)
-        except csv.Error:
-            waiting.extendleft(reversed(taken[1:]))
-            lines, taken = taken[:1], []
-            yield number, None, lines
-            number += 1
 
 
 def _refused(bad: list[tuple[str, int]]) -> Iterator[_Rows]:

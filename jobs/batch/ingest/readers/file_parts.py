@@ -16,7 +16,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from headrace.errors import BadInputError
 from jobs.batch.ingest.files import InputFile
-from jobs.batch.ingest.readers.csv_rows import CsvPart, header
+from jobs.batch.ingest.readers.csv_records import header
+from jobs.batch.ingest.readers.csv_rows import CsvPart
 from jobs.batch.ingest.readers.json_rows import JsonPart, field_names
 from jobs.batch.ingest.readers.parquet_rows import ParquetPart, parquet_schema
 from jobs.batch.ingest.readers.text_cuts import cuts

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from json.decoder import scanstring
 from pathlib import Path
 
 import pyarrow as pa
 
 from headrace.errors import BadInputError
-from jobs.batch.ingest.readers.json_text import NO_TEXT, readable
+from jobs.batch.ingest.readers.json_text import NO_TEXT
+from jobs.batch.ingest.readers.json_values import readable
 from jobs.batch.ingest.readers.text_lines import TOO_LONG, bytes_of, is_cut, is_odd, line_batches, opened
 
 LOOKED_AT = 1000
@@ -99,8 +99,9 @@ def _members(text: str) -> Iterator[tuple[str, str]]:
         _end(text, place)
         return
     while True:
-        place = _next(text, place, '"')
-        key, place = scanstring(text, place, True)
+        if text[place] != '"':
+            raise ValueError("no name of a field")
+        key, place = _DECODER.raw_decode(text, place)
         start = _next(text, _skipped(text, place), ":")
         _, end = _DECODER.raw_decode(text, start)
         yield key, text[start:end]
@@ -115,7 +116,7 @@ def _next(text: str, place: int, expected: str) -> int:
     """The place after the expected character and the blanks behind it."""
     if text[place] != expected:
         raise ValueError(f"no {expected}")
-    return _skipped(text, place + 1) if expected != '"' else place + 1
+    return _skipped(text, place + 1)
 
 
 def _end(text: str, place: int) -> None:

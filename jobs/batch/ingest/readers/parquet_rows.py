@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.errors import BadInputError
-from jobs.batch.ingest.readers.json_text import is_bytes, json_objects, share_of_text, unsupported
+from jobs.batch.ingest.readers.json_text import json_objects
+from jobs.batch.ingest.readers.json_values import is_bytes, share_of_text, unsupported
 
 BATCH_ROWS = 8192
 
