@@ -26,8 +26,8 @@ from jobs.batch.clean.profiles import checked_users
 from jobs.batch.engine.lake import Lake
 from jobs.batch.ingest.dry_run_report import Forecast, Refused, nothing_to_take, report
 from jobs.batch.ingest.file_arguments import add_file_arguments, inputs_of, received_at
-from jobs.batch.ingest.files import InputFile
 from jobs.batch.ingest.files_job import Inputs, file_rows, not_taken_yet, received, wanted_files
+from jobs.batch.ingest.readers.files import InputFile
 
 SAMPLES = 3
 """Rows and ids shown of each kind."""
