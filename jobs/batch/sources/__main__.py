@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from headrace.errors import BadInputError, HeadraceError
+from headrace.errors import BadInputError, reporting_errors
 from jobs.batch.sources import movielens, online_retail
 
 _KNOWN = "ratings.dat or ratings.csv (MovieLens), or Parquet or CSV with invoice lines (Online Retail)"
@@ -37,17 +37,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, required=True, help="folder for the files")
     parser.add_argument("--scale", help="best rating of the scale (default 5)")
     given = parser.parse_args(arguments)
+    return reporting_errors(lambda: _convert(given))
+
+
+def _convert(given: argparse.Namespace) -> int:
     where = [str(given.folder), "--output", str(given.output)]
-    try:
-        if any((given.folder / f"ratings{ending}").is_file() for ending in (".dat", ".csv")):
-            failed = movielens.main([*where, *(["--scale", given.scale] if given.scale else [])])
-        elif any(given.folder.glob("*.parquet")) or any(given.folder.glob("*.csv")):
-            failed = online_retail.main(where)
-        else:
-            raise BadInputError(f"{given.folder} is no data set of a known form", f"Name a folder with {_KNOWN}")
-    except HeadraceError as error:
-        print(error, file=sys.stderr)
-        return 1
+    if any((given.folder / f"ratings{ending}").is_file() for ending in (".dat", ".csv")):
+        failed = movielens.main([*where, *(["--scale", given.scale] if given.scale else [])])
+    elif any(given.folder.glob("*.parquet")) or any(given.folder.glob("*.csv")):
+        failed = online_retail.main(where)
+    else:
+        raise BadInputError(f"{given.folder} is no data set of a known form", f"Name a folder with {_KNOWN}")
     covered = None if failed else period(given.output / "events.parquet")
     if covered:
         print(

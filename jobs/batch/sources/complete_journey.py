@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from headrace.errors import BadInputError, HeadraceError
+from headrace.errors import BadInputError, HeadraceError, reporting_errors
 from headrace.tables import end_of
 from jobs.batch.sources.complete_journey_promotions import calendar_of, promotions_of
 from jobs.batch.sources.contract_files import numbered, write_files
@@ -214,18 +214,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--households", type=int, help="take only so many households, and what they ever bought")
     parser.add_argument("--seed", type=int, default=7, help="seed of their choice (default 7)")
     given = parser.parse_args(arguments)
+    return reporting_errors(lambda: _write(given))
+
+
+def _write(given: argparse.Namespace) -> None:
     first, last = given.weeks
-    try:
-        meta = write(Slice(first, last, given.end, given.households, given.seed), given.output)
-    except HeadraceError as error:
-        print(error, file=sys.stderr)
-        return 1
+    meta = write(Slice(first, last, given.end, given.households, given.seed), given.output)
     print(
         f"weeks {first} to {last}: {meta['events']:,} lines of {meta['households']:,} households, "
         f"{meta['adjustments']:,} of them adjustments, up to {meta['as_of_day']}, "
         f"shifted by {meta['shift_days'] // 7} weeks"
     )
-    return 0
 
 
 if __name__ == "__main__":

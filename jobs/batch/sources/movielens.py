@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from headrace.errors import BadInputError, HeadraceError
+from headrace.errors import BadInputError, reporting_errors
 from jobs.batch.sources.contract_files import numbered, write_files
 
 COLUMNS = {
@@ -139,15 +139,14 @@ def main(arguments: list[str] | None = None) -> int:
         "--scale", type=_scale, default=5.0, help="best rating of the scale, which becomes 10 (default 5)"
     )
     given = parser.parse_args(arguments)
-    try:
-        meta = write(given.folder, given.output, given.scale)
-    except HeadraceError as error:
-        print(error, file=sys.stderr)
-        return 1
+    return reporting_errors(lambda: _write(given))
+
+
+def _write(given: argparse.Namespace) -> None:
+    meta = write(given.folder, given.output, given.scale)
     print(
         f"{meta['events']:,} ratings (up to {meta['scale']:g}), {meta['items']:,} items, {meta.get('users', 0):,} users"
     )
-    return 0
 
 
 if __name__ == "__main__":

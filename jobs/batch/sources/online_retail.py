@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from headrace.errors import BadInputError, HeadraceError
+from headrace.errors import BadInputError, reporting_errors
 from jobs.batch.sources.contract_files import numbered, write_files
 
 COLUMNS = (
@@ -127,16 +127,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder with the invoice lines")
     parser.add_argument("--output", type=Path, required=True, help="folder for the files")
     given = parser.parse_args(arguments)
-    try:
-        meta = write(given.folder, given.output)
-    except HeadraceError as error:
-        print(error, file=sys.stderr)
-        return 1
+    return reporting_errors(lambda: _write(given))
+
+
+def _write(given: argparse.Namespace) -> None:
+    meta = write(given.folder, given.output)
     print(
         f"{meta['events']:,} lines, {meta['returns']:,} of them returns, "
         f"{meta['without_customer']:,} without customer, {meta['items']:,} items"
     )
-    return 0
 
 
 if __name__ == "__main__":
