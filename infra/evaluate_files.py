@@ -100,7 +100,7 @@ def _fit_and_rank(
 def _users_of(test: Path, names: list[str], folder: Path) -> Path:
     """A Parquet file with the user ids of the test file. Raises BadInputError if it has none."""
     theirs = {name: ours for name, _, ours in (pair.partition("=") for pair in names)}
-    users = read_columns(test, theirs, ["user_id"]).column("user_id").cast(pa.string()).drop_null().unique()
+    users = read_columns(test, theirs, ["user_id"]).column("user_id").drop_null().unique()
     file = folder / "users.parquet"
     pq.write_table(pa.table({"user_id": users}), file)
     return file

@@ -63,7 +63,7 @@ def started(monkeypatch) -> list[tuple[str, ...]]:
 
 @pytest.fixture
 def service() -> Iterator[list[dict[str, list[str]]]]:
-    """A service that refuses `nobody`, is not ready for `early`, and is another one for `proxy`; yields the questions."""
+    """A service that refuses `nobody`, is not ready for `early`, and a proxy for `proxy`; yields the questions."""
     asked: list[dict[str, list[str]]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -226,11 +226,14 @@ def test_recommend_json_is_the_answer_as_it_is(service):
 @pytest.mark.parametrize(
     ("user", "told"),
     [
-        ("nobody", "the service refused the question: limit: '0' is no whole number from 1 to 100. See `headrace rec"),
+        (
+            "nobody",
+            "the service refused the question: limit: '0' is no whole number from 1 to 100. See `headrace",
+        ),
         ("early", "the service answered 503: no release is loaded yet. See `headrace status`\n"),
         (
             "proxy",
-            "the service answered 502: Bad Gateway, in words that are not the service's. See `headrace status`\n",
+            "the service answered 502: Bad Gateway, in words that are not the service's. See `headrace",
         ),
     ],
 )
