@@ -22,6 +22,7 @@ import pandas as pd
 from headrace.errors import BadInputError, HeadraceError, reporting_errors
 from headrace.tables import end_of
 from jobs.batch.sources.complete_journey_promotions import calendar_of, promotions_of
+from jobs.batch.sources.complete_journey_titles import titles
 from jobs.batch.sources.contract_files import numbered, write_files
 
 PROFILE_COLUMNS = (
@@ -96,8 +97,9 @@ def events(lines: pd.DataFrame, shift: timedelta) -> pd.DataFrame:
 
 
 def items(products: pd.DataFrame, promoted: pd.Series[str], calendar: pd.Series[str]) -> pd.DataFrame:
-    """One row per product: category path from wide to narrow, brand, maker, a title a person can read, its promotions.
+    """One row per product: category path from wide to narrow, brand, maker, its titles, its promotions.
 
+    `title` has the source's words, which models learn from; `display_title` is what a person is shown in its place.
     `promoted` and `calendar` have the promotion of now, and that of the weeks around, by product id; of every other
     product the file says that it is in none.
     """
@@ -109,6 +111,7 @@ def items(products: pd.DataFrame, promoted: pd.Series[str], calendar: pd.Series[
         {
             "item_id": product,
             "title": title.str.cat(size.radd(", ").fillna("")),
+            "display_title": titles(products),
             "category_1": products["department"],
             "category_2": products["product_category"],
             "category_3": products["product_type"],
