@@ -34,7 +34,7 @@ def id_texts(column: pa.ChunkedArray, name: str, file: str) -> pa.ChunkedArray:
         texts = column.cast(pa.string())
         _refuse(column, pc.invert(pc.match_substring_regex(texts, r"^-?[0-9]+(\.0*)?$")), name, file)
         return pc.replace_substring_regex(texts, r"\..*$", "")
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or _is_text(kind):
+    if kind in (pa.string(), pa.large_string(), pa.binary(), pa.large_binary()):
         try:
             texts = pc.utf8_trim(column.cast(pa.string()), WHITESPACE)
         except pa.ArrowInvalid:
@@ -66,7 +66,3 @@ def _refuse(column: pa.ChunkedArray, wrong: pa.ChunkedArray, name: str, file: st
             f"{file}, row {row + 1}: '{name}' is the number {column[row].as_py()!s}, which is no id for certain",
             "Write ids as text or as whole numbers",
         )
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)

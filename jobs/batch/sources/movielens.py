@@ -49,7 +49,7 @@ def read_table(folder: Path, name: str) -> pd.DataFrame | None:
     # Not str.splitlines, which also ends a line where a title has one of Unicode's or a typewriter's line ends.
     reader = csv.DictReader(io.StringIO(_text(path), newline=""), restval="", restkey="further")
     try:
-        rows = list(reader)
+        lines = list(reader)
     except csv.Error as error:
         raise BadInputError(f"{path.name}, line {reader.line_num}: {error}", "Mend that line") from None
     missing = [column for column in columns if column not in (reader.fieldnames or []) and name != "users"]
@@ -57,7 +57,7 @@ def read_table(folder: Path, name: str) -> pd.DataFrame | None:
         raise BadInputError(
             f"{path.name} has no column '{(missing or ['userId'])[0]}'", f"Needed: {', '.join(columns)}"
         )
-    table = pd.DataFrame(rows, columns=list(reader.fieldnames), dtype="string")
+    table = pd.DataFrame(lines, columns=list(reader.fieldnames), dtype="string")
     return table.apply(lambda column: column.str.strip(WHITESPACE))
 
 
