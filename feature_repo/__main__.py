@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from headrace.errors import HeadraceError
+from headrace.errors import reporting_errors
 from headrace.settings import load_settings
 
 
@@ -19,18 +19,17 @@ def main(arguments: list[str] | None = None) -> int:
         "command", choices=["apply", "yaml"], help="apply: register all; yaml: print feature_store.yaml"
     )
     given = parser.parse_args(arguments)
-    try:
-        settings = load_settings()
-        from feature_repo.store import apply, yaml_text  # Feast takes seconds to import
+    return reporting_errors(lambda: _run(given.command), "error: ")
 
-        if given.command == "yaml":
-            sys.stdout.write(yaml_text(settings))
-        else:
-            print(f"registered: {', '.join(apply(settings))}")
-    except HeadraceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+
+def _run(command: str) -> None:
+    settings = load_settings()
+    from feature_repo.store import apply, yaml_text  # Feast takes seconds to import
+
+    if command == "yaml":
+        sys.stdout.write(yaml_text(settings))
+    else:
+        print(f"registered: {', '.join(apply(settings))}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import typer
 from rich.console import Console
 
-from headrace.errors import BadInputError, HeadraceError
+from headrace.errors import BadInputError, HeadraceError, reporting_errors
 from headrace.settings import PROJECT_ROOT, Settings, load_settings
 from infra.fitting_settings import accepted, fitting
 from infra.plain_files import completed, read_columns
@@ -40,16 +40,12 @@ def evaluate_files(
 ) -> None:
     """Fit on one file, rank the whole catalogue for every user of another."""
     console = Console(stderr=True)
-    try:
-        for file in [*train, test, *(items or []), *(users or [])]:
-            if not file.exists():
-                raise BadInputError(f"{file} does not exist", "Name a CSV, JSON Lines or Parquet file")
-        with tempfile.TemporaryDirectory(prefix="headrace-evaluate-") as home:
-            settings = load_settings().model_copy(update={"home": Path(home), "lake": ""})
-            _fit_and_rank(settings, console, train, test, output, items or [], users or [], map or [], k, exclude_own)
-    except HeadraceError as error:
-        console.print(f"[red]✗[/] {error}")
-        raise typer.Exit(1) from None
+    for file in [*train, test, *(items or []), *(users or [])]:
+        if not file.exists():
+            raise BadInputError(f"{file} does not exist", "Name a CSV, JSON Lines or Parquet file")
+    with tempfile.TemporaryDirectory(prefix="headrace-evaluate-") as home:
+        settings = load_settings().model_copy(update={"home": Path(home), "lake": ""})
+        _fit_and_rank(settings, console, train, test, output, items or [], users or [], map or [], k, exclude_own)
     console.print(f"[green]✓[/] lists of {k} for every user of {test.name} are in {output}")
 
 
@@ -104,11 +100,11 @@ def _fit_and_rank(
 def _users_of(test: Path, names: list[str], folder: Path) -> Path:
     """A Parquet file with the user ids of the test file. Raises BadInputError if it has none."""
     theirs = {name: ours for name, _, ours in (pair.partition("=") for pair in names)}
-    users = read_columns(test, theirs, ["user_id"]).column("user_id").cast(pa.string()).drop_null().unique()
+    users = read_columns(test, theirs, ["user_id"]).column("user_id").drop_null().unique()
     file = folder / "users.parquet"
     pq.write_table(pa.table({"user_id": users}), file)
     return file
 
 
 if __name__ == "__main__":
-    typer.run(evaluate_files)
+    sys.exit(reporting_errors(lambda: typer.run(evaluate_files), "✗ "))

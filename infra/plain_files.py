@@ -7,25 +7,28 @@ User and item ids are all that `headrace evaluate --train` needs. What lacks is 
 - `timestamp`: a moment of the last `DAYS`, drawn from user and item, so that the days kept from the first training
   are a random share of everybody's items. There is no order to learn from, and nothing is really older.
 
-Times that are seconds since 1970 become milliseconds.
+Times that are seconds since 1970 become milliseconds. Every id is the text that stands in the file, letter for letter.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.json
 import pyarrow.parquet as pq
 
 from headrace.errors import BadInputError
+from headrace.id_columns import with_id_texts
 from headrace.tables import TIME
 
 NEEDED = ("user_id", "item_id")
@@ -35,7 +38,6 @@ DAYS = 10
 the half-lives of features, which have nothing to fade here."""
 _LARGEST_SECONDS = 20_000_000_000
 """A number below it is seconds since 1970 (until the year 2603), one above it milliseconds (from September 1970)."""
-_READERS = {".csv": pa.csv.read_csv, ".parquet": pq.read_table}
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,56 @@ def completed(files: Sequence[Path], names: Mapping[str, str], folder: Path, end
 def _read(file: Path, names: Mapping[str, str]) -> pa.Table:
     suffix = next((suffix for suffix in reversed(file.suffixes) if suffix not in (".gz", ".bz2", ".zst")), "")
     try:
-        table = _READERS.get(suffix, pa.json.read_json)(file)
-    except (OSError, pa.ArrowInvalid) as error:
+        table = {".csv": _csv, ".parquet": _parquet}.get(suffix, _json_lines)(file)
+    except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
         raise BadInputError(f"{file} cannot be read ({error})", "Give CSV, JSON Lines or Parquet") from None
-    return table.rename_columns([names.get(name.strip(), name.strip()) for name in table.column_names])
+    ours = [names.get(name.strip(), name.strip()) for name in table.column_names]
+    if repeated := [name for place, name in enumerate(ours) if name in ours[:place]]:
+        raise BadInputError(f"{file} has two columns '{repeated[0]}'", "Leave one out, or rename it")
+    return with_id_texts(table.rename_columns(ours), file.name)
+
+
+def _csv(file: Path) -> pa.Table:
+    """Every value as its text: a reader that guesses makes one user of `007` and `7`, and none of `NA`."""
+    parse = pa.csv.ParseOptions(newlines_in_values=True)
+    with pa.csv.open_csv(file, parse_options=parse) as beginning:
+        header = beginning.schema.names
+    texts = pa.csv.ConvertOptions(
+        column_types=dict.fromkeys(header, pa.string()),
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=True,
+    )
+    return pa.csv.read_csv(file, parse_options=parse, convert_options=texts)
+
+
+def _parquet(file: Path) -> pa.Table:
+    return pq.read_table(file, partitioning=None)  # a folder above it named `user_id=7` is none of its columns
+
+
+def _json_lines(file: Path) -> pa.Table:
+    """By Python's reader: Arrow's rounds long numbers, and takes an id such as `2026-11-01` for a time."""
+    rows: list[dict[str, Any]] = []
+    with pa.input_stream(str(file), compression="detect") as lines:
+        for line in io.TextIOWrapper(lines, encoding="utf-8-sig", newline="\n"):
+            if line.strip():
+                rows.append(json.loads(line))
+    if not all(isinstance(row, dict) for row in rows):
+        raise ValueError("a line is no JSON object")
+    columns = dict.fromkeys(name for row in rows for name in row)
+    return pa.table({name: _json_column([row.get(name) for row in rows]) for name in columns})
+
+
+def _json_column(values: list[Any]) -> pa.Array:
+    """Of the type that all values have; texts where texts and whole numbers are mixed, as ids may be."""
+    kinds = {type(value) for value in values} - {type(None)}
+    if (
+        int in kinds
+        and kinds <= {int, str}
+        and (str in kinds or max(abs(int(value or 0)) for value in values) >= 2**63)
+    ):
+        return pa.array([None if value is None else str(value) for value in values], pa.string())
+    return pa.array(values)
 
 
 def _completed(table: pa.Table, name: str, end: datetime) -> pa.Table:
@@ -104,14 +152,23 @@ def _completed(table: pa.Table, name: str, end: datetime) -> pa.Table:
     if "timestamp" not in columns:
         columns["timestamp"] = _moments(columns["user_id"], columns["item_id"], end)
     elif _are_seconds(columns["timestamp"]):
-        columns["timestamp"] = pc.multiply(columns["timestamp"].cast(pa.float64()), 1000.0).cast(pa.int64(), safe=False)
+        columns["timestamp"] = pc.multiply(_numbers(columns["timestamp"]), 1000.0).cast(pa.int64(), safe=False)
     return pa.table(columns)
 
 
 def _are_seconds(times: pa.ChunkedArray) -> bool:
-    number = pa.types.is_integer(times.type) or pa.types.is_floating(times.type)
-    largest = pc.max(times).as_py() if number else None
+    numbers = _numbers(times)
+    largest = pc.max(numbers).as_py() if numbers is not None else None
     return largest is not None and abs(largest) < _LARGEST_SECONDS
+
+
+def _numbers(times: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """[rows]: the times as numbers; None where any of them is something else."""
+    number = pa.types.is_integer(times.type) or pa.types.is_floating(times.type) or pa.types.is_string(times.type)
+    try:
+        return times.cast(pa.float64()) if number else None
+    except pa.ArrowInvalid:
+        return None
 
 
 def _moments(users: pa.ChunkedArray, items: pa.ChunkedArray, end: datetime) -> pa.Array:

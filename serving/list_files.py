@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.errors import BadInputError
+from headrace.id_columns import id_texts
 from serving.recommender import RankedList
 
 LISTS_SCHEMA = pa.schema(
@@ -46,8 +47,9 @@ def whole_file(output: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
 
 
 def read_user_ids(file: Path) -> list[str]:
-    """The distinct ids of the column `user_id`. Raises BadInputError if the file has none."""
+    """The distinct ids of the column `user_id`. Raises BadInputError if the file has none, or what is no id."""
     try:
-        return pq.read_table(file, columns=["user_id"]).column("user_id").cast(pa.string()).unique().to_pylist()
+        column = pq.read_table(file, columns=["user_id"], partitioning=None).column("user_id")
+        return id_texts(column, "user_id", str(file)).drop_null().unique().to_pylist()
     except (OSError, KeyError, pa.ArrowInvalid) as error:
         raise BadInputError(f"{file}: no Parquet file with a column user_id ({error})") from None

@@ -14,6 +14,7 @@ import pytest
 from headrace.settings import Settings
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # child processes import engines: without bytecode five times slower
+os.environ["HEADRACE_TRACES"] = "stderr"  # the report of a test that failed shows why
 
 
 def pytest_configure() -> None:

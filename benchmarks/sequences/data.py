@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.csv
 
 from headrace.errors import BadInputError
@@ -90,8 +91,10 @@ def read_ratings(file: Path | None) -> Events:
             f"{file}: no ratings ({error})", f"Give --data {Path(INSIDE).name}, or the package"
         ) from None
     options = pyarrow.csv.ParseOptions(delimiter="\t")
-    table = pyarrow.csv.read_csv(io.BytesIO(content), parse_options=options)
-    users, items = (_numbered(table.column(name).to_numpy()) for name in ("user_id:token", "item_id:token"))
+    ids = ("user_id:token", "item_id:token")
+    texts = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(ids, pa.string()))
+    table = pyarrow.csv.read_csv(io.BytesIO(content), parse_options=options, convert_options=texts)
+    users, items = (_numbered(table.column(name).to_pylist()) for name in ids)
     seconds = table.column("timestamp:float").to_numpy().astype(np.int64)
     order = np.lexsort([np.arange(len(users)), seconds, users])
     return _in_order(
@@ -139,8 +142,10 @@ def _in_order(users: Ints, items: Ints, times: Ints, shape: tuple[int, int]) -> 
     return Events(users, items, times + place - first, shape)
 
 
-def _numbered(ids: Ints) -> Ints:
-    return np.unique(ids, return_inverse=True)[1].astype(np.int64)
+def _numbered(ids: list[str]) -> Ints:
+    """Ids that are numbers in their order, as the figures were made with."""
+    places = {each: place for place, each in enumerate(sorted(set(ids), key=lambda text: (len(text), text)))}
+    return np.array([places[each] for each in ids], np.int64)
 
 
 def _fetched() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -12,19 +13,16 @@ from typer.core import TyperGroup
 from headrace.cli.arguments import run_room, yesterday
 from headrace.cli.data import data
 from headrace.cli.release import releases
-from headrace.errors import HeadraceError
+from headrace.errors import reporting_errors
 from headrace.settings import load_settings
 
 
 class _Commands(TyperGroup):
-    """Commands whose errors are one line, without a stack trace."""
+    """Commands whose errors are one sentence, without a stack trace."""
 
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except HeadraceError as error:
-            typer.echo(str(error), err=True)
-            raise typer.Exit(1) from None
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        commands = super().main
+        sys.exit(reporting_errors(lambda: commands(*arguments, **options)))
 
 
 app = typer.Typer(

@@ -27,6 +27,10 @@ def import_files(
         typer.Option(exists=True, file_okay=False, metavar="FOLDER", help="Files in the form of a known data set."),
     ] = None,
     scale: Annotated[float, typer.Option(min=0.1, help="With --dataset: the best rating, which becomes 10.")] = 5,
+    dates: Annotated[
+        str | None,
+        typer.Option(metavar="ORDER", help="With --dataset: day-first or month-first, if no date of invoices tells."),
+    ] = None,
     day: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day they are received, UTC; today if not given.")
     ] = None,
@@ -56,6 +60,7 @@ def import_files(
     if dataset:
         folder = load_settings().home_folder / "import" / dataset.resolve().name
         adapted = [str(dataset), "--output", str(folder), "--scale", f"{scale:g}"]
+        adapted += ["--dates", dates] if dates else []
         if failed := room("jobs.batch.sources", *adapted):
             raise typer.Exit(failed)
         found = {name: [file] for name in ("events", "items", "users") if (file := folder / f"{name}.parquet").exists()}

@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from headrace.errors import reporting_errors
 from headrace.events import event_json_schema
 from headrace.features.page import PAGE as FEATURES
 from headrace.features.page import page_text
@@ -32,6 +33,8 @@ HEADER = """\
 # Copy the lines you want to change into `headrace.toml` in the folder you work in (or name your file in
 # HEADRACE_CONFIG). An environment variable wins over the file: the name beside each setting is its variable.
 # A name that is not listed here is refused.
+#
+# What fails unforeseen is one sentence that names the log with its stack trace; HEADRACE_TRACES=stderr shows it too.
 """
 
 
@@ -96,13 +99,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--write", action="store_true", help="write docs/settings.toml, docs/event.schema.json and docs/features.md"
     )
-    if not parser.parse_args(arguments).write:
-        print(reference_text(), end="")
-        return 0
+    given = parser.parse_args(arguments)
+    return reporting_errors(_write if given.write else lambda: print(reference_text(), end=""))
+
+
+def _write() -> None:
     for path, text in ((REFERENCE, reference_text()), (EVENT_SCHEMA, schema_text()), (FEATURES, page_text())):
         path.write_text(text, encoding="utf-8")
         print(f"Wrote {path.relative_to(PROJECT_ROOT)}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -31,8 +31,8 @@ def recommendations(settings: Settings, query: dict[str, str]) -> str:
     if answer.is_success:
         return answer.text
     if answer.is_client_error:
-        raise BadInputError(f"the service refused the question: {_detail(answer)}", "See `headrace recommend --help`")
-    raise ServiceError(f"the service answered {answer.status_code}: {_detail(answer)}", "See `headrace status`")
+        raise BadInputError(f"the service refused the question: {_said(answer)}", "See `headrace recommend --help`")
+    raise ServiceError(f"the service answered {answer.status_code}: {_said(answer)}", "See `headrace status`")
 
 
 def show(body: str, console: Console) -> None:
@@ -50,11 +50,11 @@ def show(body: str, console: Console) -> None:
     console.print(f"{answer['candidates_generated']} candidates, {answer['latency_ms']:.1f} ms{fallback}")
 
 
-def _detail(answer: httpx.Response) -> str:
+def _said(answer: httpx.Response) -> str:
+    """The sentence of `{"error": {"field", "message"}}`; of an answer that is not the service's, its status."""
     try:
-        detail = answer.json()["detail"]
+        error = answer.json()["error"]
+        said = f"{error['field']}: {error['message']}" if error["field"] else str(error["message"])
     except (ValueError, KeyError, TypeError):
-        return answer.text[:200]
-    if isinstance(detail, list) and detail and isinstance(detail[0], dict):
-        return f"{detail[0].get('loc', ['?'])[-1]}: {detail[0].get('msg')}"
-    return str(detail)
+        said = f"{answer.reason_phrase or answer.status_code}, in words that are not the service's"
+    return said.rstrip(".")

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace.release.bundle import ITEM_EMBEDDINGS, ITEMS, NEIGHBOURS, POPULAR, VOCABULARIES, Release
 from headrace.release.neighbours import Neighbours, neighbours_of, no_neighbours
@@ -26,6 +27,8 @@ NUMBER_COLUMNS = (
 )
 PROMOTION_COLUMNS = ("promotion_coming", "promotion_past")
 """Of the item table: mean share of stores that promote the item in the weeks to come, and in those before."""
+DISPLAY_TITLE = "display_title"
+"""Of the item table: what is shown in place of the title, which models learn from; null where it is the same."""
 SURPRISE = "surprise"
 """Of the item table, where trending items are candidates: how many more users than before, in standard deviations."""
 ITEM_FEATURES = (
@@ -110,7 +113,7 @@ def load_catalogue(release: Release) -> Catalogue:
     item_ids = items.column("item_id").to_pylist()
     return Catalogue(
         item_ids=item_ids,
-        titles=items.column("title").to_pylist(),
+        titles=shown_titles(items),
         row_of={item: row for row, item in enumerate(item_ids)},
         codes={name: encode(items.column(name).to_pylist(), vocabularies[name]) for name in CODE_COLUMNS},
         numbers=_numbers(items),
@@ -120,6 +123,13 @@ def load_catalogue(release: Release) -> Catalogue:
         popular=_popular_lists(read_arrow(release, POPULAR)),
         neighbours=_neighbours(release, len(item_ids)),
     )
+
+
+def shown_titles(items: pa.Table) -> list[str]:
+    """[rows of an item table]: the title to show: the items file's `display_title`, else `title`."""
+    title = items.column("title")
+    shown = pc.coalesce(items.column(DISPLAY_TITLE), title) if DISPLAY_TITLE in items.column_names else title
+    return list(shown.to_pylist())
 
 
 def _numbers(items: pa.Table) -> dict[str, npt.NDArray[np.float32]]:

@@ -6,9 +6,12 @@ import os
 from difflib import get_close_matches
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from headrace.errors import BadInputError
 
+NO_SETTINGS = ("HEADRACE_CONFIG", "HEADRACE_TRACES", "HEADRACE_PART_TOKEN")
+"""Variables of ours that hold no setting: the file to read, whether traces are shown, a background part's mark."""
 REFERENCE = "See docs/settings.toml for every setting and its meaning"
 
 
@@ -22,16 +25,30 @@ def problem(error: ValidationError, settings: type[BaseModel]) -> str:
 
 
 def refuse_unknown_variables(settings: type[BaseModel], prefix: str) -> None:
-    """Raises BadInputError for a variable such as `HEADRACE_KAFAK__PARTITIONS`: pydantic would ignore it silently."""
+    """Raises BadInputError for a variable such as `HEADRACE_HOEM`: pydantic would ignore it silently."""
     for name in os.environ:
-        group = name.removeprefix(prefix).partition("__")[0].lower()
-        if name.startswith(prefix) and "__" in name and group not in settings.model_fields:
-            raise BadInputError(f"{name}: {_unknown([group], settings)}", REFERENCE)
+        setting = name.lower().removeprefix(prefix.lower())
+        if name.upper().startswith(prefix) and name.upper() not in NO_SETTINGS:
+            group, _, member = setting.partition("__")
+            if group not in settings.model_fields or (member and not _fields_of(settings.model_fields[group])):
+                unknown = _unknown(setting.split("__"), settings)
+                raise BadInputError(f"{name}: {unknown}", REFERENCE)
 
 
 def _unknown(path: list[str], settings: type[BaseModel]) -> str:
-    group = getattr(settings.model_fields.get(path[0]), "annotation", None)
-    holder = group if isinstance(group, type) and issubclass(group, BaseModel) else settings
-    near = get_close_matches(path[-1], holder.model_fields, n=1)
-    meant = f"; did you mean '{'.'.join([*path[:-1], near[0]])}'?" if near else ""
-    return f"there is no setting '{'.'.join(path)}'{meant}"
+    fields = settings.model_fields
+    if members := _fields_of(fields.get(path[0])):
+        near = [f"{path[0]}.{name}" for name in get_close_matches(path[-1], members, n=1)]
+        unknown = ".".join(path)
+    else:
+        names = [*fields, *(f"{group}.{name}" for group in fields for name in _fields_of(fields[group]))]
+        near = get_close_matches(path[0], names, n=1) or get_close_matches(".".join(path), names, n=1)
+        unknown = ".".join(path) if path[0] in fields else path[0]
+    meant = f"; did you mean '{near[0]}'?" if near else ""
+    return f"there is no setting '{unknown}'{meant}"
+
+
+def _fields_of(field: FieldInfo | None) -> dict[str, FieldInfo]:
+    """Those of a group; none of a single setting."""
+    group = getattr(field, "annotation", None)
+    return group.model_fields if isinstance(group, type) and issubclass(group, BaseModel) else {}

@@ -73,7 +73,7 @@ SILVER_ITEMS = Table(
     pa.schema(
         [
             ("item_id", pa.string()),
-            ("title", pa.string()),  # what a person reads
+            ("title", pa.string()),  # what a person reads, unless `extra` has a display_title
             ("category_1", pa.string()),  # widest: department
             ("category_2", pa.string()),
             ("category_3", pa.string()),  # narrowest

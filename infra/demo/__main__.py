@@ -16,7 +16,7 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from headrace.errors import HeadraceError
+from headrace.errors import reporting_errors
 from headrace.machine.ports import service_address
 from headrace.settings import Settings, load_settings
 from infra.demo import households, live
@@ -37,7 +37,6 @@ def main(
     airflow = settings.airflow.model_copy(update={"retries": 0})  # somebody is watching: a failed step says so at once
     settings = settings.model_copy(update={"airflow": airflow})
     steps = Steps(settings, console)
-    status = 0
     try:
         _build(steps)
         _serve(steps)
@@ -46,14 +45,10 @@ def main(
         if not exit_after:
             console.print("Everything stays up until Ctrl-C.")
             signal.pause()
-    except HeadraceError as error:
-        console.print(f"[red]✗[/] {error}")
-        status = 1
     except KeyboardInterrupt:
         console.print()
     finally:
         _stop(console, settings)
-    raise typer.Exit(status)
 
 
 def _data(settings: Settings, weeks: str) -> Path:
@@ -142,4 +137,4 @@ def _stop(console: Console, settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    sys.exit(reporting_errors(lambda: typer.run(main), "✗ "))

@@ -52,8 +52,8 @@ def ask(service: str, user_id: str, limit: int = 20) -> dict[str, Any]:
 
 def titles_of(items_file: Path) -> dict[str, str]:
     """Readable names by item id."""
-    table = pq.read_table(items_file, columns=["item_id", "title"])
-    return dict(zip(table["item_id"].to_pylist(), table["title"].to_pylist(), strict=True))
+    table = pq.read_table(items_file, columns=["item_id", "display_title"])
+    return dict(zip(table["item_id"].to_pylist(), table["display_title"].to_pylist(), strict=True))
 
 
 def show_household(console: Console, answer: dict[str, Any], titles: dict[str, str], bought: list[Purchase]) -> None:

@@ -9,7 +9,7 @@ import time
 from rich.console import Console
 from rich.table import Table
 
-from headrace.errors import HeadraceError
+from headrace.errors import HeadraceError, reporting_errors
 from headrace.machine.run_records import RunRecord
 from headrace.settings import Settings, load_settings
 from infra.local.processes import stop
@@ -24,16 +24,16 @@ def main(arguments: list[str] | None = None) -> int:
         "parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; the first three if none is named"
     )
     options = parser.parse_args(arguments)
-    try:
-        settings = load_settings()
-        if options.action == "up":
-            return _up(settings, options.parts)
-        if options.action == "down":
-            return _down(settings, options.parts)
-        return _show(settings)
-    except HeadraceError as error:
-        print(error, file=sys.stderr)
-        return 1
+    return reporting_errors(lambda: _run(options.action, options.parts))
+
+
+def _run(action: str, parts: list[str]) -> int:
+    settings = load_settings()
+    if action == "up":
+        return _up(settings, parts)
+    if action == "down":
+        return _down(settings, parts)
+    return _show(settings)
 
 
 def _up(settings: Settings, parts: list[str]) -> int:

@@ -13,7 +13,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from headrace.errors import HeadraceError
+from headrace.errors import reporting_errors
 from headrace.settings import load_settings
 from infra.local.airflow_home import DAGS, command, environment
 from infra.local.airflow_run import run
@@ -37,19 +37,21 @@ def main(arguments: list[str] | None = None) -> int:
     cli_command.add_argument("arguments", nargs=argparse.REMAINDER, help="e.g. dags list")
     chosen = parser.parse_args(arguments)
     try:
-        if chosen.command == "run":
-            run(chosen.dag, chosen.day, load_settings(), chosen.dags)
-        elif chosen.command == "cli":
-            variables = environment(load_settings(), chosen.dags)
-            return subprocess.run(command(*chosen.arguments), env=variables, check=False).returncode
-        else:
-            web(load_settings(), chosen.dags)
-    except HeadraceError as error:
-        print(error, file=sys.stderr)
-        return 1
+        return reporting_errors(lambda: _run(chosen))
     except KeyboardInterrupt:
         print("Interrupted", file=sys.stderr)
         return 130
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    settings = load_settings()
+    if chosen.command == "cli":
+        variables = environment(settings, chosen.dags)
+        return subprocess.run(command(*chosen.arguments), env=variables, check=False).returncode
+    if chosen.command == "run":
+        run(chosen.dag, chosen.day, settings, chosen.dags)
+    else:
+        web(settings, chosen.dags)
     return 0
 
 

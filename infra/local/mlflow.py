@@ -31,6 +31,7 @@ def start_mlflow(settings: Settings) -> RunRecord:
     command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
     command += ["--artifacts-destination", str(folder / "artifacts"), "--serve-artifacts"]
     command += ["--host", LOOPBACK, "--port", str(port), "--workers", "1"]
+    command += ["--uvicorn-opts=--no-access-log"]  # a running service asks every few seconds, all day
     return start(
         NAME,
         command,

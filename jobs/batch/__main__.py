@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from headrace.errors import BadInputError, HeadraceError
+from headrace.errors import BadInputError, HeadraceError, reporting_errors
 from headrace.expectations import Stage
 from headrace.settings import Settings, load_settings
 from headrace.tables import GOLD_USER_FEATURES, end_of
@@ -31,13 +31,7 @@ EXAMPLE = "example: python -m jobs.batch ingest,clean,features --day 2026-10-19 
 def main(arguments: list[str] | None = None) -> int:
     """Run the named jobs in one Spark application; 0, or 1 with one line on stderr."""
     given = job_arguments().parse_args(arguments)
-    try:
-        names = _job_names(given.jobs)
-        _run(names, given, load_settings())
-    except HeadraceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return reporting_errors(lambda: _run(_job_names(given.jobs), given, load_settings()), "error: ")
 
 
 def _run(names: list[str], given: argparse.Namespace, settings: Settings) -> None:

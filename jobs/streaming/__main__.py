@@ -7,7 +7,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from headrace.errors import HeadraceError, ServiceError
+from headrace.errors import ServiceError, reporting_errors
 from headrace.release.bundle import read_manifest
 from headrace.release.registry import resolve_release
 from headrace.settings import Settings, load_settings
@@ -28,19 +28,18 @@ def main(arguments: list[str] | None = None) -> int:
         help="committed (default): go on where the job left off; earliest, latest: start anew there",
     )
     options = parser.parse_args(arguments)
-    try:
-        settings = load_settings()
-        if options.release:
-            serving = settings.serving.model_copy(update={"release": str(Path(options.release).resolve())})
-            settings = settings.model_copy(update={"serving": serving})
-        _require_parts(settings)
-        from jobs.streaming.job import run_job  # imports Flink: only when everything else is there
+    return reporting_errors(lambda: _stream(options))
 
-        run_job(settings, options.start, _say)
-    except HeadraceError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+
+def _stream(options: argparse.Namespace) -> None:
+    settings = load_settings()
+    if options.release:
+        serving = settings.serving.model_copy(update={"release": str(Path(options.release).resolve())})
+        settings = settings.model_copy(update={"serving": serving})
+    _require_parts(settings)
+    from jobs.streaming.job import run_job  # imports Flink: only when everything else is there
+
+    run_job(settings, options.start, _say)
 
 
 def _require_parts(settings: Settings) -> None:

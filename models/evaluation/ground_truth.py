@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from headrace.errors import BadInputError
 from headrace.events import INTEREST_TYPES
+from headrace.id_columns import with_id_texts
 from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_ITEM_FEATURES, SILVER_EVENTS, TIME, end_of
 from models.evaluation.dataset_statistics import DatasetStatistics, read_dataset_statistics
 from models.evaluation.splits import require_after
@@ -140,7 +141,7 @@ def _test_pairs(test: Path, known_until: datetime | None) -> pa.Table:
     """Distinct (user_id, item_id) of the events of interest; purchases need a quantity above 0."""
     try:
         columns = [*_EVENT_COLUMNS, *({"timestamp"} & set(pq.read_schema(test).names))]
-        events = pq.read_table(test, columns=columns)
+        events = with_id_texts(pq.read_table(test, columns=columns, partitioning=None), str(test))
     except (OSError, KeyError, pa.ArrowInvalid) as error:
         raise BadInputError(f"{test}: no events in Parquet ({error})", "See docs/event.schema.json") from None
     if known_until and "timestamp" in events.column_names:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from headrace.errors import BadInputError
+from headrace.id_columns import with_id_texts
 from models.evaluation.baselines import popularity
 from models.evaluation.ground_truth import GroundTruth, Task
 from models.evaluation.model_score import LONG
@@ -23,7 +24,8 @@ def read_lists(path: Path, ground_truth: GroundTruth, task: Task) -> npt.NDArray
     A user that the file does not name gets the popular list; an item outside the catalogue keeps its place, as a miss.
     """
     try:
-        table = pq.read_table(path, columns=["user_id", "rank", "item_id"])
+        table = pq.read_table(path, columns=["user_id", "rank", "item_id"], partitioning=None)
+        table = with_id_texts(table, str(path))
     except (OSError, KeyError, pa.ArrowInvalid) as error:
         raise BadInputError(f"{path}: no lists of user_id, rank, item_id ({error})", "Write them again") from None
     users = ground_truth.tasks[task].users

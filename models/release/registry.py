@@ -66,7 +66,8 @@ class Registry:
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         import mlflow
 
-        logging.getLogger("mlflow").setLevel(logging.ERROR)
+        for noisy in ("mlflow", "urllib3"):  # a registry that is away is told once, not at each of its clients' tries
+            logging.getLogger(noisy).setLevel(logging.ERROR)
         mlflow.set_tracking_uri(settings.tracking_uri)
         self._mlflow = mlflow
         self._client = mlflow.MlflowClient(settings.tracking_uri)

@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import csv
+import gzip
+import io
+import json
+import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -62,3 +68,53 @@ def test_only_files_all_of_whose_times_are_made_up_are_without_times(tmp_path: P
     assert completed([ids], {}, tmp_path, END).without_times
     assert not completed([timed], {}, tmp_path, END).without_times
     assert not completed([ids, timed], {}, tmp_path, END).without_times
+
+
+ODD_IDS = ["007", "7", "1E2", "100", "12345678901234567890", "12345678901234567891", "NA", "null"]
+ODD_IDS += ["2026-11-01", "true", "7.0", "é,\n x"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet", "csv.gz"])
+def test_every_id_is_its_text_letter_for_letter(tmp_path: Path, ending: str):
+    file = tmp_path / f"ids.{ending}"
+    if ending == "parquet":
+        pq.write_table(pa.table({"user_id": ODD_IDS, "item_id": ODD_IDS}), file)
+    elif ending == "jsonl":
+        file.write_text("".join(json.dumps({"user_id": text, "item_id": text}) + "\n" for text in ODD_IDS))
+    else:
+        lines = io.StringIO(newline="")
+        csv.writer(lines).writerows([("user_id", "item_id"), *((text, text) for text in ODD_IDS)])
+        (gzip.open if ending == "csv.gz" else open)(file, "wb").write(lines.getvalue().encode())
+    (whole,) = completed([file], {}, tmp_path, END).files
+    for column in ("user_id", "item_id"):
+        assert read_columns(file, {}, ["user_id"]).column(column).to_pylist() == ODD_IDS
+        assert pq.read_table(whole).column(column).to_pylist() == ODD_IDS
+
+
+def test_whole_numbers_are_their_digits_also_where_a_missing_value_made_them_floats(tmp_path: Path):
+    def ids(column: pa.Array) -> list[str | None]:
+        pq.write_table(pa.table({"user_id": column}), tmp_path / "ids.parquet")
+        return read_columns(tmp_path / "ids.parquet", {}, ["user_id"]).column("user_id").to_pylist()
+
+    assert ids(pa.array([7, None, 2**63 - 1])) == ["7", None, "9223372036854775807"]
+    assert ids(pa.array([2**64 - 1], pa.uint64())) == ["18446744073709551615"]
+    assert ids(pa.array([7.0, None, math.nan, 8.0])) == ["7", None, None, "8"]
+    assert ids(pa.array(["007", "7"]).dictionary_encode()) == ["007", "7"]
+    for unsure in (pa.array([7.0, 7.5]), pa.array([1.0, 1e17]), pa.array([3.0, 2.0**24], pa.float32())):
+        with pytest.raises(BadInputError, match=r"^ids.parquet, row 2: 'user_id' is the number .*Write ids as text"):
+            ids(unsure)
+    with pytest.raises(BadInputError, match="column 'user_id' is of type bool, which is no id"):
+        ids(pa.array([True]))
+
+
+def test_json_numbers_are_their_digits_beside_texts_and_however_long(tmp_path: Path):
+    lines = ('{"user_id": 7}', '{"user_id": "007"}', '{"user_id": 12345678901234567891}', '{"user_id": null}')
+    (tmp_path / "ids.jsonl").write_text("\n".join(lines))
+    table = read_columns(tmp_path / "ids.jsonl", {}, ["user_id"])
+    assert table.column("user_id").to_pylist() == ["7", "007", "12345678901234567891", None]
+
+
+def test_a_column_given_twice_is_named(tmp_path: Path):
+    (tmp_path / "ids.csv").write_text("user_id,sku,item_id\nu,a,b\n")
+    with pytest.raises(BadInputError, match="has two columns 'item_id'"):
+        read_columns(tmp_path / "ids.csv", {"sku": "item_id"}, ["item_id"])

@@ -21,6 +21,7 @@ from headrace.machine.ports import free_port
 from headrace.machine.run_records import read_record
 from headrace.settings import Settings
 from infra.local import kafka
+from infra.local.services import PARTS as PARTS_OF
 from infra.local.services import down, status, up
 from infra.local.valkey import start_valkey
 
@@ -59,6 +60,13 @@ def kill(settings: Settings, name: str) -> None:
     process = psutil.Process(record.pid)
     os.kill(record.pid, signal.SIGKILL)
     process.wait(10)
+
+
+def test_the_registry_does_not_write_a_line_for_every_request(services):
+    """A running service asks it every few seconds."""
+    assert PARTS_OF["mlflow"].answers(services)
+    log = (services.home_folder / "logs" / "mlflow.log").read_text()
+    assert "startup complete" in log and "GET /health" not in log
 
 
 def test_every_topic_is_there_with_the_partitions_of_the_settings(running):

@@ -8,11 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from headrace.errors import BadInputError
 from headrace.features.own_items import own_item_features
 from headrace.features.ranking import CATEGORICAL, NUMERIC
 from headrace.outcomes import OUTCOMES
 from headrace.settings import Settings
 from serving import offline
+from serving.list_files import read_user_ids
 from serving.recommender import Recommender
 from tests.serving.conftest import DAY, LAKE_USERS
 
@@ -86,6 +88,17 @@ def test_named_users_get_lists_whether_they_are_known_or_not(
     lists = _lists(output)
     assert sorted(lists) == ["anna", "stranger"]
     assert lists["stranger"] == [f"item-{number}" for number in range(30)]
+
+
+def test_the_named_users_are_their_ids_as_texts_whatever_type_the_file_has(tmp_path: Path) -> None:
+    def named(column: pa.Array) -> list[str]:
+        pq.write_table(pa.table({"user_id": column}), tmp_path / "users.parquet")
+        return read_user_ids(tmp_path / "users.parquet")
+
+    assert named(pa.array(["007", "7", "NA", None])) == ["007", "7", "NA"]
+    assert named(pa.array([7.0, None, 8.0])) == ["7", "8"]
+    with pytest.raises(BadInputError, match=r"row 1: 'user_id' is the number 7\.5, which is no id for certain"):
+        named(pa.array([7.5]))
 
 
 def test_of_earlier_holdouts_only_what_lacks_and_can_be_made_is_written(

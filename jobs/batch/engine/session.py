@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -75,8 +76,19 @@ def spark_session(name: str, settings: Settings, conf: Mapping[str, str] | None 
     builder = builder.config("spark.jars", ",".join(str(jar) for jar in extra_jars(settings)))
     # Workers of the job run this interpreter, not whatever `python3` is first in the path.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    _silence_gateway()
     session = builder.getOrCreate()
     try:
         yield session
     finally:
         session.stop()
+
+
+def _silence_gateway() -> None:
+    """What py4j logs with a stack trace it raises as well; on Ctrl-C it does so by the root logger."""
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
+    logging.getLogger().addFilter(_is_not_the_gateways)
+
+
+def _is_not_the_gateways(record: logging.LogRecord) -> bool:
+    return record.module != "java_gateway"

@@ -15,7 +15,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from headrace.errors import HeadraceError
+from headrace.errors import reporting_errors
 from headrace.events import Event
 from headrace.settings import Settings, load_settings
 from headrace.tables import BRONZE_EVENTS, BRONZE_ITEMS, BRONZE_USERS, Table
@@ -99,11 +99,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add_file_arguments(parser)
     given = parser.parse_args(arguments)
-    try:
-        found = _run(inputs_of(given), received_at(given), load_settings())
-    except HeadraceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return reporting_errors(lambda: _told(_run(inputs_of(given), received_at(given), load_settings())), "error: ")
+
+
+def _told(found: list[Forecast]) -> int:
     print(report(found))
     if nothing_to_take(found):
         print("error: nothing could be taken", file=sys.stderr)

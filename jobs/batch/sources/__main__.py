@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from headrace.errors import BadInputError, HeadraceError
+from headrace.errors import BadInputError, reporting_errors
 from jobs.batch.sources import movielens, online_retail
+from jobs.batch.sources.invoice_texts import ORDERS
 
 _KNOWN = "ratings.dat or ratings.csv (MovieLens), or Parquet or CSV with invoice lines (Online Retail)"
 
@@ -25,9 +26,13 @@ def period(events: Path) -> tuple[date, date] | None:
     texts = pd.read_parquet(events, columns=["timestamp"])["timestamp"].astype("string")
     milliseconds = pd.to_numeric(texts, errors="coerce")
     moments = pd.to_datetime(milliseconds, unit="ms", utc=True, errors="coerce")
-    moments = moments.fillna(pd.to_datetime(texts.where(milliseconds.isna()), utc=True, errors="coerce"))
+    moments = moments.fillna(_iso(texts.where(milliseconds.isna())))
     happened = moments[moments <= datetime.now(UTC)]
     return (happened.min().date(), happened.max().date()) if len(happened) else None
+
+
+def _iso(texts: pd.Series[str]) -> pd.Series[pd.Timestamp]:
+    return pd.to_datetime(texts, utc=True, errors="coerce", format="ISO8601")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,18 +41,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help=f"folder with {_KNOWN}")
     parser.add_argument("--output", type=Path, required=True, help="folder for the files")
     parser.add_argument("--scale", help="best rating of the scale (default 5)")
+    parser.add_argument("--dates", choices=ORDERS, help="how dates of invoices are read of which no row tells")
     given = parser.parse_args(arguments)
+    return reporting_errors(lambda: _convert(given))
+
+
+def _convert(given: argparse.Namespace) -> int:
     where = [str(given.folder), "--output", str(given.output)]
-    try:
-        if any((given.folder / f"ratings{ending}").is_file() for ending in (".dat", ".csv")):
-            failed = movielens.main([*where, *(["--scale", given.scale] if given.scale else [])])
-        elif any(given.folder.glob("*.parquet")) or any(given.folder.glob("*.csv")):
-            failed = online_retail.main(where)
-        else:
-            raise BadInputError(f"{given.folder} is no data set of a known form", f"Name a folder with {_KNOWN}")
-    except HeadraceError as error:
-        print(error, file=sys.stderr)
-        return 1
+    if any((given.folder / f"ratings{ending}").is_file() for ending in (".dat", ".csv")):
+        failed = movielens.main([*where, *(["--scale", given.scale] if given.scale else [])])
+    elif any(given.folder.glob("*.parquet")) or any(given.folder.glob("*.csv")):
+        failed = online_retail.main([*where, *(["--dates", given.dates] if given.dates else [])])
+    else:
+        raise BadInputError(f"{given.folder} is no data set of a known form", f"Name a folder with {_KNOWN}")
     covered = None if failed else period(given.output / "events.parquet")
     if covered:
         print(

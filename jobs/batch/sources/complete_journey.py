@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from headrace.errors import BadInputError, HeadraceError
+from headrace.errors import BadInputError, HeadraceError, reporting_errors
 from headrace.tables import end_of
 from jobs.batch.sources.complete_journey_promotions import calendar_of, promotions_of
+from jobs.batch.sources.complete_journey_titles import titles
 from jobs.batch.sources.contract_files import numbered, write_files
 
 PROFILE_COLUMNS = (
@@ -96,8 +97,9 @@ def events(lines: pd.DataFrame, shift: timedelta) -> pd.DataFrame:
 
 
 def items(products: pd.DataFrame, promoted: pd.Series[str], calendar: pd.Series[str]) -> pd.DataFrame:
-    """One row per product: category path from wide to narrow, brand, maker, a title a person can read, its promotions.
+    """One row per product: category path from wide to narrow, brand, maker, its titles, its promotions.
 
+    `title` has the source's words, which models learn from; `display_title` is what a person is shown in its place.
     `promoted` and `calendar` have the promotion of now, and that of the weeks around, by product id; of every other
     product the file says that it is in none.
     """
@@ -109,6 +111,7 @@ def items(products: pd.DataFrame, promoted: pd.Series[str], calendar: pd.Series[
         {
             "item_id": product,
             "title": title.str.cat(size.radd(", ").fillna("")),
+            "display_title": titles(products),
             "category_1": products["department"],
             "category_2": products["product_category"],
             "category_3": products["product_type"],
@@ -214,18 +217,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--households", type=int, help="take only so many households, and what they ever bought")
     parser.add_argument("--seed", type=int, default=7, help="seed of their choice (default 7)")
     given = parser.parse_args(arguments)
+    return reporting_errors(lambda: _write(given))
+
+
+def _write(given: argparse.Namespace) -> None:
     first, last = given.weeks
-    try:
-        meta = write(Slice(first, last, given.end, given.households, given.seed), given.output)
-    except HeadraceError as error:
-        print(error, file=sys.stderr)
-        return 1
+    meta = write(Slice(first, last, given.end, given.households, given.seed), given.output)
     print(
         f"weeks {first} to {last}: {meta['events']:,} lines of {meta['households']:,} households, "
         f"{meta['adjustments']:,} of them adjustments, up to {meta['as_of_day']}, "
         f"shifted by {meta['shift_days'] // 7} weeks"
     )
-    return 0
 
 
 if __name__ == "__main__":

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from headrace.errors import BadInputError, HeadraceError
+from headrace.errors import BadInputError, reporting_errors
+from headrace.events import WHITESPACE
 from jobs.batch.sources.contract_files import numbered, write_files
 
 COLUMNS = {
@@ -39,19 +41,24 @@ def read_table(folder: Path, name: str) -> pd.DataFrame | None:
     columns = COLUMNS[name]
     if (dat := folder / f"{name}.dat").is_file():
         rows = [line.split("::")[: len(columns)] for line in _text(dat).split("\n") if line.strip()]
-        filled = [[field.strip() for field in row] + [""] * (len(columns) - len(row)) for row in rows]
+        filled = [[field.strip(WHITESPACE) for field in row] + [""] * (len(columns) - len(row)) for row in rows]
         return pd.DataFrame(filled, columns=list(columns), dtype="string")
     path = folder / f"{name}.csv"
     if not path.is_file():
         return None
-    reader = csv.DictReader(_text(path).splitlines(), restval="", restkey="further")
+    # Not str.splitlines, which also ends a line where a title has one of Unicode's or a typewriter's line ends.
+    reader = csv.DictReader(io.StringIO(_text(path), newline=""), restval="", restkey="further")
+    try:
+        lines = list(reader)
+    except csv.Error as error:
+        raise BadInputError(f"{path.name}, line {reader.line_num}: {error}", "Mend that line") from None
     missing = [column for column in columns if column not in (reader.fieldnames or []) and name != "users"]
     if missing or not reader.fieldnames:
         raise BadInputError(
             f"{path.name} has no column '{(missing or ['userId'])[0]}'", f"Needed: {', '.join(columns)}"
         )
-    table = pd.DataFrame(list(reader), columns=list(reader.fieldnames), dtype="string")
-    return table.apply(lambda column: column.str.strip())
+    table = pd.DataFrame(lines, columns=list(reader.fieldnames), dtype="string")
+    return table.apply(lambda column: column.str.strip(WHITESPACE))
 
 
 def events(ratings: pd.DataFrame, scale: float) -> pd.DataFrame:
@@ -68,7 +75,7 @@ def events(ratings: pd.DataFrame, scale: float) -> pd.DataFrame:
             "event_type": "rating",
             "user_id": ratings["userId"],
             "item_id": ratings["movieId"],
-            "timestamp": (seconds * 1000).astype("Int64").astype("string").fillna(ratings["timestamp"]),
+            "timestamp": ((seconds * 1000) // 1).astype("Int64").astype("string").fillna(ratings["timestamp"]),
             "value": rating.round(6).astype("string").fillna(ratings["rating"]),
             "rating": ratings["rating"],
         }
@@ -77,7 +84,7 @@ def events(ratings: pd.DataFrame, scale: float) -> pd.DataFrame:
 
 def items(movies: pd.DataFrame) -> pd.DataFrame:
     """One row per film: title and year apart, the first genre as category, all genres as the narrower one."""
-    parts = movies["title"].str.extract(r"^(?P<title>.*?)\s*(?:\((?P<year>\d{4})\))?$")
+    parts = movies["title"].str.extract(r"(?s)^(?P<title>.*?)\s*(?:\((?P<year>\d{4})\))?$")
     genres = movies["genres"].replace({NO_GENRES: pd.NA, "": pd.NA})
     words = genres.str.replace("|", " ", regex=False).fillna("")
     return pd.DataFrame(
@@ -139,15 +146,14 @@ def main(arguments: list[str] | None = None) -> int:
         "--scale", type=_scale, default=5.0, help="best rating of the scale, which becomes 10 (default 5)"
     )
     given = parser.parse_args(arguments)
-    try:
-        meta = write(given.folder, given.output, given.scale)
-    except HeadraceError as error:
-        print(error, file=sys.stderr)
-        return 1
+    return reporting_errors(lambda: _write(given))
+
+
+def _write(given: argparse.Namespace) -> None:
+    meta = write(given.folder, given.output, given.scale)
     print(
         f"{meta['events']:,} ratings (up to {meta['scale']:g}), {meta['items']:,} items, {meta.get('users', 0):,} users"
     )
-    return 0
 
 
 if __name__ == "__main__":

@@ -14,27 +14,33 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from headrace.errors import BadInputError, HeadraceError
+from headrace.errors import BadInputError, reporting_errors
+from headrace.events import WHITESPACE
+from headrace.id_columns import id_texts
 from jobs.batch.sources.contract_files import numbered, write_files
+from jobs.batch.sources.invoice_texts import ORDERS, Order, dates, numbers
 
 COLUMNS = (
     *("InvoiceNo", "StockCode", "Description", "Quantity"),
     *("InvoiceDate", "UnitPrice", "CustomerID", "Country"),
 )
+IDS = ("InvoiceNo", "StockCode", "CustomerID")
+AMOUNTS = ("Quantity", "UnitPrice")
 PRODUCT = r"\d{5}[A-Za-z]*"
 """Stock codes of goods; others (POST, M, BANK CHARGES, …) are services and corrections."""
 
 
-def read_lines(folder: Path) -> pd.DataFrame:
-    """All invoice lines of the folder's Parquet and CSV files, ids as text.
+def read_lines(folder: Path, order: Order | None = None) -> pd.DataFrame:
+    """All invoice lines of the folder's Parquet and CSV files as texts, dates in ISO 8601; says how each file was read.
 
-    Raises BadInputError where there is no file or a column is missing.
+    Raises BadInputError where there is no file, a column is missing, or dates or numbers can be read in two ways.
     """
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".parquet", ".csv"))
     if not files:
         raise BadInputError(f"{folder} holds no Parquet or CSV", "Name the folder that holds the invoice lines")
-    return pd.concat([_read(path) for path in files], ignore_index=True)
+    return pd.concat([_read(path, order) for path in files], ignore_index=True)
 
 
 def events(lines: pd.DataFrame) -> pd.DataFrame:
@@ -43,9 +49,10 @@ def events(lines: pd.DataFrame) -> pd.DataFrame:
     A negative quantity of a known customer is a return too. Without customer and cancellation it is a correction of
     the stock: it stays a purchase with its negative quantity, which the contract refuses.
     """
-    invoice, customer, quantity = lines["InvoiceNo"], lines["CustomerID"], lines["Quantity"]
+    invoice, customer = lines["InvoiceNo"], lines["CustomerID"]
+    quantity = pd.to_numeric(lines["Quantity"], errors="coerce").astype("Float64")
     cancelled = invoice.str.upper().str.startswith("C").fillna(False)
-    returned = (quantity < 0) & (cancelled | customer.notna())
+    returned = (quantity < 0).fillna(False) & (cancelled | customer.notna())
     return pd.DataFrame(
         {
             "event_id": numbered("or-" + invoice.fillna("") + "-" + lines["StockCode"].fillna("")),
@@ -53,8 +60,8 @@ def events(lines: pd.DataFrame) -> pd.DataFrame:
             "user_id": customer,
             "session_id": invoice.where(customer.isna()),
             "item_id": lines["StockCode"],
-            "timestamp": lines["InvoiceDate"].dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "value": quantity.where(~returned, -quantity),
+            "timestamp": lines["InvoiceDate"],
+            "value": (-quantity).astype("string").where(returned, lines["Quantity"]),
             "price": lines["UnitPrice"],
             "invoice": invoice,
             "country": lines["Country"],
@@ -80,9 +87,9 @@ def items(lines: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def write(folder: Path, output: Path) -> dict[str, Any]:
+def write(folder: Path, output: Path, order: Order | None = None) -> dict[str, Any]:
     """Write the files below `output` and return what is in `meta.json`."""
-    lines = read_lines(folder)
+    lines = read_lines(folder, order)
     tables = {"events": events(lines), "items": items(lines)}
     meta = {
         "events": len(lines),
@@ -94,30 +101,52 @@ def write(folder: Path, output: Path) -> dict[str, Any]:
     return meta
 
 
-def _read(path: Path) -> pd.DataFrame:
-    if path.suffix.lower() == ".parquet":
-        table = pd.read_parquet(path)
-    else:
-        texts = dict.fromkeys(("InvoiceNo", "StockCode", "Description", "CustomerID", "Country"), "string")
-        try:
-            table = pd.read_csv(path, dtype=texts)
-        except UnicodeDecodeError:
-            table = pd.read_csv(path, dtype=texts, encoding="latin-1")
+def _read(path: Path, order: Order | None) -> pd.DataFrame:
+    table = pd.read_parquet(path, partitioning=None) if path.suffix.lower() == ".parquet" else _csv(path)
+    table.columns = table.columns.str.strip()
     missing = [name for name in COLUMNS if name not in table.columns]
     if missing:
         raise BadInputError(f"{path.name} has no column '{missing[0]}'", f"Needed: {', '.join(COLUMNS)}")
-    made = {
-        name: table[name].astype("string").str.strip() for name in ("InvoiceNo", "StockCode", "Description", "Country")
-    }
-    return pd.DataFrame(
-        {
-            **made,
-            "Quantity": pd.to_numeric(table["Quantity"], errors="coerce"),
-            "UnitPrice": pd.to_numeric(table["UnitPrice"], errors="coerce"),
-            "InvoiceDate": pd.to_datetime(table["InvoiceDate"], errors="coerce"),
-            "CustomerID": table["CustomerID"].astype("string").str.strip().str.removesuffix(".0"),
-        }
-    )
+    columns = {name: _texts(table[name], name, path.name) for name in COLUMNS}
+    said: list[str] = []
+    if not pd.api.types.is_datetime64_any_dtype(table["InvoiceDate"]):
+        columns["InvoiceDate"], how = dates(columns["InvoiceDate"], path.name, order)
+        said.append(how)
+    if typed := {name: columns[name] for name in AMOUNTS if not pd.api.types.is_numeric_dtype(table[name])}:
+        amounts, how = numbers(typed, path.name)
+        columns |= amounts
+        said.append(how)
+    for how in filter(None, said):
+        print(how)
+    return pd.DataFrame(columns)
+
+
+def _csv(path: Path) -> pd.DataFrame:
+    """Every value as its text, so that a code `NA` is one; what the header has most of separates the fields."""
+    with path.open("rb") as file:
+        header = file.readline()
+    separator = max(",;\t", key=lambda mark: header.count(mark.encode()))
+    texts: dict[str, Any] = {"dtype": str, "keep_default_na": False, "na_values": [""], "sep": separator}
+    try:
+        try:
+            return pd.read_csv(path, **texts)
+        except UnicodeDecodeError:
+            return pd.read_csv(path, **texts, encoding="latin-1")
+    except (ValueError, OSError) as error:
+        raise BadInputError(f"{path.name} cannot be read ({error})", "Give CSV with a header") from None
+
+
+def _texts(column: pd.Series[Any], name: str, file: str) -> pd.Series[str]:
+    """The column as texts; customers that a program wrote as `17850.0`, all of them, are whole numbers."""
+    if name in IDS and pd.api.types.is_numeric_dtype(column):
+        ids = id_texts(pa.chunked_array([pa.Array.from_pandas(column)]), name, file)
+        return pd.Series(ids.to_pylist(), index=column.index, dtype="string")
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return pd.to_datetime(column, utc=True).dt.strftime("%Y-%m-%dT%H:%M:%SZ").astype("string")
+    texts = column.astype("string").str.strip(WHITESPACE).replace("", pd.NA)
+    if name == "CustomerID" and texts.dropna().str.fullmatch(r"\d+\.0").all():
+        return texts.str.removesuffix(".0")
+    return texts
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -126,17 +155,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder with the invoice lines")
     parser.add_argument("--output", type=Path, required=True, help="folder for the files")
+    parser.add_argument("--dates", choices=ORDERS, help="how dates are read of which no row tells")
     given = parser.parse_args(arguments)
-    try:
-        meta = write(given.folder, given.output)
-    except HeadraceError as error:
-        print(error, file=sys.stderr)
-        return 1
+    return reporting_errors(lambda: _write(given))
+
+
+def _write(given: argparse.Namespace) -> None:
+    meta = write(given.folder, given.output, given.dates)
     print(
         f"{meta['events']:,} lines, {meta['returns']:,} of them returns, "
         f"{meta['without_customer']:,} without customer, {meta['items']:,} items"
     )
-    return 0
 
 
 if __name__ == "__main__":

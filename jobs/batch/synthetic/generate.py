@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from headrace.errors import BadInputError, HeadraceError
+from headrace.errors import BadInputError, reporting_errors
 from headrace.settings import load_settings
 from jobs.batch.engine.session import spark_session
 from jobs.batch.synthetic import catalogue_rows as catalogue
@@ -100,18 +100,17 @@ def _described(world: World) -> dict[str, object]:
 def main(arguments: list[str] | None = None) -> int:
     """Generate one world; 0, or 1 with one line on stderr."""
     given = _parser().parse_args(arguments)
+    return reporting_errors(lambda: _generate(given), "error: ")
+
+
+def _generate(given: argparse.Namespace) -> None:
     started = time.perf_counter()
-    try:
-        world = World(given.users, given.items, given.events, given.seed, given.end, given.days)
-        require_new(given.output)
-        with spark_session("generate", load_settings()) as spark:
-            write_world(spark, world, given.output)
-    except HeadraceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    world = World(given.users, given.items, given.events, given.seed, given.end, given.days)
+    require_new(given.output)
+    with spark_session("generate", load_settings()) as spark:
+        write_world(spark, world, given.output)
     seconds = time.perf_counter() - started
     print(f"{given.output}: {world.events:,} events from {world.start:%Y-%m-%d} to {world.end} in {seconds:.1f} s")
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,6 +15,7 @@ from pyspark.ml.recommendation import ALS
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from headrace.errors import reporting_errors
 from headrace.settings import load_settings
 from jobs.batch.engine.session import spark_session
 
@@ -53,8 +54,16 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-if __name__ == "__main__":
-    arguments = sys.argv[1:]
+def main(arguments: list[str]) -> int:
+    """0, or 1 with one line on stderr."""
     _arguments(arguments)
+    return reporting_errors(lambda: _factorise(arguments), "error: ")
+
+
+def _factorise(arguments: list[str]) -> None:
     with spark_session("als", load_settings()) as session:
         factorise(session, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

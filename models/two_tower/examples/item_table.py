@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
@@ -14,7 +15,14 @@ import pyarrow.compute as pc
 from headrace.errors import BadInputError
 from headrace.features.promotion_calendar import promoted_shares
 from headrace.features.user_tower import PROFILE_PREFIX
-from headrace.release.catalogue import CODE_COLUMNS, NUMBER_COLUMNS, PROMOTION_COLUMNS, SURPRISE, offered_items
+from headrace.release.catalogue import (
+    CODE_COLUMNS,
+    DISPLAY_TITLE,
+    NUMBER_COLUMNS,
+    PROMOTION_COLUMNS,
+    SURPRISE,
+    offered_items,
+)
 from headrace.tables import GOLD_ITEM_FEATURES, SILVER_ITEM_STATES, SILVER_ITEMS, TIME, Table, end_of
 from models.baselines import Trending, read_interactions
 from models.training.gold import Lake
@@ -37,7 +45,7 @@ def item_table(lake: Lake, day: date, features_of: date | None = None) -> pa.Tab
     as_of = end_of(day)
     states = _current_at(lake, SILVER_ITEM_STATES, _STATES, as_of)
     states = states.rename_columns(["item_id", *("list_price" if name == "price" else name for name in _STATES)])
-    described = _current_at(lake, SILVER_ITEMS, _TEXTS, as_of)
+    described = _current_at(lake, SILVER_ITEMS, (*_TEXTS, "extra"), as_of)
     current = described.join(states, keys="item_id", join_type="left outer")
     features = lake.read(GOLD_ITEM_FEATURES, day, ["item_id", *NUMBER_COLUMNS])
     if features_of:
@@ -49,6 +57,7 @@ def item_table(lake: Lake, day: date, features_of: date | None = None) -> pa.Tab
         raise BadInputError("the catalogue is empty", "Import items or events with items first")
     columns = {"item_id": joined.column("item_id")}
     columns["title"] = pc.coalesce(joined.column("title"), joined.column("item_id"))
+    columns[DISPLAY_TITLE] = _display_titles(joined.column("extra"))
     columns |= {name: joined.column(name) for name in _TEXTS[1:]}
     columns["available"] = pc.fill_null(joined.column("available"), True)
     columns["blocked"] = pc.fill_null(joined.column("blocked"), False)
@@ -60,6 +69,12 @@ def item_table(lake: Lake, day: date, features_of: date | None = None) -> pa.Tab
     columns["price"] = pc.if_else(known, columns["price"], listed)
     columns |= _promotions(lake, features_of or day, joined.column("item_id").combine_chunks())
     return pa.table(columns).combine_chunks()
+
+
+def _display_titles(extra: pa.ChunkedArray) -> pa.Array:
+    """[items]: the title that the items file wants shown; null where it names none."""
+    known = [json.loads(fields) if fields and DISPLAY_TITLE in fields else {} for fields in extra.to_pylist()]
+    return pa.array([fields.get(DISPLAY_TITLE) for fields in known], pa.string())
 
 
 def _promotions(lake: Lake, day: date, item_ids: pa.StringArray) -> dict[str, pa.Array]:

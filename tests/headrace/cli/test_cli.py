@@ -63,18 +63,22 @@ def started(monkeypatch) -> list[tuple[str, ...]]:
 
 @pytest.fixture
 def service() -> Iterator[list[dict[str, list[str]]]]:
-    """A service that knows everybody but `nobody`; yields the questions it was asked."""
+    """A service that refuses `nobody`, is not ready for `early`, and a proxy for `proxy`; yields the questions."""
     asked: list[dict[str, list[str]]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             question = parse_qs(urlsplit(self.path).query)
             asked.append(question)
-            refused = question["user_id"] == ["nobody"]
-            body = json.dumps({"detail": "limit: at most 100"} if refused else ANSWER).encode()
-            self.send_response(422 if refused else 200)
+            error = {"field": "limit", "message": "'0' is no whole number from 1 to 100"}
+            status, body = {
+                "nobody": (422, json.dumps({"error": error})),
+                "early": (503, json.dumps({"error": {"field": "", "message": "no release is loaded yet"}})),
+                "proxy": (502, "<html>Bad Gateway</html>"),
+            }.get(question["user_id"][0], (200, json.dumps(ANSWER)))
+            self.send_response(status)
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(body.encode())
 
         def log_message(self, *_: object) -> None:
             pass
@@ -219,6 +223,22 @@ def test_recommend_json_is_the_answer_as_it_is(service):
     assert json.loads(headrace("recommend", "7", "--json").stdout) == ANSWER
 
 
-def test_a_refused_question_says_why(service):
-    answer = headrace("recommend", "nobody")
-    assert answer.exit_code == 1 and "refused the question: limit: at most 100" in answer.stderr
+@pytest.mark.parametrize(
+    ("user", "told"),
+    [
+        (
+            "nobody",
+            "the service refused the question: limit: '0' is no whole number from 1 to 100. See `headrace",
+        ),
+        ("early", "the service answered 503: no release is loaded yet. See `headrace status`\n"),
+        (
+            "proxy",
+            "the service answered 502: Bad Gateway, in words that are not the service's. See `headrace",
+        ),
+    ],
+)
+def test_a_refused_question_is_the_services_own_sentence_without_json(service, user, told):
+    for form in ([], ["--json"]):
+        answer = headrace("recommend", user, *form)
+        assert answer.exit_code == 1 and answer.stderr.startswith(told) and answer.stderr.count("\n") == 1
+        assert "{" not in answer.output

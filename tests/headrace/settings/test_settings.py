@@ -104,6 +104,8 @@ def test_relative_folder_of_jars_counts_from_the_project():
     [
         ("[kafak]\npartitions = 2\n", "there is no setting 'kafak'; did you mean 'kafka'?"),
         ("[kafka]\npartition = 2\n", "there is no setting 'kafka.partition'; did you mean 'kafka.partitions'?"),
+        ("hoem = 'x'\n", "there is no setting 'hoem'; did you mean 'home'?"),
+        ("[store]\nulr = 'x'\n", "there is no setting 'store.ulr'; did you mean 'store.url'?"),
         ("zzz = 1\n", "there is no setting 'zzz'."),
         ("[serving]\nport = 'web'\n", "setting 'serving.port' is 'web': input should be a valid integer"),
         ("[kafka\n", "headrace.toml is no TOML"),
@@ -118,6 +120,13 @@ def test_a_mistake_in_the_own_file_is_told_in_one_sentence(text, told):
 @pytest.mark.parametrize(
     ("variable", "value", "told"),
     [
+        ("HEADRACE_HOEM", "x", "HEADRACE_HOEM: there is no setting 'hoem'; did you mean 'home'?"),
+        ("headrace_hoem", "x", "headrace_hoem: there is no setting 'hoem'; did you mean 'home'?"),
+        ("HEADRACE_STORE_URL", "redis://", "there is no setting 'store_url'; did you mean 'store.url'?"),
+        ("HEADRACE_STORE__ULR", "redis://", "there is no setting 'store.ulr'; did you mean 'store.url'?"),
+        ("HEADRACE_STORE", '{"ulr": "redis://"}', "there is no setting 'store.ulr'; did you mean 'store.url'?"),
+        ("HEADRACE_HOME__X", "1", "HEADRACE_HOME__X: there is no setting 'home.x'"),
+        ("HEADRACE_ZZZ", "1", "HEADRACE_ZZZ: there is no setting 'zzz'."),
         ("HEADRACE_KAFAK__PARTITIONS", "2", "there is no setting 'kafak'; did you mean 'kafka'?"),
         ("HEADRACE_KAFKA__PARTITION", "2", "there is no setting 'kafka.partition'"),
         ("HEADRACE_KAFKA__PARTITIONS", "0", "setting 'kafka.partitions' is '0'"),
@@ -128,3 +137,16 @@ def test_a_mistake_in_the_own_file_is_told_in_one_sentence(text, told):
 def test_a_mistake_in_a_variable_is_told_in_one_sentence(monkeypatch, variable, value, told):
     monkeypatch.setenv(variable, value)
     assert told in refused()
+
+
+def test_variables_of_the_projects_own_that_are_no_settings_are_taken(monkeypatch, tmp_path):
+    (tmp_path / "mine.toml").write_text("")
+    own = {
+        "HEADRACE_CONFIG": "mine.toml",
+        "HEADRACE_TRACES": "stderr",
+        "HEADRACE_PART_TOKEN": "a1",
+        "HEADRACE_JARS": "j",
+    }
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings().jars == PROJECT_ROOT / "j"

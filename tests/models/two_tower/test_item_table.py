@@ -10,7 +10,7 @@ import pytest
 
 from headrace import tables
 from headrace.events import EARLIEST_TIMESTAMP
-from headrace.release.catalogue import offered_items
+from headrace.release.catalogue import offered_items, shown_titles
 from models.training.gold import Lake
 from models.two_tower.examples.item_table import item_table, popular_table, with_surprise
 from tests.models.planted_world import DAY, put
@@ -52,6 +52,18 @@ def test_states_are_those_at_the_end_of_the_day_and_a_state_nobody_told_is_avail
     assert (now["promotion"], then["promotion"]) == (["autumn", None, None], [None] * 3)
     assert (now["blocked"], then["blocked"]) == ([False, True, False], [False] * 3)
     assert now["available"] == [True] * 3
+
+
+def test_a_title_for_people_is_shown_and_leaves_the_one_that_models_learn_from(tmp_path: Path) -> None:
+    described = {"title": "LEAN", "category_1": "BEEF", "valid_from": EARLIEST_TIMESTAMP}
+    shown = {"extra": '{"display_title":"Lean Beef","size":"1 LB"}'}
+    put(tmp_path, tables.SILVER_ITEMS, [{"item_id": "1", **described, **shown}, {"item_id": "2", **described}])
+    put(tmp_path, tables.SILVER_ITEM_STATES, [{"item_id": "1", **STATE}])
+    put(tmp_path, tables.GOLD_ITEM_FEATURES, [{"item_id": name, "price": float("nan"), "day": DAY} for name in "12"])
+    table = item_table(Lake(str(tmp_path)), DAY)
+    assert table.column("title").to_pylist() == ["LEAN", "LEAN"]
+    assert shown_titles(table) == ["Lean Beef", "LEAN"]
+    assert shown_titles(table.drop_columns(["display_title"])) == ["LEAN", "LEAN"]  # a release of before
 
 
 def test_where_an_item_is_promoted_is_what_was_announced_by_the_day(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from headrace.events import Event, Rejection, parse_event
 from jobs.batch.sources.complete_journey import Slice, events, items, week_shift, write
 from jobs.batch.sources.complete_journey_promotions import calendar, promotions
+from jobs.batch.sources.complete_journey_titles import title
 
 LINES = pd.DataFrame(
     {
@@ -69,8 +70,39 @@ def test_titles_are_readable_and_the_category_path_goes_from_wide_to_narrow() ->
     bread, other = items(products, pd.Series({"26081": "mailer"}), planned).to_dict("records")
     assert (bread["promotion"], other["promotion"]) == ("none", "mailer")
     assert (bread["promotion_calendar"], other["promotion_calendar"]) == (planned.iloc[0], "none")
-    assert (bread["title"], other["title"]) == ("Bread: Italian/French, 12 OZ", "Miscellaneous")
+    assert (bread["title"], other["title"]) == ("Bread: Italian/French, 12 OZ", "Miscellaneous")  # models learn from it
+    assert (bread["display_title"], other["display_title"]) == (
+        "Italian/French Bread, 12 oz (store brand)", "Miscellaneous",
+    )  # fmt: skip
     assert (bread["category_1"], bread["category_2"], bread["maker"]) == ("PASTRY", "BREAD", "69")
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("MEAT|BEEF|LEAN|National|", "Lean Beef"),
+        ("MEAT|BEEF|CHOICE BEEF|National|", "Choice Beef"),
+        ("MEAT-PCKGD|HEAT/SERVE|ENTREES|National|24 OZ", "Heat & Serve Entrees, 24 oz"),
+        (
+            "GROCERY|REFRGRATD DOUGH PRODUCTS|REFRIGERATED SPECILATY ROLLS|National|8 OZ",
+            "Refrigerated Specialty Rolls, 8 oz",
+        ),
+        (
+            "GROCERY|SOFT DRINKS|SFT DRNK 2 LITER BTL CARB INCL|Private|2 L",
+            "Soft Drink, Large Bottle, 2 L (store brand)",
+        ),
+        ("GROCERY|FLUID MILK PRODUCTS|FLUID MILK WHITE ONLY|Private|1 GA", "White Milk, 1 gal (store brand)"),
+        ("GROCERY|CHEESE|CREAM CHEESE|National|L      8 OZ", "Cream Cheese, 8 oz"),
+        ("GROCERY|EGGS|EGGS - X-LARGE|Private|1 DZ", "X-Large Eggs, 1 dozen (store brand)"),
+        ("PRODUCE|APPLES|APPLES GALA (BULK&BAG)|National|40 LB", "Gala Apples"),
+        ("PRODUCE|POTATOES|POTATOES RUSSET (BULK&BAG)|Private|5 LB", "Russet Potatoes, 5 lb (store brand)"),
+        ("DELI|DELI MEATS|MEAT:HAM BULK|National|", "Ham"),
+        ("DRUG GM|CIGARETTES|CIGARETTES|National|974246  PK", "Cigarettes"),
+        ("||||", "Unnamed Product"),
+    ],
+)
+def test_a_title_says_what_it_is_how_much_and_whose_brand(source: str, shown: str) -> None:
+    assert title(*source.split("|")) == shown
 
 
 def test_a_slice_of_households_and_weeks_tells_the_day_its_last_week_ends(tmp_path: Path) -> None:

@@ -64,6 +64,108 @@ def test_csv_files_give_the_same_and_bad_lines_are_refused_with_a_reason(tmp_pat
         movielens.write(tmp_path / "out", tmp_path / "out")
 
 
+TITLES = ["Wait\x85 What?", "One\u2028Two", "Tab\x0bFeed\x0cEnd", "Three\x1cFour", "Plain"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("ending", ["dat", "csv"])
+def test_a_title_with_a_line_end_that_the_format_does_not_know_stays_one_film(
+    tmp_path: Path, ending: str, encoding: str
+) -> None:
+    titles = [title for title in TITLES if encoding == "utf-8" or "\u2028" not in title]
+    dat, form = ending == "dat", "{}::{} (2001)::Comedy\n" if ending == "dat" else '{},"{} (2001)",Comedy\n'
+    films = "".join(form.format(number, title) for number, title in enumerate(titles))
+    (tmp_path / f"movies.{ending}").write_bytes((("" if dat else "movieId,title,genres\n") + films).encode(encoding))
+    (tmp_path / f"ratings.{ending}").write_text(
+        "1::0::4::978300760.0004\n" if dat else "userId,movieId,rating,timestamp\n1,0,4,978300760.0004\n"
+    )
+    assert movielens.main([str(tmp_path), "--output", str(tmp_path / "out")]) == 0
+    assert pd.read_parquet(tmp_path / "out" / "items.parquet")["title"].tolist() == titles
+    assert isinstance(judged(tmp_path / "out" / "events.parquet")[0], Event)
+
+
+def test_a_line_break_inside_quotes_is_part_of_the_title(tmp_path: Path) -> None:
+    (tmp_path / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,NA,4,978300760\n")
+    (tmp_path / "movies.csv").write_text('movieId,title,genres\r\nNA,"One\r\nTwo (1997)",Action\r\n007,null,\r\n')
+    movielens.write(tmp_path, tmp_path / "out")
+    films = pd.read_parquet(tmp_path / "out" / "items.parquet")
+    assert (films["item_id"].tolist(), films["title"].tolist()) == (["NA", "007"], ["One\r\nTwo", "null"])
+
+
+INVOICE = "InvoiceNo;StockCode;Description;Quantity;InvoiceDate;UnitPrice;CustomerID;Country\n"
+
+
+def invoices(folder: Path, *lines: str) -> list[Event | Rejection]:
+    """What the platform gets of lines of `customer;quantity;date;price`."""
+    folder.mkdir(exist_ok=True)
+    rows = [line.split(";") for line in lines]
+    texts = [f"{n};NA;Lamp;{amount};{date};{price};{who};UK\n" for n, (who, amount, date, price) in enumerate(rows)]
+    (folder / "lines.csv").write_text(INVOICE + "".join(texts))
+    online_retail.write(folder, folder / "out")
+    return judged(folder / "out" / "events.parquet")
+
+
+def test_dates_of_invoices_are_read_the_same_way_in_the_whole_file_and_which_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    day_first = ("007;1;1/12/2010 8:26;2.5", "7;1;13/12/2010 9:00;2.5", "7;1;14/12/2010 9:00;3", "8;1;12/13/2010;2.5")
+    *good, refused = invoices(tmp_path / "a", *day_first)
+    read = [(each.user_id, each.item_id, f"{each.timestamp:%d %b %H:%M}") for each in good if isinstance(each, Event)]
+    assert read == [("007", "NA", "01 Dec 08:26"), ("7", "NA", "13 Dec 09:00"), ("7", "NA", "14 Dec 09:00")]
+    assert isinstance(refused, Rejection) and (refused.reason, "'12/13/2010'" in refused.message) == (
+        "bad_timestamp", True,
+    )  # fmt: skip
+    assert capsys.readouterr().out == (
+        "lines.csv: dates such as '1/12/2010 8:26' are read day first ('13/12/2010 9:00' can be nothing else); 1 of "
+        "another form are refused, such as '12/13/2010'\n"
+    )
+    first, _ = invoices(tmp_path / "b", "7;1;1/12/2010 1:05 PM;2.5", "7;1;1/13/2010 9:00 AM;2.5")
+    assert isinstance(first, Event) and f"{first.timestamp:%d %b %H:%M}" == "12 Jan 13:05"
+    with pytest.raises(BadInputError, match=r"'1/12/2010' can be read day first and month first.*--dates day-first"):
+        invoices(tmp_path / "c", "7;1;1/12/2010;2.5")
+    assert (
+        online_retail.main([str(tmp_path / "c"), "--output", str(tmp_path / "c" / "out"), "--dates", "day-first"]) == 0
+    )
+    (told,) = judged(tmp_path / "c" / "out" / "events.parquet")
+    assert isinstance(told, Event) and f"{told.timestamp:%d %b}" == "01 Dec"
+
+
+def test_numbers_of_invoices_are_read_with_one_decimal_mark_in_the_whole_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def read(name: str, *numbers: str) -> list[tuple[float | None, float | None] | str]:
+        lines = [f"7;{quantity};2010-12-01 08:26:00;{price}" for quantity, price in (each.split() for each in numbers)]
+        return [
+            (each.value, each.price) if isinstance(each, Event) else f"{each.reason} {each.message}"
+            for each in invoices(tmp_path / name, *lines)
+        ]
+
+    assert read("comma", "1.000 1.234,56", "2 2,5") == [(1000, 1234.56), (2, 2.5)]
+    said = capsys.readouterr().out
+    assert said.startswith(
+        "lines.csv: numbers such as '1.000' are read with a decimal comma ('1.234,56' can be nothing"
+    )
+    with pytest.raises(BadInputError, match=r"have a decimal comma \('1.234,56'\), 1 a decimal point \('2.5'\)"):
+        read("both", "1.000 1.234,56", "2 2,5", "3 2.5")
+    assert read("point", "1,000 1,234.56", "-2 2.5", "2,5 1") == [
+        (1000, 1234.56), (2, 2.5), "bad_value '2,5' is no number",
+    ]  # fmt: skip
+    assert "lines.csv: numbers such as '1,000' are read with a decimal point" in capsys.readouterr().out
+    assert read("usual", "6 2.55", "1e1 3") == [(6, 2.55), (10, 3)]
+    assert capsys.readouterr().out == ""
+    with pytest.raises(BadInputError, match=r"'1\.000' can be read with a decimal point and with a decimal comma"):
+        read("either", "1.000 2")
+
+
+def test_customers_that_a_program_wrote_as_floats_are_whole_numbers_and_other_ids_their_texts(tmp_path: Path) -> None:
+    def customers(*ids: str) -> list[str | None]:
+        made = invoices(tmp_path / ids[1], *(f"{each};1;2010-12-01;1" for each in ids))
+        return [each.user_id for each in made if isinstance(each, Event)]
+
+    assert customers("17850.0", "12345.0", "") == ["17850", "12345", None]
+    assert customers("17850.0", "17850", "null", "0017850") == ["17850.0", "17850", "null", "0017850"]
+
+
 def test_invoices_become_purchases_and_returns_and_corrections_are_refused(tmp_path: Path) -> None:
     (tmp_path / "lines.csv").write_text(
         "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"

@@ -1,0 +1,72 @@
+"""What a command says when something fails that nobody foresaw: one sentence; the stack trace goes to a log."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+LOG = "errors.log"
+"""Name of the file below `<home>/logs` that traces are appended to, each under its time and command line."""
+ON_STDERR = "HEADRACE_TRACES"
+"""Environment variable that asks for traces on stderr, too, if it is `stderr`."""
+IN_A_TASK = "AIRFLOW_CTX_DAG_ID"
+"""Variable that Airflow sets for a task: its stderr is the task's log, and traces are looked for there."""
+_LONGEST = 300
+
+
+def unexpected(error: Exception) -> str:
+    """One sentence that names command, error and the log that now has its trace.
+
+    Where `home` takes no file the log is in the system's folder for temporary files.
+    """
+    trace = "".join(traceback.format_exception(error))
+    if IN_A_TASK in os.environ or os.environ.get(ON_STDERR) == "stderr":
+        print(trace, file=sys.stderr)
+    return f"{command()} failed for a reason it does not know: {gist(error)}. {_where(_kept(trace))}"
+
+
+def command() -> str:
+    """What was started: a module as after `python -m`, or the name of the program."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return (spec.name if spec else Path(sys.argv[0]).name).removesuffix(".__main__")
+
+
+def gist(error: Exception) -> str:
+    """Kind and reason in one line; of an error from Java or from a Spark worker, the one that caused it."""
+    lines = [line.strip() for line in str(error).split("\n") if line.strip()]
+    if "Traceback (most recent call last):" in lines:
+        lines = lines[lines.index("Traceback (most recent call last):") + 1 :]
+        lines = [line for line in lines if line.partition(":")[0].endswith(("Error", "Exception"))] or lines
+    elif len(lines) > 1 and lines[1].startswith(": "):  # py4j's first line only names the method that was called
+        lines = [lines[1][2:]]
+    reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return (reason if len(reason) <= _LONGEST else f"{reason[: _LONGEST - 1]}…").rstrip(". ")
+
+
+def _kept(trace: str) -> Path | None:
+    entry = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC  {' '.join([command(), *sys.argv[1:]])}\n{trace}\n"
+    for folder in (_home() / "logs", Path(tempfile.gettempdir()) / "headrace-logs"):
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            with (folder / LOG).open("a", encoding="utf-8", errors="backslashreplace") as log:
+                log.write(entry)
+            return folder / LOG
+    return None
+
+
+def _home() -> Path:
+    from headrace.settings import load_settings
+
+    try:
+        return load_settings().home_folder
+    except Exception:  # the settings may be what failed
+        return Path(os.environ.get("HEADRACE_HOME", "var")).resolve()
+
+
+def _where(log: Path | None) -> str:
+    return f"The stack trace is at the end of {log}" if log else "No log could be written to keep its stack trace"
