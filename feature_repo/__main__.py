@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from headrace.errors import reporting_errors
+from headrace.machine.last_resort import reporting_errors
 from headrace.settings import load_settings
 
 

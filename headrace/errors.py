@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from types import TracebackType
-
 
 class HeadraceError(Exception):
     """A mistake or a missing part that a person can put right; the command line shows it without a stack trace.
@@ -29,30 +25,3 @@ class ReleaseError(HeadraceError):
 
 class ServiceError(HeadraceError):
     """A part that should be running (broker, store, registry, service) does not answer."""
-
-
-def reporting_errors(work: Callable[[], object], prefix: str = "") -> int:
-    """Exit code of a command that does `work`: what it returns if that is an int, 0 if it returns anything else.
-
-    1 if it raises, with one sentence on stderr after `prefix`: the error's own, or for one that nobody foresaw where
-    its stack trace is kept. Ctrl-C ends the process as a signal does, without a trace.
-    """
-    try:
-        result = work()
-    except HeadraceError as error:
-        print(f"{prefix}{error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        sys.excepthook = _silent_about_ctrl_c
-        raise
-    except Exception as error:
-        from headrace.last_resort import unexpected
-
-        print(f"{prefix}{unexpected(error)}", file=sys.stderr)
-        return 1
-    return result if isinstance(result, int) else 0
-
-
-def _silent_about_ctrl_c(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    if not issubclass(kind, KeyboardInterrupt):
-        sys.__excepthook__(kind, error, trace)

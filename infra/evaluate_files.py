@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 import typer
 from rich.console import Console
 
-from headrace.errors import BadInputError, HeadraceError, reporting_errors
+from headrace.errors import BadInputError, HeadraceError
+from headrace.machine.last_resort import reporting_errors
 from headrace.settings import PROJECT_ROOT, Settings, load_settings
 from infra.fitting_settings import accepted, fitting
 from infra.plain_files import completed, read_columns

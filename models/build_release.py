@@ -12,7 +12,8 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
-from headrace.errors import BadInputError, reporting_errors
+from headrace.errors import BadInputError
+from headrace.machine.last_resort import reporting_errors
 from headrace.release.bundle import Release, open_release
 from headrace.release.code_version import code_version
 from headrace.settings import Settings, load_settings

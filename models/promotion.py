@@ -11,7 +11,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from headrace.errors import ReleaseError, reporting_errors
+from headrace.errors import ReleaseError
+from headrace.machine.last_resort import reporting_errors
 from headrace.release.bundle import open_release
 from headrace.release.registry import bring_release, remember_alias
 from headrace.settings import Settings, load_settings

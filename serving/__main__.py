@@ -8,7 +8,8 @@ import socket
 import sys
 import tempfile
 
-from headrace.errors import ServiceError, reporting_errors
+from headrace.errors import ServiceError
+from headrace.machine.last_resort import reporting_errors
 from headrace.settings import Settings, load_settings
 
 _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
-from headrace.errors import reporting_errors
+from headrace.machine.last_resort import reporting_errors
 from headrace.settings import Settings, load_settings
 from serving import lake
 from serving.list_files import LISTS_SCHEMA, lists_table, read_user_ids, whole_file

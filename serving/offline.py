@@ -20,9 +20,9 @@ import pyarrow as pa
 from rich.console import Console
 from rich.progress import track
 
-from headrace.errors import reporting_errors
 from headrace.features.own_items import own_item_features
 from headrace.features.user_row import UserRow
+from headrace.machine.last_resort import reporting_errors
 from headrace.outcomes import OUTCOMES
 from headrace.settings import Settings, load_settings
 from serving import lake

@@ -26,7 +26,7 @@ from benchmarks.sequences.chosen import IN_ORDER, WITHOUT_ORDER, Chosen, Model, 
 from benchmarks.sequences.data import Events, Parted, held_out_at_random, last_one_out, read_ratings
 from benchmarks.sequences.platform import platform_lists
 from benchmarks.sequences.towers import K, Lists, Tower
-from headrace.errors import reporting_errors
+from headrace.machine.last_resort import reporting_errors
 from models.metrics.ranking import PerUser, score_lists
 from models.metrics.resampling import interval, paired_ratio
 

@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.sequences.chosen import trained
 from benchmarks.sequences.data import Parted, held_out_at_random, last_one_out, read_ratings
 from benchmarks.sequences.towers import K, Tower
-from headrace.errors import reporting_errors
+from headrace.machine.last_resort import reporting_errors
 from headrace.settings.jobs import TrainingSettings
 from models.baselines import Baseline, Ease, ImplicitAls
 from models.baselines.ease import EaseConfig

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from headrace.cli.arguments import run_room, yesterday
 from headrace.cli.data import data
 from headrace.cli.release import releases
-from headrace.errors import reporting_errors
+from headrace.machine.last_resort import reporting_errors
 from headrace.settings import load_settings
 
 

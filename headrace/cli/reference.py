@@ -16,10 +16,10 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from headrace.errors import reporting_errors
 from headrace.events import event_json_schema
 from headrace.features.page import PAGE as FEATURES
 from headrace.features.page import page_text
+from headrace.machine.last_resort import reporting_errors
 from headrace.settings import ENVIRONMENT_PREFIX, PROJECT_ROOT, Settings
 
 REFERENCE = PROJECT_ROOT / "docs" / "settings.toml"

@@ -16,7 +16,7 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from headrace.errors import reporting_errors
+from headrace.machine.last_resort import reporting_errors
 from headrace.machine.ports import service_address
 from headrace.settings import Settings, load_settings
 from infra.demo import households, live

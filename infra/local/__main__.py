@@ -9,7 +9,8 @@ import time
 from rich.console import Console
 from rich.table import Table
 
-from headrace.errors import HeadraceError, reporting_errors
+from headrace.errors import HeadraceError
+from headrace.machine.last_resort import reporting_errors
 from headrace.machine.run_records import RunRecord
 from headrace.settings import Settings, load_settings
 from infra.local.processes import stop

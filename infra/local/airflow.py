@@ -13,7 +13,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from headrace.errors import reporting_errors
+from headrace.machine.last_resort import reporting_errors
 from headrace.settings import load_settings
 from infra.local.airflow_home import DAGS, command, environment
 from infra.local.airflow_run import run

@@ -9,9 +9,10 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-from headrace.errors import HeadraceError, reporting_errors
+from headrace.errors import HeadraceError
 from headrace.machine.jars import ENGINES, IVY_FILE, STAMP, ivy_hash, missing_jars
 from headrace.machine.java import java_home
+from headrace.machine.last_resort import reporting_errors
 from headrace.settings import load_settings
 
 ATTEMPTS = 3

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import cjdk
 
-from headrace.errors import HeadraceError, reporting_errors
+from headrace.errors import HeadraceError
 from headrace.machine.java import JAVA_RECORD, find_java, inspect_java, recorded_home
+from headrace.machine.last_resort import reporting_errors
 
 FETCHED_VERSION = "17"
 HINT = "Install a full JDK 17 or 21 yourself and set JAVA_HOME"

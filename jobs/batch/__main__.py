@@ -9,8 +9,9 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from headrace.errors import BadInputError, HeadraceError, reporting_errors
+from headrace.errors import BadInputError, HeadraceError
 from headrace.expectations import Stage
+from headrace.machine.last_resort import reporting_errors
 from headrace.settings import Settings, load_settings
 from headrace.tables import GOLD_USER_FEATURES, end_of
 from jobs.batch.ingest.file_arguments import add_file_arguments, inputs_of, moment, received_at

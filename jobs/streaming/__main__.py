@@ -7,7 +7,8 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from headrace.errors import ServiceError, reporting_errors
+from headrace.errors import ServiceError
+from headrace.machine.last_resort import reporting_errors
 from headrace.release.bundle import read_manifest
 from headrace.release.registry import resolve_release
 from headrace.settings import Settings, load_settings

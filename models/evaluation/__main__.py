@@ -13,7 +13,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from headrace.errors import BadInputError, HeadraceError, reporting_errors
+from headrace.errors import BadInputError, HeadraceError
+from headrace.machine.last_resort import reporting_errors
 from headrace.release.bundle import open_release
 from headrace.release.registry import resolve_release
 from headrace.settings import Settings, load_settings

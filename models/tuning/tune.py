@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from headrace.errors import reporting_errors
+from headrace.machine.last_resort import reporting_errors
 from headrace.settings import Settings, load_settings
 from headrace.settings.jobs import TrainingSettings
 from models.ranker.examples.training_data import read_ranking_data

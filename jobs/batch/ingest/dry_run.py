@@ -15,8 +15,8 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from headrace.errors import reporting_errors
 from headrace.events import Event
+from headrace.machine.last_resort import reporting_errors
 from headrace.settings import Settings, load_settings
 from headrace.tables import BRONZE_EVENTS, BRONZE_ITEMS, BRONZE_USERS, Table
 from jobs.batch.clean.event_rules import checked

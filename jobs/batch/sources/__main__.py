@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from headrace.errors import BadInputError, reporting_errors
+from headrace.errors import BadInputError
+from headrace.machine.last_resort import reporting_errors
 from jobs.batch.sources import movielens, online_retail
 from jobs.batch.sources.invoice_texts import ORDERS
 

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from headrace.errors import BadInputError, HeadraceError, reporting_errors
+from headrace.errors import BadInputError, HeadraceError
+from headrace.machine.last_resort import reporting_errors
 from headrace.tables import end_of
 from jobs.batch.sources.complete_journey_promotions import calendar_of, promotions_of
 from jobs.batch.sources.complete_journey_titles import titles

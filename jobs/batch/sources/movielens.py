@@ -17,8 +17,9 @@ from typing import Any
 
 import pandas as pd
 
-from headrace.errors import BadInputError, reporting_errors
+from headrace.errors import BadInputError
 from headrace.events import WHITESPACE
+from headrace.machine.last_resort import reporting_errors
 from jobs.batch.sources.contract_files import numbered, write_files
 
 COLUMNS = {

@@ -23,7 +23,8 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from headrace.errors import BadInputError, reporting_errors
+from headrace.errors import BadInputError
+from headrace.machine.last_resort import reporting_errors
 from headrace.settings import load_settings
 from jobs.batch.engine.session import spark_session
 from jobs.batch.synthetic import catalogue_rows as catalogue

@@ -15,7 +15,7 @@ from pyspark.ml.recommendation import ALS
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from headrace.errors import reporting_errors
+from headrace.machine.last_resort import reporting_errors
 from headrace.settings import load_settings
 from jobs.batch.engine.session import spark_session
 

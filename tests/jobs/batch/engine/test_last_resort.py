@@ -14,7 +14,7 @@ from headrace.settings import PROJECT_ROOT
 JOB = """
 import sys, time
 from pathlib import Path
-from headrace.errors import reporting_errors
+from headrace.machine.last_resort import reporting_errors
 from headrace.settings import load_settings
 from jobs.batch.engine.session import spark_session
 

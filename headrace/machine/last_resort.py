@@ -6,9 +6,14 @@ import os
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
+
+from headrace.errors import HeadraceError
+from headrace.settings import load_settings
 
 LOG = "errors.log"
 """Name of the file below `<home>/logs` that traces are appended to, each under its time and command line."""
@@ -17,6 +22,31 @@ ON_STDERR = "HEADRACE_TRACES"
 IN_A_TASK = "AIRFLOW_CTX_DAG_ID"
 """Variable that Airflow sets for a task: its stderr is the task's log, and traces are looked for there."""
 _LONGEST = 300
+
+
+def reporting_errors(work: Callable[[], object], prefix: str = "") -> int:
+    """Exit code of a command that does `work`: what it returns if that is an int, 0 if it returns anything else.
+
+    1 if it raises, with one sentence on stderr after `prefix`: the error's own, or for one that nobody foresaw where
+    its stack trace is kept. Ctrl-C ends the process as a signal does, without a trace.
+    """
+    try:
+        result = work()
+    except HeadraceError as error:
+        print(f"{prefix}{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        sys.excepthook = _silent_about_ctrl_c
+        raise
+    except Exception as error:
+        print(f"{prefix}{unexpected(error)}", file=sys.stderr)
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def _silent_about_ctrl_c(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
 
 
 def unexpected(error: Exception) -> str:
@@ -60,8 +90,6 @@ def _kept(trace: str) -> Path | None:
 
 
 def _home() -> Path:
-    from headrace.settings import load_settings
-
     try:
         return load_settings().home_folder
     except Exception:  # the settings may be what failed

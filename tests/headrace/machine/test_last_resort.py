@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from headrace import cli
-from headrace.errors import BadInputError, reporting_errors
-from headrace.last_resort import IN_A_TASK, ON_STDERR, gist
+from headrace.cli import app as cli
+from headrace.errors import BadInputError
+from headrace.machine.last_resort import IN_A_TASK, ON_STDERR, gist, reporting_errors
 from headrace.settings import PROJECT_ROOT, load_settings
 
 MAINS = [
@@ -88,7 +88,7 @@ def test_the_command_line_tells_it_the_same_way(tmp_path, monkeypatch):
 
 def test_ctrl_c_ends_a_command_as_the_signal_does_and_says_nothing():
     script = (
-        "from headrace.errors import reporting_errors; import time; "
+        "from headrace.machine.last_resort import reporting_errors; import time; "
         "reporting_errors(lambda: (print('ready', flush=True), time.sleep(60)))"
     )
     with subprocess.Popen(
