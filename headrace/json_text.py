@@ -25,7 +25,7 @@ def read_json(text: bytes | str) -> Any:
     value = orjson.loads(raw)
     if may_be_deep(raw) and _depth(value) > MAX_DEPTH:
         raise ValueError(f"nested more than {MAX_DEPTH} deep")
-    if _LONG_NUMBER.search(raw):  # orjson rounds whole numbers beyond 64 bits
+    if has_long_number(raw):
         return _EXACT.decode(raw.decode())
     return value
 
@@ -33,6 +33,11 @@ def read_json(text: bytes | str) -> Any:
 def may_be_deep(raw: bytes) -> bool:
     """Whether the text has enough brackets to be nested too deep; cheap, and seldom true."""
     return raw.count(b"[") + raw.count(b"{") > MAX_DEPTH
+
+
+def has_long_number(raw: bytes) -> bool:
+    """Whether the text has so many digits in a row as whole numbers beyond 64 bits, which orjson rounds."""
+    return _LONG_NUMBER.search(raw) is not None
 
 
 def _depth(value: Any) -> int:
