@@ -40,14 +40,16 @@ _EXPECTED = {
 
 
 def ingest_files(lake: Lake, inputs: Inputs, received_at: datetime) -> int:
-    """Append the files that bronze does not hold yet, known by name and content; returns the number of rows added."""
-    added, asked = 0, requests(lake)
-    for table, files in wanted_files(inputs).items():
-        new = not_taken_yet(lake, table, files)
-        if new:
-            rows = received(file_rows(lake.spark, new, inputs, table), received_at)
-            added += lake.append(without_forgotten(rows, table, asked), table)
-    return added
+    """Append the files that bronze does not hold yet, known by name and content; returns the number of rows added.
+
+    Raises BadInputError, before anything is written, where one of them cannot be read.
+    """
+    new = {table: not_taken_yet(lake, table, files) for table, files in wanted_files(inputs).items()}
+    rows = {table: file_rows(lake.spark, files, inputs, table) for table, files in new.items() if files}
+    asked = requests(lake)
+    return sum(
+        lake.append(without_forgotten(received(raw, received_at), table, asked), table) for table, raw in rows.items()
+    )
 
 
 def wanted_files(inputs: Inputs) -> dict[Table, list[InputFile]]:
