@@ -1,0 +1,218 @@
+"""Columns of Arrow as JSON text, a whole column at a time, and every value letter for letter."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+NO_TEXT = "not UTF-8: "
+"""What begins a row that holds bytes which are no text: it is no JSON then, and every reader refuses it as malformed.
+The bytes themselves are written as backslash escapes (`caf\\xe9`), so that a person sees them."""
+IDS = frozenset({"event_id", "user_id", "session_id", "item_id", "request_id"})
+"""Fields that are text whatever they are made of: whole numbers are written as their digits, in quotes."""
+TIME = "timestamp"
+_MARK = "\x01"
+"""Stands for `NO_TEXT` inside a row: JSON writes control characters as escapes, so that none is there otherwise."""
+_NUMBER = r"\A-?(0|[1-9][0-9]{0,14})([.][0-9]{1,9})?\z"
+_ESCAPED = r'[\x00-\x1f"\\]'
+_FIRST, _LAST = -62_135_596_800, 253_402_300_799
+"""Seconds since 1970 of the years 1 to 9999."""
+_UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+
+
+def json_objects(columns: Mapping[str, pa.Array], numbers: Collection[str] = ()) -> pa.Array:
+    """A JSON object of each row, as text; what is missing (null, NaN, an empty text) is left out.
+    Texts of the columns `numbers` are written as numbers where they are some.
+
+    A row with bytes that are no text begins with `NO_TEXT` and is no JSON.
+    """
+    rows = _joined(
+        {
+            name: _number_values(values) if name in numbers else json_values(_as_meant(name, values))
+            for name, values in columns.items()
+        }
+    )
+    bad = pc.match_substring(rows, _MARK)
+    if not pc.any(bad).as_py():
+        return rows
+    marked = pc.binary_join_element_wise(NO_TEXT, pc.replace_substring(rows, _MARK, ""), "")
+    return pc.if_else(bad, marked, rows)
+
+
+def _number_values(texts: pa.Array) -> pa.Array:
+    """Texts as JSON, without quotes where one is a number: it need not be converted one by one then."""
+    values = json_values(texts)
+    if texts.type != pa.string():
+        return values
+    plain = pc.match_substring_regex(texts, _NUMBER)
+    return pc.if_else(plain, texts, values)
+
+
+def json_values(values: pa.Array) -> pa.Array:
+    """Each value as JSON text: times as ISO 8601 to the microsecond, numbers by their digits; null where it is missing.
+
+    Raises TypeError for a type that JSON has no word for.
+    """
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        return json_values(values.dictionary_decode())
+    if pa.types.is_null(kind) or pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
+        return values.cast(pa.string())
+    if pa.types.is_floating(kind):
+        return _numbers(values)
+    if pa.types.is_timestamp(kind):
+        return _times(values)
+    if pa.types.is_date(kind) or pa.types.is_time(kind):
+        return _in_quotes(values.cast(pa.time64("us"), safe=False) if pa.types.is_time(kind) else values)
+    if _is_text(kind):
+        return _texts(values)
+    return _nested(values)
+
+
+def unsupported(kind: pa.DataType) -> pa.DataType | None:
+    """The type, or the part of a nested one, that `json_values` does not know; None if it knows all."""
+    if pa.types.is_nested(kind) and not pa.types.is_union(kind):
+        found = (unsupported(kind.field(place).type) for place in range(kind.num_fields))
+        return next((part for part in found if part is not None), None)
+    if pa.types.is_dictionary(kind):
+        return unsupported(kind.value_type)
+    simple = (pa.types.is_null, pa.types.is_boolean, pa.types.is_integer, pa.types.is_decimal, pa.types.is_floating)
+    known = (*simple, pa.types.is_timestamp, pa.types.is_date, pa.types.is_time, _is_text)
+    return None if any(each(kind) for each in known) else kind
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or (binary and not pa.types.is_decimal(kind))
+
+
+def _joined(members: Mapping[str, pa.Array]) -> pa.Array:
+    """Objects of JSON values; a null is left out."""
+    named = [pc.binary_join_element_wise(f",{json.dumps(name)}:", each, "") for name, each in members.items()]
+    # Not by null_handling="skip": Arrow 16 loses a row of nothing but nulls there.
+    inner = pc.binary_join_element_wise(*named, "", null_handling="replace", null_replacement="")
+    return pc.binary_join_element_wise(pc.binary_replace_slice(inner, 0, 1, "{"), "}", "")
+
+
+def _as_meant(name: str, values: pa.Array) -> pa.Array:
+    """Whole numbers that are ids as text, and the time of an event in UTC, which it is in without a zone."""
+    kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+    if name in IDS and (pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.scale == 0)):
+        return json_values(values)
+    if name == TIME and pa.types.is_timestamp(kind) and kind.tz is None:
+        return values.cast(pa.timestamp(kind.unit, "UTC"))
+    return values
+
+
+def _numbers(values: pa.Array) -> pa.Array:
+    """pandas writes a missing number as NaN: it means "not given"."""
+    if values.type == pa.float16():
+        values = values.cast(pa.float32())
+    text = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.string()), values.cast(pa.string()))
+    return pc.if_else(pc.is_finite(values), text, _in_quotes(text))
+
+
+def _times(values: pa.Array) -> pa.Array:
+    """Times with a zone in UTC, with `Z`; without one as they are. Beyond the year 9999: their number with its unit."""
+    unit = _UNITS[values.type.unit]
+    number = values.cast(pa.int64())
+    inside = pc.and_(
+        pc.greater_equal(number, max(_FIRST * unit, -(2**63))), pc.less(number, min(_LAST * unit, 2**63 - 1))
+    )
+    known = pc.if_else(inside, number, pa.scalar(None, pa.int64())).cast(pa.timestamp(values.type.unit))
+    text = pc.binary_replace_slice(known.cast(pa.timestamp("us"), safe=False).cast(pa.string()), 10, 11, "T")
+    beyond = pc.binary_join_element_wise(number.cast(pa.string()), values.type.unit, " ")
+    zone = "" if values.type.tz is None else "Z"
+    return _in_quotes(pc.coalesce(pc.binary_join_element_wise(text, zone, ""), beyond))
+
+
+def _in_quotes(values: pa.Array) -> pa.Array:
+    """Values without anything to escape."""
+    return pc.binary_join_element_wise('"', values.cast(pa.string()), '"', "")
+
+
+def _texts(values: pa.Array) -> pa.Array:
+    """Texts in quotes; an empty one is missing; bytes that are no text as backslash escapes after `_MARK`."""
+    try:
+        if values.type == pa.string():
+            values.validate(full=True)  # Parquet's texts are whatever was written
+            text = values
+        else:
+            text = values.cast(pa.large_binary()).cast(pa.large_string()).cast(pa.string())
+    except pa.ArrowInvalid:
+        return pa.array([None if each is None else _text_or_mark(each) for each in _as_bytes(values)], pa.string())
+    quoted = _in_quotes(pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text))
+    if not _has_escaped(text):
+        return quoted
+    escaped = pc.fill_null(pc.match_substring_regex(text, _ESCAPED), False)
+    odd = [orjson.dumps(each).decode() for each in text.filter(escaped).to_pylist()]
+    return pc.replace_with_mask(quoted, escaped, pa.array(odd, pa.string()))
+
+
+def _has_escaped(text: pa.Array) -> bool:
+    """Whether JSON has to escape anything in these texts: a look at all their bytes at once."""
+    _, offsets, data = text.buffers()
+    if data is None:
+        return False
+    first, last = np.frombuffer(offsets, np.int32)[[text.offset, text.offset + len(text)]]
+    bytes_ = np.frombuffer(data, np.uint8)[first:last]
+    return bool(((bytes_ < 0x20) | (bytes_ == ord('"')) | (bytes_ == ord("\\"))).any())
+
+
+def _as_bytes(values: pa.Array) -> list[bytes | None]:
+    return values.cast(pa.large_binary()).to_pylist()
+
+
+def _text_or_mark(value: bytes) -> str | None:
+    try:
+        return orjson.dumps(value.decode()).decode() if value else None
+    except UnicodeDecodeError:
+        return f'{_MARK}"{readable(value)}"'
+
+
+def readable(value: bytes) -> str:
+    """The text, with bytes that are no UTF-8 as backslash escapes."""
+    return value.decode(errors="backslashreplace").replace(_MARK, "\\x01")
+
+
+def _nested(values: pa.Array) -> pa.Array:
+    kind = values.type
+    if pa.types.is_struct(kind):
+        names = [kind.field(place).name for place in range(kind.num_fields)]
+        members = {name: json_values(each) for name, each in zip(names, values.flatten(), strict=True)}
+        objects = _joined(members) if members else pa.repeat("{}", len(values))
+        return pc.if_else(values.is_valid(), objects, pa.scalar(None, pa.string()))
+    if pa.types.is_fixed_size_list(kind):
+        return _nested(values.cast(pa.list_(kind.value_type)))
+    if pa.types.is_map(kind):
+        names, members = _texts_of_keys(_inner(values, values.keys)), json_values(_inner(values, values.items))
+        return _gathered(values, pc.binary_join_element_wise(names, pc.fill_null(members, "null"), ":"), "{}")
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _gathered(values, pc.fill_null(json_values(_inner(values, values.values)), "null"), "[]")
+    raise TypeError(f"no JSON for {kind}")
+
+
+def _texts_of_keys(keys: pa.Array) -> pa.Array:
+    return pc.coalesce(json_values(keys) if _is_text(keys.type) else _in_quotes(json_values(keys)), pa.scalar('""'))
+
+
+def _inner(lists: Any, members: pa.Array) -> pa.Array:
+    """Those members that a slice of lists refers to."""
+    first, last = lists.offsets[0].as_py(), lists.offsets[-1].as_py()
+    return members.slice(first, last - first)
+
+
+def _gathered(lists: Any, members: pa.Array, brackets: str) -> pa.Array:
+    places, texts, valid = lists.offsets.to_pylist(), members.to_pylist(), lists.is_valid().to_pylist()
+    start, (opening, closing) = places[0], brackets
+    rows = (
+        opening + ",".join(texts[first - start : last - start]) + closing if there else None
+        for first, last, there in zip(places, places[1:], valid, strict=False)
+    )
+    return pa.array(rows, pa.string())
