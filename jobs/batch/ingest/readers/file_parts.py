@@ -94,8 +94,8 @@ def _cuts(file: InputFile, separator: str | None) -> list[tuple[int, int | None,
 
 
 def _parquet_parts(file: InputFile, expected: Expected, constants: Mapping[str, str]) -> list[Part]:
-    schema, group_rows = parquet_schema(file.path, expected.scalars, expected.names)
-    columns = _columns(file, schema.names, expected, constants)
+    given, group_rows = parquet_schema(file.path, expected.scalars, expected.names)
+    columns = _columns(file, given, expected, constants)
     parts: list[Part] = []
     groups: list[int] = []
     first = row = 1

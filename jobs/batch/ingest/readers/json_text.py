@@ -28,9 +28,9 @@ _UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 def json_objects(columns: Mapping[str, pa.Array], numbers: Collection[str] = ()) -> pa.Array:
     """A JSON object of each row, as text; what is missing (null, NaN, an empty text) is left out.
-    Texts of the columns `numbers` are written as numbers where they are some.
 
-    A row with bytes that are no text begins with `NO_TEXT` and is no JSON.
+    Texts of the columns `numbers` are written as numbers where they are some. A row with bytes that are no text begins with
+    `NO_TEXT` and is no JSON.
     """
     rows = _joined(
         {
@@ -88,8 +88,18 @@ def unsupported(kind: pa.DataType) -> pa.DataType | None:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or (binary and not pa.types.is_decimal(kind))
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or is_bytes(kind)
+
+
+def is_bytes(kind: pa.DataType) -> bool:
+    """Whether the values are bytes of which nobody says that they are text."""
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
+
+
+def share_of_text(values: pa.Array) -> float:
+    """The share of values that are text in UTF-8; 1 where there is no value."""
+    written = [each for each in json_values(values).to_pylist() if each is not None]
+    return sum(not each.startswith(_MARK) for each in written) / len(written) if written else 1.0
 
 
 def _joined(members: Mapping[str, pa.Array]) -> pa.Array:

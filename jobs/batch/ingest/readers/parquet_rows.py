@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.errors import BadInputError
-from jobs.batch.ingest.readers.json_text import json_objects, unsupported
+from jobs.batch.ingest.readers.json_text import is_bytes, json_objects, share_of_text, unsupported
 
 BATCH_ROWS = 8192
 
@@ -46,30 +46,31 @@ class ParquetPart:
             raise _damaged(self.path, error) from None
 
 
-def parquet_schema(path: Path, scalars: Collection[str], names: Mapping[str, str]) -> tuple[pa.Schema, list[int]]:
-    """The file's columns, and the number of rows in each of its row groups.
+def parquet_schema(path: Path, scalars: Collection[str], names: Mapping[str, str]) -> tuple[list[str], list[int]]:
+    """Names of the file's columns, and the number of rows in each of its row groups; all of it is read once.
 
-    Raises BadInputError for a file that is damaged or no Parquet, and for a column of a type that has no rows as JSON,
-    or is nested where the contract wants one value (`scalars`).
+    Raises BadInputError for a file that is damaged or no Parquet, and for a column of a type that JSON has no word for,
+    of bytes that are mostly no text, or nested where the contract wants one value (`scalars`).
     """
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            for _ in file.iter_batches(2**16):
-                pass  # what is damaged in the middle shows itself before anything is taken
             schema = file.schema_arrow
+            odd = {column.name: kind for column in schema if (kind := unsupported(column.type)) is not None}
+            for number, batch in enumerate(file.iter_batches(2**16)):
+                for column, values in zip(schema, batch.columns, strict=True):
+                    if number == 0 and is_bytes(column.type) and share_of_text(values) < 0.5:
+                        odd[column.name] = column.type
             groups = [file.metadata.row_group(place).num_rows for place in range(file.num_row_groups)]
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from None
-    for column in schema:
-        kind = unsupported(column.type)
-        if kind is None and names.get(column.name, column.name) in scalars and pa.types.is_nested(column.type):
-            kind = column.type
-        if kind is not None:
-            raise BadInputError(
-                f"{path.name}: column '{column.name}' is {kind}, expected text, a number or a time",
-                "Convert it, or leave it out",
-            )
-    return schema, groups
+    nested = [column for column in schema if pa.types.is_nested(column.type)]
+    odd |= {column.name: column.type for column in nested if names.get(column.name, column.name) in scalars}
+    for name, kind in odd.items():
+        raise BadInputError(
+            f"{path.name}: column '{name}' is {kind}, expected text, a number or a time",
+            "Convert it, or leave it out",
+        )
+    return schema.names, groups
 
 
 def _damaged(path: Path, error: Exception) -> BadInputError:

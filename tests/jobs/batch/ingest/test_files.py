@@ -277,6 +277,7 @@ def test_types_of_parquet_that_are_text_or_numbers_become_those(tmp_path: Path) 
         ("wait", pa.array([1], pa.duration("s")), r"duration\[s\]"),
         ("inner", pa.array([[1]], pa.list_(pa.duration("ms"))), r"duration\[ms\]"),
         ("title", pa.array([["a"]]), "list<"),
+        ("key", pa.array([b"\xff\xfe\x00\x01"], pa.binary(4)), r"fixed_size_binary\[4\]"),
     ],
 )
 def test_a_column_of_another_type_is_said_with_file_column_and_type(
