@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from headrace.errors import BadInputError, HeadraceError
 from headrace.expectations import Stage
 from headrace.settings import Settings, load_settings
+from headrace.subjects import named_subject
 from headrace.tables import GOLD_USER_FEATURES, end_of
 from jobs.batch.ingest.file_arguments import add_file_arguments, inputs_of, moment, received_at
 
@@ -195,10 +196,11 @@ def _forget(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
 
     if not given.user:
         raise BadInputError("nobody is named to be forgotten", "Add --user ID, or --user session:ID")
-    removed = {} if given.check else forget(lake, settings, given.user, datetime.now(UTC))
+    subject = named_subject(given.user)
+    removed = {} if given.check else forget(lake, settings, subject, datetime.now(UTC))
     for place, number in removed.items():
         print(f"  removed from {place}: {number:,}", flush=True)
-    left = what_is_left(lake, settings, [given.user])
+    left = what_is_left(lake, settings, [subject])
     for place, said in left.items():
         print(f"  left in {place}: {said}", flush=True)
     if left and given.check:

@@ -14,9 +14,10 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from headrace.events import Event, EventType, Rejection, judge_event, parse_event
+from headrace.plain_events import plainly_good
+from headrace.subjects import subject_key
 from headrace.tables import TIME
 from jobs.batch.clean.event_rules import checked
-from jobs.batch.clean.plain_events import plainly_good
 
 CASES: dict[str, Any] = json.loads((Path(__file__).parent / "event_cases.json").read_text(encoding="utf-8"))
 RECEIVED_AT = datetime.fromisoformat(CASES["received_at"])
@@ -128,13 +129,13 @@ def test_spark_and_python_agree_on_odd_values_in_every_field(spark: SparkSession
 
 def test_what_is_plainly_good_is_accepted_one_by_one_with_the_same_fields() -> None:
     raws = [*(case["raw"] for case in CASES["cases"]), *mutated_events(20_000)]
-    good, columns = plainly_good(pa.array(raws, pa.string()), pa.array([RECEIVED_AT] * len(raws), TIME))
+    good, columns = plainly_good(pa.array([raw.encode() for raw in raws]), pa.array([RECEIVED_AT] * len(raws), TIME))
     rows = pa.table(columns).to_pylist()
     for raw, row, is_good in zip(raws, rows, good.to_pylist(), strict=True):
         judged = judge_event(raw, RECEIVED_AT)
         if is_good:
             assert not isinstance(judged, Rejection), raw
-            subject = judged["user_id"] or f"session:{judged['session_id']}"
+            subject = subject_key(judged["user_id"], judged["session_id"])
             assert {**row, "context": dict(row["context"])} == {**judged, "subject_id": subject}, raw
     accepted = sum(not isinstance(judge_event(raw, RECEIVED_AT), Rejection) for raw in raws)
     assert 4000 < good.true_count < accepted, "odd ones are accepted too, but not on this way"
@@ -143,4 +144,4 @@ def test_what_is_plainly_good_is_accepted_one_by_one_with_the_same_fields() -> N
 def test_an_ordinary_event_is_plainly_good_and_one_on_a_day_that_is_none_is_not() -> None:
     raws = [json.dumps(GOOD), json.dumps({**GOOD, "timestamp": "2026-06-31T10:00:00Z"})]
     one = pa.array([RECEIVED_AT], TIME)
-    assert [plainly_good(pa.array([raw]), one)[0].to_pylist() for raw in raws] == [[True], [False]]
+    assert [plainly_good(pa.array([raw.encode()]), one)[0].to_pylist() for raw in raws] == [[True], [False]]

@@ -1,1 +1,0 @@
-"""jobs/batch/ingest/readers."""
