@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import random
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from headrace.event_columns import judge_events
 from headrace.events import Event, EventType, Rejection, judge_event, parse_event
 from headrace.plain_events import plainly_good
 from headrace.subjects import subject_key
@@ -145,3 +148,24 @@ def test_an_ordinary_event_is_plainly_good_and_one_on_a_day_that_is_none_is_not(
     raws = [json.dumps(GOOD), json.dumps({**GOOD, "timestamp": "2026-06-31T10:00:00Z"})]
     one = pa.array([RECEIVED_AT], TIME)
     assert [plainly_good(pa.array([raw.encode()]), one)[0].to_pylist() for raw in raws] == [[True], [False]]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters()), inner, max_size=3),
+    max_leaves=6,
+)
+CHANGES = st.dictionaries(st.sampled_from([*GOOD, "note"]), JSON, max_size=3)
+
+
+@given(
+    st.binary() | CHANGES.map(lambda change: json.dumps(GOOD | change).encode()), st.datetimes(timezones=st.just(UTC))
+)
+def test_whatever_bytes_arrive_and_whenever_they_are_accepted_or_refused(raw: bytes, received_at: datetime) -> None:
+    judged = judge_event(raw, received_at)
+    (row,) = judge_events(pa.array([raw], pa.binary()), pa.array([received_at], TIME)).to_pylist()
+    if isinstance(judged, Rejection):
+        assert row["refused"] == {"reason": judged.reason, "field": judged.field, "message": judged.message}
+    else:
+        assert row["refused"] is None
+        assert {name: row[name] for name in judged} == {**judged, "context": list(judged["context"].items())}
