@@ -82,7 +82,7 @@ KINDS = [kind.value for kind in EventType]
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 ids = st.one_of(text, st.sampled_from(ODD_IDS))
 values = st.one_of(ids, st.integers(), st.floats(allow_nan=False), st.dictionaries(text, text, max_size=2))
-lines = st.binary(min_size=1, max_size=20).filter(lambda raw: not set(raw) & set(b"\r\n"))
+lines = st.binary(min_size=1, max_size=20).filter(lambda raw: raw.strip() and not set(raw) & set(b"\r\n"))
 seeds = st.integers(1, 2**32)
 
 
@@ -94,6 +94,7 @@ def many(each: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
 FIELDS = ("event_id", "event_type", "user_id", "session_id", "item_id", "timestamp", "value", "price", "query")
 FIELDS += ("request_id", "position", "context", "note")
 COUNT = 250
+PLAIN = b'{"event_id":"e","event_type":"view","user_id":"u","item_id":"i","timestamp":"2026-11-20T10:00:00Z"}'
 
 
 def messages(seed: int, some_ids: Sequence[str], some_values: Sequence[Any], garbage: Sequence[bytes]) -> list[bytes]:
