@@ -54,23 +54,9 @@ ODD_IDS = [
     *(" a ", "\t", 'say "hi"', "a,b;c\td", "line\nbreak", "a\r\nb", "a\x85b\u2028c", "\x1e\x1f", "é" * 256, "x" * 257),
 ]
 LEXEMES = [
-    *(
-        "123.0",
-        "1e2",
-        "-0",
-        "-0.0",
-        "1E-2",
-        "1.5",
-        "true",
-        "null",
-        "{}",
-        '["a"]',
-        '{"a": 1}',
-        "1e400",
-        "NaN",
-        "9" * 400,
-    ),
-    *("12345678901234567891", "9" * 30, '"a\\ud83d"', '"\\u0000"', '"\\ud83d\\ude00"', '"2026-11-20T10:00:00Z"', '""'),
+    *("123.0", "1e2", "-0", "-0.0", "1E-2", "1.5", "true", "null", "{}", '["a"]', '{"a": 1}', "1e400", "NaN"),
+    *("12345678901234567891", "9" * 30, "9" * 400, '"a\\ud83d"', '"\\u0000"', '"\\ud83d\\ude00"', '""'),
+    '"2026-11-20T10:00:00Z"',
 ]
 TIMES = [
     *("2026-11-20T10:00:00Z", "2026-11-20 10:00", "2026-11-20T10:00:00.123456789+0530", "2026-11-20", "1795168800123"),
@@ -115,7 +101,7 @@ def messages(seed: int, some_ids: Sequence[str], some_values: Sequence[Any], gar
             written.pop(choose.choice(list(written)))
         return ("{" + ", ".join(f'"{name}":{value}' for name, value in written.items()) + "}").encode()
 
-    return [message() for _ in range(COUNT)]
+    return [PLAIN, *(message() for _ in range(COUNT))]
 
 
 @FEW
