@@ -2,7 +2,8 @@
 
 What equality means: a message (JSON Lines, Kafka, HTTP, stream) is compared as it was sent, byte for byte. A table
 (CSV, Parquet, JSON of a data frame) can't tell a missing value from an empty text, and CSV no number from a text: there
-a row means the message of its non-empty values, and the test's ids are texts. The stream keeps events of interest only.
+a row means the message of its non-empty values, and the test's ids are texts. NUL is left out of tables, because not
+every writer of CSV can write it. The stream keeps events of interest only.
 """
 
 from __future__ import annotations
@@ -21,14 +22,16 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from jobs.batch.ingest.readers.file_parts import Expected, parts_of
 from pyspark.sql import Row, SparkSession
 
-from headrace.events import INTEREST_TYPES, EventType, Rejection, judge_event
+from headrace.events import INTEREST_TYPES, Event, EventType, Rejection, judge_event
 from headrace.features.user_row import HistoryEvent
 from headrace.subjects import subject_key
 from headrace.tables import BRONZE_EVENTS
 from jobs.batch.clean.event_rules import checked
 from jobs.batch.engine.lake import Lake
+from jobs.batch.ingest.files import find_files
 from jobs.batch.ingest.files_job import Inputs, ingest_files
 from jobs.batch.ingest.topic import from_kafka
 from jobs.streaming.recent_events import unpack_events
@@ -220,13 +223,18 @@ def by_json(table: pa.Table, file: Path) -> None:
     file.write_text("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in table.to_pylist()), encoding="utf-8")
 
 
+def by_pandas_csv(table: pa.Table, file: Path) -> None:
+    # With its own line ends, pandas writes a carriage return within a value as one between rows.
+    table.to_pandas().to_csv(file, index=False, lineterminator="\r\n")
+
+
 def by_pandas_json(table: pa.Table, file: Path) -> None:
     table.to_pandas().to_json(file, orient="records", lines=True)
 
 
 WRITERS: dict[str, Callable[[pa.Table, Path], Any]] = {
     "csv.csv": by_csv,
-    "pandas.csv": lambda table, file: table.to_pandas().to_csv(file, index=False),
+    "pandas.csv": by_pandas_csv,
     "pyarrow.csv": pyarrow.csv.write_csv,
     "pandas.parquet": lambda table, file: table.to_pandas().to_parquet(file),
     "pyarrow.parquet": pq.write_table,
@@ -251,24 +259,24 @@ def packed(files: Iterable[Path]) -> list[Path]:
     return more
 
 
+def from_file(file: Path) -> list[Verdict]:
+    """What the contract says of the rows in a file, in order."""
+    expected = Expected("event_type", set(Event.model_fields) - {"context"}, ("value", "price", "position"))
+    (found,) = find_files([file])
+    rows = [rows for part in parts_of(found, expected) for rows in part.rows()]
+    numbered = [row for raws, numbers in rows for row in zip(numbers.to_pylist(), raws.to_pylist(), strict=True)]
+    return [by_contract(raw.encode()) for _, raw in sorted(numbered)]
+
+
 @FEW
 @given(st.builds(events, seeds, many(table_text)))
-def test_a_row_means_the_same_whatever_wrote_the_file(
-    spark: SparkSession, tmp_path_factory: Any, given_rows: list[dict[str, Any]]
-) -> None:
+def test_a_row_means_the_same_whatever_wrote_the_file(tmp_path_factory: Any, given_rows: list[dict[str, Any]]) -> None:
     folder = tmp_path_factory.mktemp("tables")
     table = pa.Table.from_pylist(given_rows)
     files = [folder / name for name in WRITERS]
     for file in files:
         WRITERS[file.name](table, file)
-    lake = Lake(spark, str(folder / "lake"))
-    ingest_files(lake, Inputs(events=[*files, *packed(files)]), RECEIVED)
     meant = [{name: value for name, value in row.items() if value not in (None, "")} for row in given_rows]
-    expected = [verdict(judge_event(row, RECEIVED)) for row in meant]
-    found = judged(lake)
-    assert len(found) == len(WRITERS) + 2 * sum(not name.endswith(".parquet") for name in WRITERS)
-    for source, by_position in found.items():
-        in_order = dict(
-            enumerate((by_position[place] for place in sorted(by_position)), 1)
-        )  # CSV numbers lines, not rows
-        assert differing(given_rows, in_order, dict(enumerate(expected, 1))) == [], source
+    expected = dict(enumerate((verdict(judge_event(row, RECEIVED)) for row in meant), 1))
+    for file in [*files, *packed(files)]:
+        assert differing(given_rows, dict(enumerate(from_file(file), 1)), expected) == [], file.name
