@@ -143,8 +143,10 @@ def parse_event(raw: bytes | str | dict[str, Any], received_at: datetime) -> Eve
     broken, in the order of `Reason`, names the rejection.
     """
     fields = raw if isinstance(raw, dict) else _fields(raw)
-    known = fields if isinstance(fields, Rejection) else _check(fields, received_at)
-    if isinstance(fields, Rejection) or isinstance(known, Rejection):
+    if isinstance(fields, Rejection):
+        return fields
+    known = _check(fields, received_at)
+    if isinstance(known, Rejection):
         return known
     event = Event.model_construct(None, **known)
     if event.model_extra is not None:

@@ -17,6 +17,12 @@ Files = Annotated[
 Mapping = Annotated[
     list[str], typer.Option("--map", metavar="THEIRS=OURS", help="Column of yours that is one of ours.")
 ]
+Separator = Annotated[
+    str,
+    typer.Option(
+        metavar="CHARACTER", help="Between the fields of CSV files: a character, or `tab`; else as each header says."
+    ),
+]
 
 
 def today() -> datetime:

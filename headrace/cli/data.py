@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli.arguments import Files, Mapping, repeated, room, run_room, today, yesterday
+from headrace.cli.arguments import Files, Mapping, Separator, repeated, room, run_room, today, yesterday
 from headrace.errors import BadInputError
 from headrace.settings import load_settings
 
@@ -21,6 +21,7 @@ def import_files(
     items: Files = [],  # noqa: B006
     users: Files = [],  # noqa: B006
     names: Mapping = [],  # noqa: B006
+    separator: Separator = "",
     dataset: Annotated[
         Path | None,
         typer.Option(exists=True, file_okay=False, metavar="FOLDER", help="Files in the form of a known data set."),
@@ -67,7 +68,10 @@ def import_files(
         theirs, _, ours = pair.partition("=")
         if not (theirs and ours):
             raise BadInputError(f"--map {pair}: expected THEIRS=OURS", "For example --map customer=user_id")
+    if separator != "tab" and len(separator) > 1:
+        raise BadInputError(f"--separator {separator}: expected one character, or `tab`", "For example --separator '~'")
     given = [*repeated("--events", events), *repeated("--items", items), *repeated("--users", users)]
+    given += [f"--separator={separator}"] if separator else []
     when = f"{day or today():%Y-%m-%d}"
     job = ("jobs.batch.ingest.dry_run",) if dry_run else ("jobs.batch", "ingest,clean")
     run_room(*job, *given, *repeated("--map", names), "--day", when)

@@ -18,47 +18,48 @@ from headrace.features.user_row import HistoryEvent
 from headrace.tables import TIME
 from jobs.streaming.known_user import event_text
 
-_FIELDS = ("event_id", "subject_id", "item_id", "event_type")
 _OF_INTEREST = pa.array([kind.value for kind in INTEREST_TYPES])
 
 
-class ValidEvent(NamedTuple):
-    """A good event that says what a user is interested in; all of it null for any other message."""
+class ValidEvents(NamedTuple):
+    """Of each message that is a good event of interest, what the query needs; null for any other message."""
 
-    event_id: str | None = None
-    subject: str | None = None
-    packed: str | None = None
+    event_id: list[str | None]
+    subject: list[str | None]
+    packed: list[str | None]
     """`event_text` of the event, as `recent_events` unpacks it."""
 
 
-def valid_events(messages: Sequence[bytes | None], received_at: Sequence[str]) -> list[ValidEvent]:
-    """One for each message; `received_at` are the records' times in UTC, as Flink writes them.
+def valid_events(messages: Sequence[bytes | None], received_at: Sequence[str]) -> ValidEvents:
+    """Columns with a row for each message; `received_at` are the records' times in UTC, as Flink writes them.
 
     What is refused is passed over here: the batch side quarantines it.
     """
     times = pa.array([_time(text) for text in received_at], TIME)
     judged = judge_events(pa.array(messages, pa.binary()), times)
-    wanted = pc.and_(pc.is_null(judged["refused"]), pc.is_in(judged["event_type"], _OF_INTEREST)).to_pylist()
-    columns = [judged[name].to_pylist() for name in _FIELDS]
+    wanted = pc.and_(pc.is_null(judged["refused"]), pc.is_in(judged["event_type"], _OF_INTEREST))
+    nothing = pa.scalar(None, pa.string())
+    event_ids, subjects = (pc.if_else(wanted, judged[name], nothing).to_pylist() for name in ("event_id", "subject_id"))
+    items, kinds = judged["item_id"].to_pylist(), judged["event_type"].to_pylist()
     moments = judged["timestamp"].cast(pa.int64()).to_pylist()
-    return [
-        ValidEvent(event_id, subject, event_text(HistoryEvent(moment, event_id, item_id, kind))) if good else _NOTHING
-        for good, event_id, subject, item_id, kind, moment in zip(wanted, *columns, moments, strict=True)
+    packed = [
+        None if event_id is None else event_text(HistoryEvent(moment, event_id, item, kind))
+        for event_id, moment, item, kind in zip(event_ids, moments, items, kinds, strict=True)
     ]
+    return ValidEvents(event_ids, subjects, packed)
 
 
 class JudgeEvents(ScalarFunction):
     """`valid_events` for Flink, a batch of messages at once."""
 
     def eval(self, message: Any, received_at: Any) -> Any:
-        """A `ValidEvent` for each row."""
-        events = valid_events(message.tolist(), received_at.tolist())
-        return pd.DataFrame(events, columns=list(ValidEvent._fields), dtype=object)
+        """The columns of `ValidEvents`, a row for each message."""
+        return pd.DataFrame(valid_events(message.tolist(), received_at.tolist())._asdict(), dtype=object)
 
 
 def valid_event_function() -> Any:
     """The function to register as `valid_event`."""
-    result = DataTypes.ROW([DataTypes.FIELD(name, DataTypes.STRING()) for name in ValidEvent._fields])
+    result = DataTypes.ROW([DataTypes.FIELD(name, DataTypes.STRING()) for name in ValidEvents._fields])
     return udf(JudgeEvents(), result_type=result, func_type="pandas")
 
 
@@ -66,6 +67,3 @@ def valid_event_function() -> Any:
 def _time(text: str) -> Any:
     """Many messages come in the same millisecond."""
     return parse_timestamp(text)
-
-
-_NOTHING = ValidEvent()

@@ -22,7 +22,6 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from jobs.batch.ingest.readers.file_parts import Expected, parts_of
 from pyspark.sql import Row, SparkSession
 
 from headrace.events import INTEREST_TYPES, Event, EventType, Rejection, judge_event
@@ -33,6 +32,7 @@ from jobs.batch.clean.event_rules import checked
 from jobs.batch.engine.lake import Lake
 from jobs.batch.ingest.files import find_files
 from jobs.batch.ingest.files_job import Inputs, ingest_files
+from jobs.batch.ingest.readers.file_parts import Expected, parts_of
 from jobs.batch.ingest.topic import from_kafka
 from jobs.streaming.recent_events import unpack_events
 from jobs.streaming.valid_events import valid_events
@@ -173,10 +173,10 @@ def by_spark(row: Row) -> Verdict:
 
 def in_stream(sent: Sequence[bytes]) -> dict[int, Any]:
     received = f"{RECEIVED:%Y-%m-%d %H:%M:%S.000}"
-    events = valid_events(sent, [received] * len(sent))
+    _, subjects, packed = valid_events(sent, [received] * len(sent))
     return {
-        place: (each.subject, *unpack_events([each.packed])) if each.subject and each.packed else None
-        for place, each in enumerate(events, 1)
+        place: (subject, *unpack_events([event])) if subject and event else None
+        for place, (subject, event) in enumerate(zip(subjects, packed, strict=True), 1)
     }
 
 

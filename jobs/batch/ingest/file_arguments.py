@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def add_file_arguments(parser: argparse.ArgumentParser) -> Any:
-    """`--day`, and in a group of their own, which is returned, the files, `--map` and `--received-at`."""
+    """`--day`, and in a group of their own, which is returned, the files and all that says how they are read."""
     parser.add_argument("--day", type=date.fromisoformat, required=True, help="last day that counts (UTC)")
     files = parser.add_argument_group("ingest")
     for name in ("events", "items", "users"):
@@ -30,6 +30,12 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> Any:
     files.add_argument(
         "--map", type=_pair, action="append", default=[], metavar="THEIRS=OURS", help="another name of a column"
     )
+    files.add_argument(
+        "--separator",
+        type=separator,
+        metavar="CHARACTER",
+        help="what stands between the fields of CSV files: a character, or `tab` (default: as each header says)",
+    )
     files.add_argument("--received-at", type=moment, help="receiver's clock for files (default: the end of --day)")
     return files
 
@@ -38,7 +44,7 @@ def inputs_of(given: argparse.Namespace) -> Inputs:
     """The files and names given."""
     from jobs.batch.ingest.files_job import Inputs
 
-    return Inputs(given.events, given.items, given.users, dict(given.map))
+    return Inputs(given.events, given.items, given.users, dict(given.map), given.separator or "")
 
 
 def received_at(given: argparse.Namespace) -> datetime:
@@ -50,6 +56,14 @@ def moment(text: str) -> datetime:
     """A time as UTC; one without a zone is UTC."""
     parsed = datetime.fromisoformat(text)
     return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+
+
+def separator(text: str) -> str:
+    """The character that `--separator` names. Raises ArgumentTypeError for what cannot separate fields."""
+    character = "\t" if text.lower() in ("tab", "\\t") else text
+    if len(character) != 1 or not character.isascii() or character in '"\r\n':
+        raise argparse.ArgumentTypeError(f"{text!r} is no single character, and not `tab`")
+    return character
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import reduce
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from headrace.events import Event
 from headrace.tables import BRONZE_EVENTS, BRONZE_ITEMS, BRONZE_USERS, Table
+from jobs.batch.clean.item_rules import ITEM_FIELDS
 from jobs.batch.engine.lake import Lake
 from jobs.batch.engine.personal_rows import requests, without_forgotten
-from jobs.batch.ingest.files import InputFile, find_files, raw_rows
+from jobs.batch.ingest.files import InputFile, find_files
+from jobs.batch.ingest.readers.file_parts import Expected, raw_rows
 
 
 @dataclass(frozen=True)
@@ -26,20 +28,28 @@ class Inputs:
     users: Sequence[Path] = ()
     names: Mapping[str, str] = field(default_factory=dict)
     """Column names of the files → names of the contract."""
+    separator: str = ""
+    """What stands between the fields of CSV files; empty: as each header says."""
 
 
-REQUIRED = {BRONZE_EVENTS.path: "event_type", BRONZE_ITEMS.path: "item_id", BRONZE_USERS.path: "user_id"}
+_EXPECTED = {
+    BRONZE_EVENTS: Expected("event_type", set(Event.model_fields) - {"context"}, ("value", "price", "position")),
+    BRONZE_ITEMS: Expected("item_id", ITEM_FIELDS),
+    BRONZE_USERS: Expected("user_id", ["user_id"]),
+}
 
 
 def ingest_files(lake: Lake, inputs: Inputs, received_at: datetime) -> int:
-    """Append the files that bronze does not hold yet, known by name and content; returns the number of rows added."""
-    added, asked = 0, requests(lake)
-    for table, files in wanted_files(inputs).items():
-        new = not_taken_yet(lake, table, files)
-        if new:
-            rows = received(file_rows(lake.spark, new, inputs, table), received_at)
-            added += lake.append(without_forgotten(rows, table, asked), table)
-    return added
+    """Append the files that bronze does not hold yet, known by name and content; returns the number of rows added.
+
+    Raises BadInputError, before anything is written, where one of them cannot be read.
+    """
+    new = {table: not_taken_yet(lake, table, files) for table, files in wanted_files(inputs).items()}
+    rows = {table: file_rows(lake.spark, files, inputs, table) for table, files in new.items() if files}
+    asked = requests(lake)
+    return sum(
+        lake.append(without_forgotten(received(raw, received_at), table, asked), table) for table, raw in rows.items()
+    )
 
 
 def wanted_files(inputs: Inputs) -> dict[Table, list[InputFile]]:
@@ -60,9 +70,9 @@ def not_taken_yet(lake: Lake, table: Table, files: list[InputFile]) -> list[Inpu
 
 
 def file_rows(spark: SparkSession, files: Sequence[InputFile], inputs: Inputs, table: Table) -> DataFrame:
-    """The raw rows of all files (at least one)."""
-    rows = [raw_rows(spark, file, inputs.names, REQUIRED[table.path]) for file in files]
-    return reduce(DataFrame.unionByName, rows)
+    """The raw rows of all files (at least one). Raises BadInputError, before any row is read, for one that has none."""
+    expected = replace(_EXPECTED[table], names=inputs.names, separator=inputs.separator)
+    return raw_rows(spark, files, expected)
 
 
 def received(rows: DataFrame, at: datetime) -> DataFrame:

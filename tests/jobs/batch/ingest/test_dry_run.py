@@ -13,10 +13,12 @@ from headrace.errors import BadInputError
 from headrace.settings import Settings
 from headrace.settings.jobs import CleanSettings
 from headrace.tables import BRONZE_EVENTS, SILVER_EVENTS
+from jobs.batch.__main__ import job_arguments
 from jobs.batch.clean.job import clean
 from jobs.batch.engine.lake import Lake
 from jobs.batch.ingest.dry_run import forecasts
 from jobs.batch.ingest.dry_run_report import Forecast, Refused, nothing_to_take, report
+from jobs.batch.ingest.file_arguments import inputs_of
 from jobs.batch.ingest.files_job import Inputs, ingest_files
 from tests.jobs.batch.worlds import AS_OF, DAY, days_before, json_lines, purchase
 
@@ -89,6 +91,14 @@ def test_the_import_does_what_the_dry_run_said_and_then_skips_the_file(lake: Lak
 def test_a_missing_column_is_said_as_the_import_says_it(lake: Lake, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"other.jsonl has no column 'event_type' \(its columns: a\)"):
         forecasts(lake, Inputs(events=[json_lines(tmp_path / "other.jsonl", [{"a": 1}])]), AS_OF)
+
+
+def test_a_separator_is_a_character_or_the_word_tab(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["clean", "--day", f"{DAY}", "--separator"]
+    assert [inputs_of(job_arguments().parse_args([*arguments, each])).separator for each in ("~", "tab")] == ["~", "\t"]
+    with pytest.raises(SystemExit):
+        job_arguments().parse_args([*arguments, "::"])
+    assert "'::' is no single character, and not `tab`" in capsys.readouterr().err
 
 
 def test_the_table_names_every_count_and_example() -> None:

@@ -16,10 +16,11 @@ import pytest
 from headrace.errors import BadInputError
 from headrace.events import Reason
 from headrace.settings.jobs import CleanSettings
-from headrace.tables import BRONZE_EVENTS, REJECTED_EVENTS, SILVER_EVENTS, SILVER_ITEMS
+from headrace.tables import BRONZE_EVENTS, BRONZE_ITEMS, REJECTED_EVENTS, SILVER_EVENTS, SILVER_ITEMS
 from jobs.batch.clean.job import Cleaned, clean
 from jobs.batch.engine.lake import Lake
 from jobs.batch.ingest.files_job import Inputs, ingest_files
+from tests.jobs.batch.ingest.file_writers import json_text, zstd
 from tests.jobs.batch.worlds import AS_OF, collected, days_before, json_lines, purchase, take_in
 
 
@@ -122,39 +123,80 @@ def test_compressed_files_in_folders_below_are_taken_in_and_a_new_column_is_kept
     assert '"shop": "B"' in collected(lake, SILVER_EVENTS, "event_id")[1]["extra"]
 
 
-def zstd(path: Path, *frames: str) -> Path:
-    """A file of several Zstandard frames, as programs leave that append to one."""
-    written = b""
-    for frame in frames:
-        sink = pa.BufferOutputStream()
-        with pa.CompressedOutputStream(sink, "zstd") as stream:
-            stream.write(frame.encode())
-        written += sink.getvalue().to_pybytes()
-    path.write_bytes(written)
-    return path
-
-
 def test_zstandard_files_are_read_line_by_line_with_the_numbers_of_the_file(lake: Lake, tmp_path: Path) -> None:
     header = "event_id,event_type,user_id,item_id,timestamp\r\n"
     lines = [f"c{n},purchase,u1,i{n},2026-11-19T10:00:00Z\n" for n in range(9000)]
     lines[4500] = "\nc4500,purchase,u1,,2026-11-19T10:00:00Z\n"  # a blank line before it
-    table = zstd(tmp_path / "shop.csv.zst", "\ufeff" + header + "".join(lines[:4000]), "".join(lines[4000:]))
-    rows = zstd(tmp_path / "app.jsonl.zst", json.dumps(purchase("j1", "u1", "i1", days_before(1))))
+    table, rows = tmp_path / "shop.csv.zst", tmp_path / "app.jsonl.zst"
+    frames = "\ufeff" + header + "".join(lines[:4000]), "".join(lines[4000:])
+    table.write_bytes(zstd(*(frame.encode() for frame in frames)))
+    rows.write_bytes(zstd(json_text([purchase("j1", "u1", "i1", days_before(1))])))
     ingest_files(lake, Inputs(events=[table, rows]), AS_OF)
     assert clean(lake, CleanSettings()) == Cleaned(events=9000, rejected=1, items=0, users=0, bots=1)
     (refused,) = collected(lake, REJECTED_EVENTS)
     assert refused["message"] == "shop.csv.zst, row 4503: 'item_id': a purchase needs an item_id"
 
 
-def test_a_file_that_is_not_what_its_ending_says_is_said_in_one_sentence(lake: Lake, tmp_path: Path) -> None:
-    plain = tmp_path / "plain.csv.zst"
+def test_a_file_that_is_not_what_its_ending_says_stops_the_import_before_anything_is_written(
+    lake: Lake, tmp_path: Path
+) -> None:
+    items, plain = json_lines(tmp_path / "items.jsonl", [{"item_id": "i1"}]), tmp_path / "plain.csv.gz"
     plain.write_text("event_id,event_type\n")
-    with pytest.raises(BadInputError, match=r"plain.csv.zst is no Zstandard file. Leave out the ending .zst"):
-        ingest_files(lake, Inputs(events=[plain]), AS_OF)
+    with pytest.raises(BadInputError, match=r"plain.csv.gz is no gzip file. Leave out the ending .gz"):
+        ingest_files(lake, Inputs(events=[plain], items=[items]), AS_OF)
     packed = tmp_path / "events.parquet.zst"
     packed.write_bytes(b"PAR1")
     with pytest.raises(BadInputError, match=r"all but .parquet also with .gz, .bz2, .zst"):
-        ingest_files(lake, Inputs(events=[packed]), AS_OF)
+        ingest_files(lake, Inputs(events=[packed], items=[items]), AS_OF)
+    assert not lake.exists(BRONZE_ITEMS)
+
+
+def test_titles_keep_their_quotes_backslashes_and_line_breaks(lake: Lake, tmp_path: Path) -> None:
+    file = tmp_path / "items.csv"
+    file.write_text(
+        'item_id,title,price,Price\ni1,"24"" monitor, black",199,x\ni2,"Path C:\\",5,\ni3,"say ""hi""",3,\n'
+        'i4,"Lamp\nwith cord",4,\ni5,"Lamp,5,\ni6\n'
+    )
+    ingest_files(lake, Inputs(items=[file]), AS_OF)
+    assert clean(lake, CleanSettings()) == Cleaned(events=0, rejected=2, items=4, users=0)
+    titles = [row["title"] for row in collected(lake, SILVER_ITEMS, "item_id")]
+    assert titles == ['24" monitor, black', "Path C:\\", 'say "hi"', "Lamp\nwith cord"]
+    refused = [(row["source_offset"], row["raw"]) for row in collected(lake, REJECTED_EVENTS, "source_offset")]
+    assert refused == [(7, 'quotes that do not match: i5,"Lamp,5,'), (8, "1 fields, the header has 4: i6")]
+
+
+def test_a_row_of_bytes_that_are_no_text_is_refused_with_its_place_and_the_good_ones_get_in(
+    lake: Lake, tmp_path: Path
+) -> None:
+    good = json.dumps(purchase("e1", "u1", "i1", days_before(1)))
+    lines, table = tmp_path / "a.jsonl", tmp_path / "b.csv"
+    lines.write_bytes(f"{good}\n{good.replace('e1', 'caf#')}\n".encode().replace(b"#", b"\xe9"))
+    table.write_bytes(
+        b"event_id;event_type;user_id;item_id;timestamp\n"
+        b"e2;view;007;i1;2026-11-19T10:00:00Z\ne3;view;\xff;i1;2026-11-19T10:00:00Z\n"
+    )
+    ingest_files(lake, Inputs(events=[lines, table]), AS_OF)
+    assert clean(lake, CleanSettings()) == Cleaned(events=2, rejected=2, items=0, users=0)
+    assert [row["user_id"] for row in collected(lake, SILVER_EVENTS, "event_id")] == ["u1", "007"]
+    refused = [(row["reason"], row["message"]) for row in collected(lake, REJECTED_EVENTS, "source")]
+    assert refused == [
+        ("malformed", "a.jsonl, row 2: not a JSON object"),
+        ("malformed", "b.csv, row 3: not a JSON object"),
+    ]
+
+
+def test_nanoseconds_of_parquet_are_taken_to_the_microsecond_with_and_without_a_zone(
+    lake: Lake, tmp_path: Path
+) -> None:
+    for zone, hour in ((None, 10), ("Europe/Berlin", 11)):
+        event = {**purchase(f"e-{zone}", "u1", "i1", ""), "user_id": 12345678901234567}
+        table = pa.Table.from_pylist([event]).drop_columns("timestamp")
+        nanoseconds = pa.array([1_795_082_400_123_456_789], pa.timestamp("ns", zone))
+        pq.write_table(table.append_column("timestamp", nanoseconds), tmp_path / f"{hour}.parquet")
+    ingest_files(lake, Inputs(events=[tmp_path]), AS_OF)
+    assert clean(lake, CleanSettings()) == Cleaned(events=2, rejected=0, items=0, users=0)
+    taken = {(row["user_id"], str(row["timestamp"])) for row in collected(lake, SILVER_EVENTS)}
+    assert taken == {("12345678901234567", "2026-11-19 10:00:00.123456")}
 
 
 def test_one_percent_of_garbage_of_every_kind_is_quarantined_and_the_rest_gets_in(lake: Lake, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""jobs/batch/ingest/readers."""

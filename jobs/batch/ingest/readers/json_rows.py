@@ -1,0 +1,130 @@
+"""Rows of a JSON Lines file: the lines as they are, but for fields that have another name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from headrace.errors import BadInputError
+from jobs.batch.ingest.readers.json_text import NO_TEXT
+from jobs.batch.ingest.readers.json_values import readable
+from jobs.batch.ingest.readers.text_lines import TOO_LONG, bytes_of, is_cut, is_odd, line_batches, opened
+
+LOOKED_AT = 1000
+"""Rows whose field names are looked at before the file is taken."""
+_BLANKS = " \t\r\n"
+_DECODER = json.JSONDecoder()
+
+
+@dataclass(frozen=True)
+class JsonPart:
+    """A file of JSON Lines, or the part of a plain one between two line ends."""
+
+    path: Path
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Names of fields → names of the contract."""
+    constants: Mapping[str, str] = field(default_factory=dict)
+    """What every row has that does not have it itself."""
+    start: int = 0
+    end: int | None = None
+    first_line: int = 1
+    """Number of the line that it begins with."""
+
+    def rows(self) -> Iterator[tuple[pa.Array, pa.Array]]:
+        """The lines that are not blank, with their numbers; one that is no text begins with why, and is no JSON."""
+        with opened(self.path, self.start, self.end) as stream:
+            first = self.first_line
+            for batch in line_batches(stream):
+                texts = [TOO_LONG + line if is_cut(line) else line.strip(_BLANKS) for line in batch]
+                numbers = [number for number, text in enumerate(texts, first) if text]
+                if numbers:
+                    yield self._rows([text for text in texts if text]), pa.array(numbers, pa.int64())
+                first += len(batch)
+
+    def _rows(self, texts: list[str]) -> pa.Array:
+        if is_odd("".join(texts)):
+            texts = [NO_TEXT + readable(bytes_of(text)) if is_odd(text) else text for text in texts]
+        if self.names or self.constants:
+            texts = [renamed(text, self.names, self.constants) for text in texts]
+        return pa.array(texts, pa.string())
+
+
+def field_names(path: Path) -> list[str] | None:
+    """Names of the fields of the first rows; None where there is no row.
+
+    Raises BadInputError where they are one document, a list or an object over several lines.
+    """
+    with opened(path) as stream:
+        first = [line for line in next(line_batches(stream), []) if line.strip(_BLANKS)]
+    names: dict[str, None] = {}
+    for line in first[:LOOKED_AT]:
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        names |= dict.fromkeys(row) if isinstance(row, dict) else {}
+    begins = first[0].replace(" ", "").rstrip() if first else ""
+    if begins in ("[", "{") or begins.startswith("[{"):
+        raise BadInputError(f"{path.name} is one JSON document, expected an object per line", "Write it as JSON Lines")
+    return list(names) if first else None
+
+
+def renamed(text: str, names: Mapping[str, str], constants: Mapping[str, str]) -> str:
+    """The JSON object with its fields renamed and those constants that it lacks; every value stays as it is written.
+
+    A text that is no JSON object stays as it is. One with a field under both names begins with that, and is no JSON.
+    """
+    try:
+        members = list(_members(text))
+    except (ValueError, RecursionError, IndexError):
+        return text
+    keys = [names.get(key, key) for key, _ in members]
+    for key, (theirs, _) in zip(keys, members, strict=True):
+        if key != theirs and keys.count(key) > 1:
+            return f"'{key}' and '{theirs}' are both there: {text}"
+    more = [(key, json.dumps(value)) for key, value in constants.items() if key not in keys]
+    values = (value for _, value in members)
+    written = [*zip(map(json.dumps, keys), values, strict=True), *((json.dumps(key), value) for key, value in more)]
+    return "{" + ",".join(f"{key}:{value}" for key, value in written) + "}"
+
+
+def _members(text: str) -> Iterator[tuple[str, str]]:
+    """The fields of a JSON object: name, and value as written. Raises ValueError or IndexError for anything else."""
+    place = _next(text, 0, "{")
+    if text[place] == "}":
+        _end(text, place)
+        return
+    while True:
+        if text[place] != '"':
+            raise ValueError("no name of a field")
+        key, place = _DECODER.raw_decode(text, place)
+        start = _next(text, _skipped(text, place), ":")
+        _, end = _DECODER.raw_decode(text, start)
+        yield key, text[start:end]
+        place = _skipped(text, end)
+        if text[place] == "}":
+            _end(text, place)
+            return
+        place = _next(text, place, ",")
+
+
+def _next(text: str, place: int, expected: str) -> int:
+    """The place after the expected character and the blanks behind it."""
+    if text[place] != expected:
+        raise ValueError(f"no {expected}")
+    return _skipped(text, place + 1)
+
+
+def _end(text: str, place: int) -> None:
+    if text[place + 1 :].strip(_BLANKS):
+        raise ValueError("more than an object")
+
+
+def _skipped(text: str, place: int) -> int:
+    while text[place] in _BLANKS:
+        place += 1
+    return place
