@@ -28,7 +28,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from headrace.errors import BadInputError
-from headrace.id_columns import with_id_texts
+from headrace.events.ids import with_id_texts
 from headrace.tables import TIME
 
 NEEDED = ("user_id", "item_id")

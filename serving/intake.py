@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import AsyncIterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +13,12 @@ from typing import Any
 import orjson
 
 from headrace.events import MAX_EVENT_BYTES, Event, Reason, Rejection, parse_event
+from headrace.events.json_text import has_long_number, may_be_deep
+
+_MAY_BE_ADDED = 4096
+"""Bytes by which an event may be longer on the topic, where it has its key and its time written out; judged there by
+that length."""
+_MOST_DIGITS = 400
 
 
 class BodyTooLargeError(Exception):
@@ -45,9 +54,9 @@ def check_events(body: bytes, most: int, received_at: datetime) -> tuple[list[Ev
     A body that is none of these, or holds none or more than `most`, is one rejection.
     """
     try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        return [], [_whole(body, Reason.MALFORMED, "body", f"not JSON: {error}")]
+        content, plain = _content(body)
+    except (ValueError, RecursionError):
+        return [], [_whole(body, Reason.MALFORMED, "body", "not JSON")]
     if isinstance(content, dict) and "events" in content and "event_type" not in content:
         content = content["events"]
     found = content if isinstance(content, list) else [content]
@@ -59,11 +68,11 @@ def check_events(body: bytes, most: int, received_at: datetime) -> tuple[list[Ev
     rejected: list[RejectedEvent] = []
     for index, raw in enumerate(found):
         try:
-            text = orjson.dumps(raw)
-        except orjson.JSONEncodeError:
+            text = orjson.dumps(raw) if plain else _written(raw)
+        except (orjson.JSONEncodeError, RecursionError):
             rejected.append(RejectedEvent(index, Rejection(Reason.MALFORMED, "", "nested too deeply"), body))
             continue
-        checked = _check(raw, len(text), received_at)
+        checked = _check(raw, text, received_at, plain=plain)
         if isinstance(checked, Rejection):
             rejected.append(RejectedEvent(index, checked, text))
         else:
@@ -71,12 +80,44 @@ def check_events(body: bytes, most: int, received_at: datetime) -> tuple[list[Ev
     return accepted, rejected
 
 
-def _check(raw: Any, size: int, received_at: datetime) -> Event | Rejection:
+def _content(body: bytes) -> tuple[Any, bool]:
+    """The body's JSON, and whether its events can be judged as they are.
+
+    Where one event holds what no reader takes (half a character, a number beyond a double), or a number that orjson
+    rounds, the others are still found: each is then judged from its own text. Raises ValueError or RecursionError.
+    """
+    if not has_long_number(body):
+        with suppress(orjson.JSONDecodeError):
+            return orjson.loads(body), True
+    return _LENIENT.decode(body.decode(errors="surrogateescape")), False
+
+
+def _digits(text: str) -> int | float:
+    return int(text) if len(text) <= _MOST_DIGITS else math.inf
+
+
+_LENIENT = json.JSONDecoder(parse_int=_digits)
+
+
+def _written(event: Any) -> bytes:
+    """The event's own text; what no reader takes is still in it."""
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
+
+
+def _check(raw: Any, text: bytes, received_at: datetime, *, plain: bool) -> Event | Rejection:
+    if len(text) > MAX_EVENT_BYTES:
+        return _too_large(text)
     if not isinstance(raw, dict):
         return Rejection(Reason.MALFORMED, "", "not a JSON object")
-    if size > MAX_EVENT_BYTES:
-        return Rejection(Reason.TOO_LARGE, "", f"{size} bytes, at most {MAX_EVENT_BYTES}")
-    return parse_event(raw, received_at)
+    event = parse_event(raw if plain and not may_be_deep(text) else text, received_at)
+    if isinstance(event, Event) and len(text) > MAX_EVENT_BYTES - _MAY_BE_ADDED:
+        kept = event.to_json()
+        return _too_large(kept) if len(kept) > MAX_EVENT_BYTES else event
+    return event
+
+
+def _too_large(text: bytes) -> Rejection:
+    return Rejection(Reason.TOO_LARGE, "", f"{len(text)} bytes, at most {MAX_EVENT_BYTES}")
 
 
 def _whole(body: bytes, reason: Reason, field: str, message: str) -> RejectedEvent:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.errors import BadInputError
-from headrace.id_columns import id_texts
+from headrace.events.ids import id_texts
 from serving.recommender import RankedList
 
 LISTS_SCHEMA = pa.schema(

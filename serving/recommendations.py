@@ -12,7 +12,8 @@ from uuid import uuid4
 
 import orjson
 
-from headrace.events import MAX_ID_LENGTH, SESSION_PREFIX
+from headrace.events import MAX_ID_LENGTH, id_text
+from headrace.events.subjects import subject_key
 from headrace.features.context import DEVICE, SURFACE, UNKNOWN, context_features
 from headrace.features.online_store import LiveRow
 from headrace.features.user_row import UserRow
@@ -51,7 +52,7 @@ class Question:
     @property
     def subject_id(self) -> str:
         """Key of the person in the online store."""
-        return self.user_id or f"{SESSION_PREFIX}{self.session_id}"
+        return subject_key(self.user_id, self.session_id)
 
 
 def read_question(parameters: Mapping[str, str], max_limit: int) -> Question:
@@ -62,7 +63,7 @@ def read_question(parameters: Mapping[str, str], max_limit: int) -> Question:
     context = parameters.get("context", CONTEXTS[0])
     if context not in CONTEXTS:
         raise ProblemError(400, "context", f"{context[:80]!r} is no context here: use {' or '.join(CONTEXTS)}")
-    ids = {name: parameters.get(name) or None for name in ("user_id", "session_id", "item_id")}
+    ids = {name: id_text(parameters.get(name)) for name in ("user_id", "session_id", "item_id")}
     if not (ids["user_id"] or ids["session_id"]):
         raise ProblemError(422, "user_id", "give a user_id, or a session_id for a visitor who is not signed in")
     for name, value in ids.items():

@@ -14,7 +14,7 @@ SILVER_EVENTS = Table(
         [
             ("event_id", pa.string()),
             ("event_type", pa.string()),
-            ("subject_id", pa.string()),  # user_id, or "session:<session_id>"
+            ("subject_id", pa.string()),  # headrace.events.subjects.subject_key: user_id, or "session:<session_id>"
             ("user_id", pa.string()),
             ("session_id", pa.string()),
             ("item_id", pa.string()),
@@ -57,7 +57,7 @@ SILVER_USERS = Table(
     "Profiles: everything known of a user beside the events; current row has valid_to = null.",
     pa.schema(
         [
-            ("user_id", pa.string()),
+            ("user_id", pa.string()),  # the user's subject_id
             ("profile", pa.map_(pa.string(), pa.string())),  # e.g. age, income, household_size
             ("valid_from", TIME),
             ("valid_to", TIME),

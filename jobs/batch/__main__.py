@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from headrace.errors import BadInputError, HeadraceError
+from headrace.events.subjects import named_subject
 from headrace.expectations import Stage
 from headrace.machine.last_resort import reporting_errors
 from headrace.settings import Settings, load_settings
@@ -190,10 +191,11 @@ def _forget(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
 
     if not given.user:
         raise BadInputError("nobody is named to be forgotten", "Add --user ID, or --user session:ID")
-    removed = {} if given.check else forget(lake, settings, given.user, datetime.now(UTC))
+    subject = named_subject(given.user)
+    removed = {} if given.check else forget(lake, settings, subject, datetime.now(UTC))
     for place, number in removed.items():
         print(f"  removed from {place}: {number:,}", flush=True)
-    left = what_is_left(lake, settings, [given.user])
+    left = what_is_left(lake, settings, [subject])
     for place, said in left.items():
         print(f"  left in {place}: {said}", flush=True)
     if left and given.check:

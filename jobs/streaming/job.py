@@ -60,6 +60,7 @@ def _submit(settings: Settings, start: str, checkpoint: Path | None, run: str) -
     from pyflink.common import Configuration  # starts Java: only after its environment is prepared
     from pyflink.table import EnvironmentSettings, TableEnvironment
 
+    from jobs.streaming.valid_events import valid_event_function
     from jobs.streaming.write_users import write_users_function
 
     options = Configuration()
@@ -68,6 +69,7 @@ def _submit(settings: Settings, start: str, checkpoint: Path | None, run: str) -
     environment = TableEnvironment.create(
         EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(options).build()
     )
+    environment.create_temporary_function("valid_event", valid_event_function())
     environment.create_temporary_function("write_users", write_users_function(settings, run))
     for statement in query.statements(settings, start):
         environment.execute_sql(statement)

@@ -16,6 +16,7 @@ from jobs.streaming.live_users import LiveUsers
 from jobs.streaming.recent_events import HEARTBEAT
 from jobs.streaming.release_watch import ReleaseWatch
 from jobs.streaming.user_store import UserStore
+from jobs.streaming.valid_events import valid_events
 
 READY_LAPSES_S = 15
 
@@ -35,6 +36,7 @@ class WriteUsers(ScalarFunction):
         self._store = UserStore(settings.store, length)
         self._watch = ReleaseWatch(lambda: resolve_release(settings))
         self._watch.start()
+        valid_events([], [])  # the other function lives in the same worker: its first event waits for no import either
         self._users = LiveUsers(self._store, self._watch.current, length, settings.flink.carried_events)
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from headrace.errors import BadInputError
 from headrace.events import INTEREST_TYPES
-from headrace.id_columns import with_id_texts
+from headrace.events.ids import with_id_texts
 from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_ITEM_FEATURES, SILVER_EVENTS, TIME, end_of
 from models.evaluation.dataset_statistics import DatasetStatistics, read_dataset_statistics
 from models.evaluation.splits import require_after

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from headrace.errors import BadInputError
-from headrace.id_columns import with_id_texts
+from headrace.events.ids import with_id_texts
 from models.evaluation.baselines import popularity
 from models.evaluation.ground_truth import GroundTruth, Task
 from models.evaluation.model_score import LONG

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import random
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from headrace.events import Event, EventType, Rejection, judge_event, parse_event
+from headrace.events.columns import judge_events
+from headrace.events.plain import plainly_good
+from headrace.events.subjects import subject_key
 from headrace.tables import TIME
 from jobs.batch.clean.event_rules import checked
-from jobs.batch.clean.plain_events import plainly_good
 
 CASES: dict[str, Any] = json.loads((Path(__file__).parent / "event_cases.json").read_text(encoding="utf-8"))
 RECEIVED_AT = datetime.fromisoformat(CASES["received_at"])
@@ -128,13 +132,13 @@ def test_spark_and_python_agree_on_odd_values_in_every_field(spark: SparkSession
 
 def test_what_is_plainly_good_is_accepted_one_by_one_with_the_same_fields() -> None:
     raws = [*(case["raw"] for case in CASES["cases"]), *mutated_events(20_000)]
-    good, columns = plainly_good(pa.array(raws, pa.string()), pa.array([RECEIVED_AT] * len(raws), TIME))
+    good, columns = plainly_good(pa.array([raw.encode() for raw in raws]), pa.array([RECEIVED_AT] * len(raws), TIME))
     rows = pa.table(columns).to_pylist()
     for raw, row, is_good in zip(raws, rows, good.to_pylist(), strict=True):
         judged = judge_event(raw, RECEIVED_AT)
         if is_good:
             assert not isinstance(judged, Rejection), raw
-            subject = judged["user_id"] or f"session:{judged['session_id']}"
+            subject = subject_key(judged["user_id"], judged["session_id"])
             assert {**row, "context": dict(row["context"])} == {**judged, "subject_id": subject}, raw
     accepted = sum(not isinstance(judge_event(raw, RECEIVED_AT), Rejection) for raw in raws)
     assert 4000 < good.true_count < accepted, "odd ones are accepted too, but not on this way"
@@ -143,4 +147,25 @@ def test_what_is_plainly_good_is_accepted_one_by_one_with_the_same_fields() -> N
 def test_an_ordinary_event_is_plainly_good_and_one_on_a_day_that_is_none_is_not() -> None:
     raws = [json.dumps(GOOD), json.dumps({**GOOD, "timestamp": "2026-06-31T10:00:00Z"})]
     one = pa.array([RECEIVED_AT], TIME)
-    assert [plainly_good(pa.array([raw]), one)[0].to_pylist() for raw in raws] == [[True], [False]]
+    assert [plainly_good(pa.array([raw.encode()]), one)[0].to_pylist() for raw in raws] == [[True], [False]]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters()), inner, max_size=3),
+    max_leaves=6,
+)
+CHANGES = st.dictionaries(st.sampled_from([*GOOD, "note"]), JSON, max_size=3)
+
+
+@given(
+    st.binary() | CHANGES.map(lambda change: json.dumps(GOOD | change).encode()), st.datetimes(timezones=st.just(UTC))
+)
+def test_whatever_bytes_arrive_and_whenever_they_are_accepted_or_refused(raw: bytes, received_at: datetime) -> None:
+    judged = judge_event(raw, received_at)
+    (row,) = judge_events(pa.array([raw], pa.binary()), pa.array([received_at], TIME)).to_pylist()
+    if isinstance(judged, Rejection):
+        assert row["refused"] == {"reason": judged.reason, "field": judged.field, "message": judged.message}
+    else:
+        assert row["refused"] is None
+        assert {name: row[name] for name in judged} == {**judged, "context": list(judged["context"].items())}

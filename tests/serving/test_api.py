@@ -129,6 +129,8 @@ def test_a_live_row_changes_the_next_answer(client: TestClient, store: redis.Red
         {name: item[name] for name in ("item_id", "reason")} for item in answer["recommendations"]
     ]
     assert answer["user_id"] is None
+    namesake = ask(client, user_id="session:visit")
+    assert {item["reason"] for item in namesake["recommendations"]} == {"Popular this month"}, "somebody else"
 
 
 def test_related_items_resemble_an_item_and_leave_it_out(client: TestClient) -> None:

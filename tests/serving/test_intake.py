@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.events import Reason
+from headrace.events import MAX_EVENT_BYTES, Event, Reason, parse_event
 from serving.intake import BodyTooLargeError, check_events, read_body
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -86,3 +86,47 @@ def test_whatever_the_fields_hold_an_accepted_event_can_be_written(change: dict[
     assert len(accepted) + len(rejected) == 1
     for event in accepted:
         assert json.loads(event.to_json())["event_id"] == event.event_id
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b'{"event_id":"e2","user_id":"a\\ud83d"}',
+        b'{"event_id":"e2","user_id":"\xe9"}',
+        b'{"event_id":"e2","value":1e400}',
+        b'{"event_id":"e2","value":' + b"9" * 5000 + b"}",
+        b'{"event_id":"e2","value":NaN}',
+        b'{"event_id":"e2","deep":' + b"[" * 300 + b"]" * 300 + b"}",
+        b'{"event_id":"e2","deep":' + b"[" * 120 + b"]" * 120 + b"}",
+    ],
+    ids=["half a character", "no UTF-8", "beyond a double", "5,000 digits", "NaN", "nested 300 deep", "120 deep"],
+)
+def test_an_event_that_no_reader_takes_is_refused_alone(odd: bytes) -> None:
+    good = json.dumps(VIEW).encode()
+    accepted, rejected = check_events(b"[" + good + b"," + odd + b"," + good + b"]", 10, NOW)
+    assert len(accepted) == 2
+    assert [(event.index, event.rejection.reason) for event in rejected] == [(1, Reason.MALFORMED)]
+
+
+def test_an_id_of_more_digits_than_a_processor_counts_keeps_them_all() -> None:
+    (event,), _ = check_events(json.dumps(VIEW | {"user_id": 12345678901234567891}).encode(), 10, NOW)
+    assert event.user_id == "12345678901234567891"
+    assert b'"user_id":"12345678901234567891"' in event.to_json()
+
+
+def test_an_event_that_would_be_too_large_on_the_topic_is_refused_at_the_door() -> None:
+    bare = len(json.dumps(VIEW | {"note": ""}, separators=(",", ":")))
+    body = json.dumps(VIEW | {"note": "x" * (MAX_EVENT_BYTES - bare)}, separators=(",", ":")).encode()
+    assert len(body) == MAX_EVENT_BYTES
+    accepted, rejected = check_events(body, 10, NOW)
+    assert not accepted
+    assert rejected[0].rejection.reason is Reason.TOO_LARGE
+
+
+@given(st.dictionaries(st.sampled_from([*VIEW, "session_id", "value", "query", "context", "note"]), JSON))
+def test_what_was_accepted_means_the_same_to_whoever_reads_it_from_the_topic(change: dict[str, object]) -> None:
+    accepted, _ = check_events(json.dumps(VIEW | change).encode(), 10, NOW)
+    for event in accepted:
+        again = parse_event(event.to_json(), NOW)
+        assert isinstance(again, Event)
+        assert again.to_json() == event.to_json()

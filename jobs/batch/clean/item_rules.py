@@ -17,6 +17,8 @@ ITEM_FIELDS = ("item_id", *_TEXTS, *STATES)
 """What the contract knows of an items file; other fields are kept in `extra`."""
 _FLAGS = ("available", "blocked")
 _TRUE = ("true", "yes", "y", "t", "1", "1.0")
+_LONGEST_CALENDAR = 10_000
+"""Characters, some 300 promotions: Java's regular expressions go one call deeper for each, and the stack ends."""
 _FALSE = ("false", "no", "n", "f", "0", "0.0")
 
 
@@ -28,7 +30,7 @@ def checked_items(rows: DataFrame) -> DataFrame:
     """
     extra = F.map_filter("_fields", lambda name, value: ~name.isin(*ITEM_FIELDS) & value.isNotNull() & (value != ""))
     described = F.coalesce(*(given(name) for name in _TEXTS))
-    return with_fields(rows).select(
+    return with_fields(rows, "item_id").select(
         *rows.columns,
         given("item_id").alias("item_id"),
         F.coalesce(given("title"), given("item_id")).alias("title"),
@@ -59,7 +61,8 @@ def _problem() -> Column:
     problem = id_problem("item_id", Reason.MISSING_ITEM)
     problem = problem.when(bad_price, _bad_value("price", f"is no number from 0 to {MAX_VALUE:g}"))
     calendar = given("promotion_calendar")
-    unreadable = calendar.isNotNull() & ~_over("promotion_calendar") & ~calendar.rlike(PATTERN)
+    readable = (F.length(calendar) <= _LONGEST_CALENDAR) & calendar.rlike(PATTERN)
+    unreadable = calendar.isNotNull() & ~_over("promotion_calendar") & ~readable
     problem = problem.when(unreadable, _bad_value("promotion_calendar", "is no list of FIRST/LAST=SHARE"))
     for name in _FLAGS:
         unclear = given(name).isNotNull() & ~F.lower(given(name)).isin(*_TRUE, *_FALSE)

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.types import StructType
 
-from headrace.events import EARLIEST_TIMESTAMP, MAX_ID_LENGTH, Reason
+from headrace.events import EARLIEST_TIMESTAMP, MAX_ID_LENGTH, Reason, id_text
+from headrace.events.json_text import read_json
+from headrace.events.subjects import user_key_sql
 from headrace.tables import Table
-from jobs.batch.clean.event_rules import refusal, trimmed
+from jobs.batch.clean.event_rules import refusal, trimmed, with_text
+
+_FIELDS = pa.field("_fields", pa.map_(pa.string(), pa.string()))
 
 
 def checked_users(rows: DataFrame) -> DataFrame:
-    """Raw rows of a users file as `silver.users` columns (every field but the id is profile), with `refused`."""
+    """Raw rows of a users file as `silver.users` columns (every field but the id is profile), with `refused`.
+
+    The id becomes the key that the user has in all tables.
+    """
     profile = F.map_filter("_fields", lambda name, value: (name != "user_id") & value.isNotNull() & (value != ""))
-    return with_fields(rows).select(
-        *rows.columns,
-        text_of("user_id").alias("user_id"),
-        profile.alias("profile"),
-        F.lit(True).alias("describes"),
-        id_problem("user_id", Reason.MISSING_SUBJECT).alias("refused"),
+    return (
+        with_fields(rows, "user_id")
+        .withColumn("user_id", text_of("user_id"))
+        .select(
+            *rows.columns,
+            F.expr(user_key_sql("user_id")).alias("user_id"),
+            profile.alias("profile"),
+            F.lit(True).alias("describes"),
+            id_problem("user_id", Reason.MISSING_SUBJECT).alias("refused"),
+        )
     )
 
 
@@ -68,9 +85,35 @@ def next_versions(known: DataFrame, arrived: DataFrame, table: Table) -> DataFra
     return ended.select(key, *content, "valid_from", "valid_to").unionByName(started)
 
 
-def with_fields(rows: DataFrame) -> DataFrame:
-    """The rows with `_fields`, a map of the texts in `raw`; null where it is no JSON object."""
-    return rows.withColumn("_fields", F.from_json("raw", "map<string,string>"))
+def with_fields(rows: DataFrame, key: str) -> DataFrame:
+    """The rows with `_fields`, a map of the texts in `raw`; null where it is no JSON object.
+
+    The field `key` is an id by the contract's rule, and left out where it is none.
+    """
+    schema = StructType([*rows.schema.fields, *from_arrow_schema(pa.schema([_FIELDS])).fields])
+
+    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            fields = [_texts(raw, key) for raw in batch.column("raw").cast(pa.binary()).to_pylist()]
+            columns = [*batch.columns, pa.array(fields, _FIELDS.type)]
+            yield pa.RecordBatch.from_arrays(columns, [*batch.schema.names, _FIELDS.name])
+
+    return with_text(rows).mapInArrow(read, schema)
+
+
+def _texts(raw: bytes, key: str) -> list[tuple[str, str | None]] | None:
+    try:
+        fields = read_json(raw)
+    except ValueError:
+        return None
+    if not isinstance(fields, dict):
+        return None
+    texts = {name: value if isinstance(value, str) else _text(value) for name, value in fields.items()}
+    return list({**texts, key: id_text(fields.get(key))}.items())
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def text_of(name: str) -> Column:

@@ -16,7 +16,8 @@ from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from headrace.events import SESSION_PREFIX
+from headrace.events import WHITESPACE
+from headrace.events.subjects import SESSION_PREFIX, user_key_sql
 from headrace.tables import (
     BRONZE_EVENTS,
     BRONZE_NOTES,
@@ -55,20 +56,36 @@ def subject_in(text: str) -> str:
 
     def field(name: str) -> str:
         loose = rf"""regexp_extract({text}, '"{name}"\\s*:\\s*"?([^",}}\\s]+)', 1)"""
-        return f"nullif(trim(coalesce(get_json_object({text}, '$.{name}'), {loose})), '')"
+        found = f"get_json_object({text}, '$.{name}')"
+        typed = f"to_json(try_variant_get(try_parse_json({text}), '$.{name}', 'variant'))"
+        ids = f"CASE WHEN {typed} LIKE '\"%' THEN {found} WHEN {typed} IS NOT NULL THEN {_whole(found)}"
+        return f"nullif({_trimmed(f'{ids} ELSE coalesce({found}, {loose}) END')}, '')"
 
     session = f"concat('{SESSION_PREFIX}', {field('session_id')})"
-    return f"coalesce({field('user_id')}, {field('subject_id')}, {session})"
+    return f"coalesce({user_key_sql(field('user_id'))}, {field('subject_id')}, {session})"
+
+
+def _whole(number: str) -> str:
+    """SQL of the id that a JSON number is: its whole value in digits, as `headrace.events.id_text`; else null."""
+    value = f"try_cast({number} AS double)"
+    is_whole = f"abs({value}) < 1e15 AND {value} = floor({value})"
+    return f"CASE WHEN {number} RLIKE '^-?[0-9]+$' THEN {number} WHEN {is_whole} THEN string(bigint({value})) END"
+
+
+def _trimmed(text: str) -> str:
+    white_space = "".join(rf"\u{ord(character):04x}" for character in WHITESPACE)
+    return f"btrim({text}, '{white_space}')"
 
 
 def _subjects_in(text: str) -> str:
     """SQL of all subjects that a text names anywhere."""
 
-    def named(name: str) -> str:
-        return rf"""regexp_extract_all({text}, '"(?:{name})"\\s*:\\s*(?!null)"?([^",}}\\]\\s]+)', 1)"""
+    def named(name: str, key: str) -> str:
+        ids = rf"""regexp_extract_all({text}, '"{name}"\\s*:\\s*(?!null)"?([^",}}\\]\\s]+)', 1)"""
+        return f"transform({ids}, s -> {key})"
 
-    sessions = f"transform({named('session_id')}, s -> concat('{SESSION_PREFIX}', s))"
-    return f"concat({named('user_id|subject_id')}, {sessions})"
+    users, sessions = named("user_id", user_key_sql("s")), named("session_id", f"concat('{SESSION_PREFIX}', s)")
+    return f"concat({users}, {named('subject_id', 's')}, {sessions})"
 
 
 def _received_on(moment: str) -> str:
@@ -116,7 +133,8 @@ def sessions_of(lake: Lake, hashed: str) -> list[str]:
     """Subjects of the sessions in which the user was seen: what was done there before signing in is theirs too."""
     if not lake.exists(SILVER_EVENTS):
         return []
-    theirs = lake.read(SILVER_EVENTS).where((F.sha2("user_id", 256) == hashed) & F.col("session_id").isNotNull())
+    both = F.col("user_id").isNotNull() & F.col("session_id").isNotNull()
+    theirs = lake.read(SILVER_EVENTS).where((F.sha2("subject_id", 256) == hashed) & both)
     return [SESSION_PREFIX + row[0] for row in theirs.select("session_id").distinct().orderBy("session_id").collect()]
 
 

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from headrace.errors import HeadraceError, ServiceError
 from headrace.settings import Settings
 from headrace.tables import BRONZE_EVENTS, BRONZE_NOTES, Table
+from jobs.batch.clean.event_rules import as_text
 from jobs.batch.engine.broker import check_broker
 from jobs.batch.engine.lake import Lake
 from jobs.batch.engine.personal_rows import requests, without_forgotten
@@ -124,10 +125,8 @@ def _ingest(lake: Lake, settings: Settings, feed: _Feed, answer: Answer, sleep: 
 
 def from_kafka(records: DataFrame, *more: Column) -> DataFrame:
     """Bronze rows of Kafka records; bytes that are no UTF-8 are kept as base64, which the contract then refuses."""
-    text = F.col("value").cast("string")
-    raw = F.when(F.is_valid_utf8(text), text).otherwise(F.concat(F.lit("base64:"), F.base64("value")))
     return records.select(
-        F.coalesce(raw, F.lit("")).alias("raw"),
+        as_text(F.col("value")).alias("raw"),
         F.concat(F.lit("kafka:"), F.col("topic")).alias("source"),
         F.col("partition").alias("source_partition"),
         F.col("offset").alias("source_offset"),

@@ -27,7 +27,7 @@ from jobs.batch.keeping.maintenance import vacuum
 
 
 def forget(lake: Lake, settings: Settings, subject: str, at: datetime) -> dict[str, int]:
-    """Remove a user (or `session:<id>`) with the sessions seen; the number of rows, keys and lines removed by place.
+    """Remove a subject, a user with the sessions seen; the number of rows, keys and lines removed by place.
 
     What arrives later of before `at` will not be taken. Older versions of the tables are removed for everybody, and
     training sets that were made of them can't be built again. Raises ServiceError, before anything is removed, where

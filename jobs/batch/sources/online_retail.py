@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from headrace.errors import BadInputError
 from headrace.events import WHITESPACE
-from headrace.id_columns import id_texts
+from headrace.events.ids import id_texts
 from headrace.machine.last_resort import reporting_errors
 from jobs.batch.sources.contract_files import numbered, write_files
 from jobs.batch.sources.invoice_texts import ORDERS, Order, dates, numbers

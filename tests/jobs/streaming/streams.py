@@ -9,12 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.features.user_row import HistoryEvent
-from jobs.streaming.known_user import KnownUser
-from jobs.streaming.recent_events import pack_event
+from jobs.streaming.known_user import KnownUser, event_text
 from jobs.streaming.user_store import NewRow
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
-RECEIVED = "2026-11-23 12:00:00.000"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -26,9 +24,7 @@ def event(minute: int, number: int, event_type: str = "purchase") -> HistoryEven
 
 def packed(each: HistoryEvent) -> str:
     """The event as the query packs it."""
-    moment = EPOCH + timedelta(microseconds=each.timestamp)
-    text = moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return pack_event(text, RECEIVED, each.event_type, each.item_id, each.event_id)
+    return event_text(each)
 
 
 class MemoryStore:

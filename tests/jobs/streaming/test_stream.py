@@ -33,6 +33,7 @@ from headrace.settings import Settings
 from headrace.tables import GOLD_USER_FEATURES
 from jobs.batch.keeping.forget_state import found_in_checkpoints
 from jobs.streaming.checkpoints import newest_checkpoint
+from jobs.streaming.topic_offsets import committed_offsets
 from tests.jobs.streaming.streams import EPOCH, START
 
 USERS = 40
@@ -48,6 +49,8 @@ REFUSED: list[dict[str, object]] = [
     {"event_id": "b4", "event_type": "stare", "timestamp": "2026-11-20T00:00:00Z"},
     {"event_id": "b5", "event_type": "view"},
     {"event_id": " ", "event_type": "view", "timestamp": "2026-11-20T00:00:00Z"},
+    {"event_id": "b6", "event_type": "view", "timestamp": "2026-11-20T00:00:00Z", "item_id": True},
+    {"event_id": "b7", "event_type": "view", "timestamp": "2026-11-20T00:00:00Z", "note": "\ud83d"},
 ]
 """What the event contract refuses; later than all good events, so that one taken in would be seen."""
 
@@ -196,6 +199,7 @@ def test_a_job_killed_in_mid_replay_ends_with_the_rows_of_an_undisturbed_run(str
         ready = stream.settings.home_folder / "run" / "stream.ready"
         wait_for(ready.exists, "the job to be ready")
         wait_for(lambda: newest_checkpoint(checkpoint_folder(stream.settings)), "a checkpoint")
+        wait_for(lambda: any((committed_offsets(stream.settings) or {}).values()), "one with events in it")
         reached = counted()
         stream.send(events[FIRST:])
         wait_for(lambda: counted() > reached, "the first events after the checkpoint")

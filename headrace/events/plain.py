@@ -15,8 +15,10 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace import events as contract
-from headrace.events import EventType
+from headrace.events import contract
+from headrace.events.contract import EventType
+from headrace.events.json_text import may_be_deep
+from headrace.events.subjects import SESSION_PREFIX, USER_PREFIX
 from headrace.tables import SILVER_EVENTS, TIME
 
 Fields: TypeAlias = dict[str, Any]
@@ -32,7 +34,7 @@ _LARGEST_POSITION = 2**31 - 1
 def plainly_good(raws: pa.Array, received_at: pa.Array) -> tuple[pa.Array, Fields]:
     """Which rows are plainly good, and the columns of the contract with `subject_id`: what they say of those rows.
 
-    `raws` are JSON texts, `received_at` the receiver's clock (µs, UTC). The columns' other rows mean nothing.
+    `raws` are JSON texts (binary), `received_at` the receiver's clock (µs, UTC). The columns' other rows mean nothing.
     """
     odd = np.zeros(len(raws), bool)
     events = [_parsed(raw, place, odd) for place, raw in enumerate(raws.to_pylist())]
@@ -44,9 +46,7 @@ def plainly_good(raws: pa.Array, received_at: pa.Array) -> tuple[pa.Array, Field
         columns[name] = pa.array([None if each is None else float(each) for each in numbers], pa.float64())
     columns["position"] = _positions(_values(events, "position", (int,), odd), odd)
     columns["context"] = _contexts(_values(events, "context", (dict,), odd), odd)
-    columns["subject_id"] = pc.coalesce(
-        columns["user_id"], pc.binary_join_element_wise(contract.SESSION_PREFIX, columns["session_id"], "")
-    )
+    columns["subject_id"] = _subjects(columns["user_id"], columns["session_id"])
     short = pc.less_equal(pc.binary_length(raws), contract.MAX_EVENT_BYTES)
     good = pc.and_kleene(pc.and_(pa.array(~odd), short), _accepted(columns, received_at.cast(TIME)))
     return pc.fill_null(good, False), columns
@@ -84,12 +84,12 @@ def _in_range(numbers: pa.Array) -> pa.Array:
     return pc.fill_null(inside, True)
 
 
-def _parsed(raw: str | None, place: int, odd: Flags) -> Fields:
+def _parsed(raw: bytes | None, place: int, odd: Flags) -> Fields:
     try:
-        event = orjson.loads(raw or "")
+        event = orjson.loads(raw or b"")
     except orjson.JSONDecodeError:
         event = None
-    if type(event) is dict:
+    if type(event) is dict and not may_be_deep(raw or b""):
         return event
     odd[place] = True
     return {}
@@ -104,6 +104,13 @@ def _values(events: list[Fields], name: str, kinds: tuple[type, ...], odd: Flags
             if type(value) not in known:
                 values[place], odd[place] = None, True
     return values
+
+
+def _subjects(users: pa.Array, sessions: pa.Array) -> pa.Array:
+    """`headrace.events.subjects.subject_key` of each; null where there is neither."""
+    like_a_key = pc.or_(pc.starts_with(users, SESSION_PREFIX), pc.starts_with(users, USER_PREFIX))
+    keys = pc.if_else(like_a_key, pc.binary_join_element_wise(USER_PREFIX, users, ""), users)
+    return pc.coalesce(keys, pc.binary_join_element_wise(SESSION_PREFIX, sessions, ""))
 
 
 def _text(values: list[str | None]) -> pa.Array:

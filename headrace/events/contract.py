@@ -1,7 +1,8 @@
 """The event contract: what an event is, which ones are refused, and why.
 
-`POST /events` checks one event at a time with `parse_event`; the batch job applies the same rules as column
-expressions; a contract test holds both to the cases in `tests/contract/event_cases.json`.
+`POST /events` checks one event at a time with `parse_event`; the batch job and the stream judge whole batches by
+`headrace.events.columns`, which leaves every open question to `judge_event`. So a message has one meaning, by whichever
+way it came; `tests/contract` holds all readers to it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from headrace.events.json_text import read_json
+from headrace.events.subjects import subject_key
+
 MAX_ID_LENGTH = 256
 MAX_QUERY_LENGTH = 1000
 MAX_EVENT_BYTES = 65_536
@@ -24,11 +28,10 @@ MAX_VALUE = 1e6
 CLOCK_SKEW = timedelta(minutes=5)
 """An event may be this far ahead of the receiver's clock."""
 EARLIEST_TIMESTAMP = datetime(2000, 1, 1, tzinfo=UTC)
-SESSION_PREFIX = "session:"
 WHITESPACE = " \t\n\r\v\f"
 """What is cut off around texts."""
-NUMBER_PATTERN = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
-"""A number given as text."""
+NUMBER_PATTERN = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
+"""A number given as text; read in one go, however long the text."""
 TIME_PATTERN = (
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?"
     r"(Z|[+-](0[0-9]|1[0-4]):?[0-5][0-9])?)?"
@@ -113,8 +116,8 @@ class Event(BaseModel):
 
     @property
     def subject_id(self) -> str:
-        """The key of everything kept per person: the user id, or `session:<session_id>` for a visitor."""
-        return self.user_id or f"{SESSION_PREFIX}{self.session_id}"
+        """The key of everything kept per person."""
+        return subject_key(self.user_id, self.session_id)
 
     def to_json(self) -> bytes:
         """UTF-8 JSON with every given field, the timestamp as ISO 8601 in UTC with microseconds and `Z`."""
@@ -139,10 +142,12 @@ def parse_event(raw: bytes | str | dict[str, Any], received_at: datetime) -> Eve
     `received_at` is the receiver's clock: an event more than `CLOCK_SKEW` after it is refused. The first rule that is
     broken, in the order of `Reason`, names the rejection.
     """
-    known = judge_event(raw, received_at)
+    fields = raw if isinstance(raw, dict) else _fields(raw)
+    if isinstance(fields, Rejection):
+        return fields
+    known = _check(fields, received_at)
     if isinstance(known, Rejection):
         return known
-    fields = raw if isinstance(raw, dict) else _DECODER.decode(_as_text(raw))
     event = Event.model_construct(None, **known)
     if event.model_extra is not None:
         extra = {k: v for k, v in fields.items() if k not in known and k != "subject_id"}
@@ -152,23 +157,33 @@ def parse_event(raw: bytes | str | dict[str, Any], received_at: datetime) -> Eve
 
 def judge_event(raw: bytes | str | dict[str, Any], received_at: datetime) -> dict[str, Any] | Rejection:
     """The fields of the contract with their values, without making an `Event` of them; else as `parse_event`."""
-    if isinstance(raw, dict):
-        fields: Any = raw
-    else:
-        size = len(raw.encode(errors="replace") if isinstance(raw, str) else raw)
-        if size > MAX_EVENT_BYTES:
-            return Rejection(Reason.TOO_LARGE, "", f"{size} bytes, at most {MAX_EVENT_BYTES}")
-        try:
-            fields = _DECODER.decode(_as_text(raw))
-        except (ValueError, RecursionError):
-            return Rejection(Reason.MALFORMED, "", "not a JSON object")
-    if not isinstance(fields, dict):
-        return Rejection(Reason.MALFORMED, "", "not a JSON object")
-    return _check(fields, received_at)
+    fields = raw if isinstance(raw, dict) else _fields(raw)
+    return fields if isinstance(fields, Rejection) else _check(fields, received_at)
+
+
+def id_text(value: Any) -> str | None:
+    """The one rule of ids, for every field that holds one: a text as it is (white space around it apart), or a whole
+    number in digits, because ids are often numbers elsewhere: `7` and `7.0` are "7". Anything else is no id.
+    """
+    if isinstance(value, str):
+        return value.strip(WHITESPACE) or None
+    number = _whole(value)
+    return None if number is None else str(number)
+
+
+def _fields(raw: bytes | str) -> dict[str, Any] | Rejection:
+    try:
+        message = raw.encode() if isinstance(raw, str) else raw
+        if len(message) > MAX_EVENT_BYTES:
+            return Rejection(Reason.TOO_LARGE, "", f"{len(message)} bytes, at most {MAX_EVENT_BYTES}")
+        fields = read_json(message)
+    except ValueError:
+        fields = None
+    return fields if isinstance(fields, dict) else Rejection(Reason.MALFORMED, "", "not a JSON object")
 
 
 def _check(fields: dict[str, Any], received_at: datetime) -> dict[str, Any] | Rejection:
-    ids = {name: _text(fields.get(name)) for name in _IDS}
+    ids = {name: id_text(fields.get(name)) for name in _IDS}
     if not ids["event_id"]:
         return Rejection(Reason.MISSING_EVENT_ID, "event_id", "every event needs a unique id")
     event_type = _TYPE_OF.get(str(fields.get("event_type")))
@@ -190,7 +205,7 @@ def _check(fields: dict[str, Any], received_at: datetime) -> dict[str, Any] | Re
             "timestamp",
             f"{_shown(fields['timestamp'])} is no ISO 8601 time and no milliseconds since 1970",
         )
-    if timestamp > received_at + CLOCK_SKEW:
+    if timestamp - CLOCK_SKEW > received_at:
         return Rejection(
             Reason.FUTURE_TIMESTAMP,
             "timestamp",
@@ -200,7 +215,7 @@ def _check(fields: dict[str, Any], received_at: datetime) -> dict[str, Any] | Re
         return Rejection(Reason.BAD_VALUE, "value", problem)
     if (problem := _value_problem(None, fields.get("price"))) is not None:
         return Rejection(Reason.BAD_VALUE, "price", problem)
-    query = _text(fields.get("query"))
+    query = id_text(fields.get("query"))
     if event_type is EventType.SEARCH and not query:
         return Rejection(Reason.MISSING_QUERY, "query", "a search needs its words in query")
     for name, text in {**ids, "query": query}.items():
@@ -215,7 +230,7 @@ def _check(fields: dict[str, Any], received_at: datetime) -> dict[str, Any] | Re
         "value": _number(fields.get("value")),
         "price": _number(fields.get("price")),
         "query": query,
-        "request_id": _text(fields.get("request_id")),
+        "request_id": id_text(fields.get("request_id")),
         "position": position if position is not None and abs(position) <= _LARGEST_POSITION else None,
         "context": _context(fields.get("context")),
     }
@@ -240,9 +255,9 @@ def parse_timestamp(value: Any) -> datetime | None:
             if not _TIME.fullmatch(text):
                 return None
             parsed = datetime.fromisoformat(text)
+        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         return None
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
 
 
 def event_json_schema() -> dict[str, Any]:
@@ -286,35 +301,18 @@ def _whole(value: Any) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _text(value: Any) -> str | None:
-    """The text, or a whole number as text (ids are often numbers elsewhere); None for anything else."""
-    if isinstance(value, str):
-        return value.strip(WHITESPACE) or None
-    number = _whole(value)
-    return None if number is None else str(number)
-
-
 def _context(value: Any) -> dict[str, str]:
     """The context as texts; one that is a JSON object in a text (a CSV column) counts too."""
     if isinstance(value, str) and value.lstrip(WHITESPACE).startswith("{"):
         try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
+            value = read_json(value)
+        except ValueError:
             return {}
     if not isinstance(value, dict):
         return {}
     return {k: v if isinstance(v, str) else json.dumps(v) for k, v in value.items() if v is not None}
 
 
-def _as_text(raw: bytes | str) -> str:
-    return raw if isinstance(raw, str) else raw.decode(json.detect_encoding(raw), "surrogatepass")
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
 _TYPE_OF = {kind.value: kind for kind in EventType}
 _IDS = ("event_id", "user_id", "session_id", "item_id")
 _NUMBER = re.compile(NUMBER_PATTERN)

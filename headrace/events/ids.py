@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.errors import BadInputError
-from headrace.events import WHITESPACE
+from headrace.events.contract import WHITESPACE
 
 ID_COLUMNS = ("event_id", "user_id", "session_id", "item_id")
 _EXACT_BITS = {64: 53, 32: 24, 16: 11}

@@ -1,0 +1,69 @@
+"""The messages of the events topic as the event contract judges them: those of interest, ready for a user's history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyflink.table import DataTypes
+from pyflink.table.udf import ScalarFunction, udf
+
+from headrace.events import INTEREST_TYPES, parse_timestamp
+from headrace.events.columns import judge_events
+from headrace.features.user_row import HistoryEvent
+from headrace.tables import TIME
+from jobs.streaming.known_user import event_text
+
+_OF_INTEREST = pa.array([kind.value for kind in INTEREST_TYPES])
+
+
+class ValidEvents(NamedTuple):
+    """Of each message that is a good event of interest, what the query needs; null for any other message."""
+
+    event_id: list[str | None]
+    subject: list[str | None]
+    packed: list[str | None]
+    """`event_text` of the event, as `recent_events` unpacks it."""
+
+
+def valid_events(messages: Sequence[bytes | None], received_at: Sequence[str]) -> ValidEvents:
+    """Columns with a row for each message; `received_at` are the records' times in UTC, as Flink writes them.
+
+    What is refused is passed over here: the batch side quarantines it.
+    """
+    times = pa.array([_time(text) for text in received_at], TIME)
+    judged = judge_events(pa.array(messages, pa.binary()), times)
+    wanted = pc.and_(pc.is_null(judged["refused"]), pc.is_in(judged["event_type"], _OF_INTEREST))
+    nothing = pa.scalar(None, pa.string())
+    event_ids, subjects = (pc.if_else(wanted, judged[name], nothing).to_pylist() for name in ("event_id", "subject_id"))
+    items, kinds = judged["item_id"].to_pylist(), judged["event_type"].to_pylist()
+    moments = judged["timestamp"].cast(pa.int64()).to_pylist()
+    packed = [
+        None if event_id is None else event_text(HistoryEvent(moment, event_id, item, kind))
+        for event_id, moment, item, kind in zip(event_ids, moments, items, kinds, strict=True)
+    ]
+    return ValidEvents(event_ids, subjects, packed)
+
+
+class JudgeEvents(ScalarFunction):
+    """`valid_events` for Flink, a batch of messages at once."""
+
+    def eval(self, message: Any, received_at: Any) -> Any:
+        """The columns of `ValidEvents`, a row for each message."""
+        return pd.DataFrame(valid_events(message.tolist(), received_at.tolist())._asdict(), dtype=object)
+
+
+def valid_event_function() -> Any:
+    """The function to register as `valid_event`."""
+    result = DataTypes.ROW([DataTypes.FIELD(name, DataTypes.STRING()) for name in ValidEvents._fields])
+    return udf(JudgeEvents(), result_type=result, func_type="pandas")
+
+
+@lru_cache(maxsize=1024)
+def _time(text: str) -> Any:
+    """Many messages come in the same millisecond."""
+    return parse_timestamp(text)
