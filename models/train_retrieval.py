@@ -3,7 +3,8 @@
 Writes two sealed bundles below `<home>/training/<D>/`: `retrieval_holdout`, which knows nothing of the last
 `training.holdout_days` (the ranker learns from its candidates), and `retrieval`, trained on over them.
 
-Then, once for each, the holdout bundle of the earlier holdouts that the ranker learns from as well.
+Beside it, once for each, a second process writes the holdout bundles of the earlier holdouts that the ranker learns
+from as well.
 
 Started on several machines with TensorFlow's `TF_CONFIG`, the processes train one model; the first one writes it.
 """
@@ -12,9 +13,10 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from models.neighbours.table import neighbour_table
 from models.training.checkpoints import Checkpoints
 from models.training.command import day_command, progress_bars, replacing, write_json
 from models.training.files import CHECKPOINTS, FINAL_BUNDLE, HOLDOUT_BUNDLE, RETRIEVAL_METRICS, RETRIEVAL_PARAMETERS
-from models.training.workers import Worker, this_worker
+from models.training.workers import Worker, side_by_side, this_worker
 from models.two_tower.bundle import RetrievalParts, write_retrieval_files
 from models.two_tower.examples.inputs import RetrievalInputs, read_inputs
 from models.two_tower.examples.item_table import with_surprise
@@ -59,15 +61,12 @@ def train_retrieval(settings: Settings, day: date) -> Path:
     return folder
 
 
-def train_earlier_holdouts(settings: Settings, day: date) -> None:
-    """Write the holdout bundles of the earlier days that the ranker of `day` learns from, where they can be made and
-    no run has made them."""
+def train_earlier_holdouts(settings: Settings, days: Sequence[date], *, quiet: bool = False) -> None:
+    """Write the holdout bundles of these earlier days, where there is enough in the lake to make them of."""
     worker = this_worker()
-    with progress_bars() as progress:
-        for each in settings.training.earlier_days(day):
+    with progress_bars(quiet=quiet) as progress:
+        for each in days:
             folder = settings.training_folder / each.isoformat()
-            if (folder / HOLDOUT_BUNDLE).exists():
-                continue
             try:
                 inputs = read_inputs(settings, each, progress)
             except BadInputError as error:
@@ -77,6 +76,12 @@ def train_earlier_holdouts(settings: Settings, day: date) -> None:
             _, report = _up_to_the_holdout(settings, folder, inputs, phases, worker)
             if report:
                 shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+
+
+def lacking_holdouts(settings: Settings, day: date) -> list[date]:
+    """The earlier days that the ranker of `day` learns from and whose holdout bundle no run has made."""
+    folder = settings.training_folder
+    return [each for each in settings.training.earlier_days(day) if not (folder / str(each) / HOLDOUT_BUNDLE).exists()]
 
 
 def _up_to_the_holdout(
@@ -158,8 +163,13 @@ def _metrics(report: RetrievalReport, phases: list[PhaseReport], index: IndexRep
 
 
 def _train(settings: Settings, day: date) -> None:
-    train_retrieval(settings, day)
-    train_earlier_holdouts(settings, day)
+    lacking = lacking_holdouts(settings, day)
+    if this_worker().workers > 1:  # they train one model after the other, together
+        train_retrieval(settings, day)
+        train_earlier_holdouts(settings, lacking)
+        return
+    with side_by_side(partial(train_earlier_holdouts, settings, lacking, quiet=True) if lacking else None):
+        train_retrieval(settings, day)
 
 
 def _print(metrics: dict[str, Any]) -> None:

@@ -6,7 +6,9 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from headrace.errors import BadInputError, HeadraceError
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 JOBS = ("ingest", "clean", "features", "quality", "drift", "training_sets", "materialise", "maintenance", "forget")
 ONE_AT_A_TIME = ("ingest", "clean", "features", "materialise")
 """Jobs that go on from where the last run was, or make earlier days anew; the others replace the rows of their day."""
+SIDE_BY_SIDE = (("quality", "drift"), ("training_sets",))
+"""Jobs that only read what the jobs before them wrote: the checks keep one core busy, the training sets the other."""
 ALONE = ("maintenance", "forget")
 """Jobs that no other may run beside."""
 STAGES: tuple[Stage, ...] = ("clean", "features")
@@ -55,14 +59,31 @@ def _run(names: list[str], given: argparse.Namespace, settings: Settings) -> Non
 
 
 def run_jobs(lake: Lake, names: list[str], given: argparse.Namespace, settings: Settings) -> None:
-    """Run the jobs one after another, a line on stdout for each. Raises HeadraceError where one fails."""
+    """Run the jobs one after another, neighbours of `SIDE_BY_SIDE` in lanes, a line on stdout for each.
+
+    Raises HeadraceError where one fails; what runs beside it ends first, and what is named after it is not begun.
+    """
+    for together, group in groupby(names, lambda name: any(name in lane for lane in SIDE_BY_SIDE)):
+        jobs = list(group)
+        lanes = [[name for name in jobs if name in lane] for lane in SIDE_BY_SIDE] if together else [jobs]
+        with ThreadPoolExecutor(len(lanes)) as threads:
+            runs = [threads.submit(_run_lane, lake, lane, given, settings) for lane in lanes]
+        for run in runs:
+            run.result()
+
+
+def _run_lane(lake: Lake, names: list[str], given: argparse.Namespace, settings: Settings) -> None:
+    for name in names:
+        _run_job(lake, name, given, settings)
+
+
+def _run_job(lake: Lake, name: str, given: argparse.Namespace, settings: Settings) -> None:
     from jobs.batch.engine.spark_errors import explain_spark_errors
 
-    for name in names:
-        started = time.perf_counter()
-        with explain_spark_errors(name, lake.root):
-            result = _job(name)(lake, settings, given)
-        print(f"{name} {given.day}: {result} in {time.perf_counter() - started:.1f} s", flush=True)
+    started = time.perf_counter()
+    with explain_spark_errors(name, lake.root):
+        result = _job(name)(lake, settings, given)
+    print(f"{name} {given.day}: {result} in {time.perf_counter() - started:.1f} s", flush=True)
 
 
 def _locks(name: str, given: argparse.Namespace, settings: Settings) -> list[str]:
