@@ -133,7 +133,7 @@ def _write(
         sample=inputs.holdout_users.inputs,
     )
     with replacing(folder) as partial:
-        index = write_retrieval_files(parts, partial)
+        index = write_retrieval_files(parts, partial, served=not holdout)
         seal_release(
             partial,
             stage="retrieval",
