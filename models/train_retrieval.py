@@ -14,11 +14,14 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from headrace.errors import BadInputError
 from headrace.release.bundle import seal_release
@@ -49,10 +52,13 @@ def train_retrieval(settings: Settings, day: date) -> Path:
         inputs = read_inputs(settings, day, progress)
         phases = TrainingPhases(inputs, training, worker, progress, _checkpoints(settings, folder, inputs))
         first, report = _up_to_the_holdout(settings, folder, inputs, phases, worker)
-        last = phases.over_the_holdout(first.epochs)
-        if not report:
-            return folder
-        index = _write(settings, folder / FINAL_BUNDLE, inputs, phases, report.best_weight, holdout=False)
+        with ThreadPoolExecutor(1) as beside:
+            neighbours = beside.submit(_neighbours, settings, inputs, holdout=False) if report else None
+            last = phases.over_the_holdout(first.epochs)
+            if not (report and neighbours):
+                return folder
+            bundle = folder / FINAL_BUNDLE
+            index = _write(settings, bundle, inputs, phases, report.best_weight, neighbours.result(), holdout=False)
     write_json(folder / RETRIEVAL_PARAMETERS, {**training.model_dump(mode="json"), "prior_weight": report.best_weight})
     metrics = _metrics(report, [first, last], index)
     write_json(folder / RETRIEVAL_METRICS, metrics)
@@ -88,11 +94,21 @@ def _up_to_the_holdout(
     settings: Settings, folder: Path, inputs: RetrievalInputs, phases: TrainingPhases, worker: Worker
 ) -> tuple[PhaseReport, RetrievalReport | None]:
     """Learn, and where this is the chief measure and write the holdout bundle."""
-    first = phases.up_to_the_holdout()
-    report = phases.measure() if worker.chief else None
-    if report:
-        _write(settings, folder / HOLDOUT_BUNDLE, inputs, phases, report.best_weight, holdout=True)
+    with ThreadPoolExecutor(1) as beside:
+        neighbours = beside.submit(_neighbours, settings, inputs, holdout=True) if worker.chief else None
+        first = phases.up_to_the_holdout()
+        if not neighbours:
+            return first, None
+        report = phases.measure()
+        bundle = folder / HOLDOUT_BUNDLE
+        _write(settings, bundle, inputs, phases, report.best_weight, neighbours.result(), holdout=True)
     return first, report
+
+
+def _neighbours(settings: Settings, inputs: RetrievalInputs, *, holdout: bool) -> pa.Table:
+    """Algebra that works outside of Python, in a thread beside the towers; it asks nothing of them."""
+    day, items = (inputs.holdout_day, inputs.items_before) if holdout else (inputs.day, inputs.items)
+    return neighbour_table(inputs.lake, day, items, settings.training)
 
 
 def _checkpoints(settings: Settings, folder: Path, inputs: RetrievalInputs) -> Callable[[str], Checkpoints]:
@@ -114,6 +130,7 @@ def _write(
     inputs: RetrievalInputs,
     phases: TrainingPhases,
     weight: float,
+    neighbours: pa.Table,
     *,
     holdout: bool,
 ) -> IndexReport:
@@ -125,7 +142,7 @@ def _write(
     vectors = phases.vectors(holdout=holdout)
     parts = RetrievalParts(
         items=items,
-        neighbours=neighbour_table(inputs.lake, day, items, settings.training),
+        neighbours=neighbours,
         vocabularies=inputs.vocabularies,
         vectors=vectors,
         prior_weight=weight,
