@@ -6,9 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from headrace.errors import BadInputError, HeadraceError
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
 JOBS = ("ingest", "clean", "features", "quality", "drift", "training_sets", "materialise", "maintenance", "forget")
 ONE_AT_A_TIME = ("ingest", "clean", "features", "materialise")
 """Jobs that go on from where the last run was, or make earlier days anew; the others replace the rows of their day."""
-SIDE_BY_SIDE = (("quality", "drift"), ("training_sets",))
-"""Jobs that only read what the jobs before them wrote: the checks keep one core busy, the training sets the other."""
 ALONE = ("maintenance", "forget")
 """Jobs that no other may run beside."""
 STAGES: tuple[Stage, ...] = ("clean", "features")
@@ -59,31 +55,14 @@ def _run(names: list[str], given: argparse.Namespace, settings: Settings) -> Non
 
 
 def run_jobs(lake: Lake, names: list[str], given: argparse.Namespace, settings: Settings) -> None:
-    """Run the jobs one after another, neighbours of `SIDE_BY_SIDE` in lanes, a line on stdout for each.
-
-    Raises HeadraceError where one fails; what runs beside it ends first, and what is named after it is not begun.
-    """
-    for together, group in groupby(names, lambda name: any(name in lane for lane in SIDE_BY_SIDE)):
-        jobs = list(group)
-        lanes = [[name for name in jobs if name in lane] for lane in SIDE_BY_SIDE] if together else [jobs]
-        with ThreadPoolExecutor(len(lanes)) as threads:
-            runs = [threads.submit(_run_lane, lake, lane, given, settings) for lane in lanes]
-        for run in runs:
-            run.result()
-
-
-def _run_lane(lake: Lake, names: list[str], given: argparse.Namespace, settings: Settings) -> None:
-    for name in names:
-        _run_job(lake, name, given, settings)
-
-
-def _run_job(lake: Lake, name: str, given: argparse.Namespace, settings: Settings) -> None:
+    """Run the jobs one after another, a line on stdout for each. Raises HeadraceError where one fails."""
     from jobs.batch.engine.spark_errors import explain_spark_errors
 
-    started = time.perf_counter()
-    with explain_spark_errors(name, lake.root):
-        result = _job(name)(lake, settings, given)
-    print(f"{name} {given.day}: {result} in {time.perf_counter() - started:.1f} s", flush=True)
+    for name in names:
+        started = time.perf_counter()
+        with explain_spark_errors(name, lake.root):
+            result = _job(name)(lake, settings, given)
+        print(f"{name} {given.day}: {result} in {time.perf_counter() - started:.1f} s", flush=True)
 
 
 def _locks(name: str, given: argparse.Namespace, settings: Settings) -> list[str]:
@@ -130,6 +109,7 @@ def _clean(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
 
 
 def _features(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
+    from jobs.batch.engine.parallel import in_parallel
     from jobs.batch.features.item_content import write_item_content
     from jobs.batch.features.job import compute_features, days_with_late_events, feature_days
 
@@ -137,8 +117,12 @@ def _features(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     # A correction counts as known from this run on, not from the day it speaks of.
     rows = compute_features(lake, settings, *late, created=given.created or end_of(given.day))
     days = feature_days(lake, settings, given.day, holdout=given.holdout)
-    rows += compute_features(lake, settings, *days, created=given.created)
-    rows += write_item_content(lake, settings.features, given.day)
+    rows += sum(
+        in_parallel(
+            lambda: compute_features(lake, settings, *days, created=given.created),
+            lambda: write_item_content(lake, settings.features, given.day),
+        )
+    )
     anew = f", {len(late)} earlier days anew for late events" if late else ""
     return f"{rows:,} rows{anew}"
 
