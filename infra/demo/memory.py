@@ -34,11 +34,15 @@ class PeakMemory:
     def __str__(self) -> str:
         return f"{self.bytes / 2**30:.1f} GiB"
 
+    def look(self) -> None:
+        """Remember what is held now, if it is more than ever before."""
+        processes = self._processes()
+        if memory_of(processes, roughly=True) > self.bytes:
+            self.bytes = max(self.bytes, memory_of(processes))
+
     def _watch(self) -> None:
         while not self._ended.wait(_SECONDS):
-            processes = self._processes()
-            if memory_of(processes, roughly=True) > self.bytes:
-                self.bytes = max(self.bytes, memory_of(processes))
+            self.look()
 
     def _processes(self) -> set[psutil.Process]:
         parts = [process for record in read_records(self._home) if (process := record.process())]
