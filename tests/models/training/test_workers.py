@@ -49,9 +49,11 @@ def refuse(what: str) -> None:
 
 def test_what_fails_beside_the_work_here_is_raised_when_both_have_ended() -> None:
     done = []
-    with pytest.raises(BadInputError, match=r"no events in \d+\. Mend it") as raised:
-        with side_by_side(partial(refuse, "no events in")):
-            done.append("here")
+    with (
+        pytest.raises(BadInputError, match=r"no events in \d+\. Mend it") as raised,
+        side_by_side(partial(refuse, "no events in")),
+    ):
+        done.append("here")
     assert done == ["here"]
     assert str(os.getpid()) not in raised.value.problem
     with side_by_side(None):
