@@ -15,7 +15,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -39,7 +39,17 @@ from models.two_tower.examples.item_table import with_surprise
 from models.two_tower.index import IndexReport
 from models.two_tower.prior import RetrievalReport
 from models.two_tower.training import PhaseReport
-from models.two_tower.training_phases import TrainingPhases
+from models.two_tower.training_phases import Floats, TrainingPhases
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a bundle holds of a training."""
+
+    vectors: Floats
+    """[items + 1, embedding_size - 1], row 0 = unknown."""
+    prior_weight: float
+    neighbours: pa.Table
 
 
 def train_retrieval(settings: Settings, day: date) -> Path:
@@ -57,8 +67,8 @@ def train_retrieval(settings: Settings, day: date) -> Path:
             last = phases.over_the_holdout(first.epochs)
             if not (report and neighbours):
                 return folder
-            bundle = folder / FINAL_BUNDLE
-            index = _write(settings, bundle, inputs, phases, report.best_weight, neighbours.result(), holdout=False)
+            learned = Learned(phases.vectors(holdout=False), report.best_weight, neighbours.result())
+            index = _write(settings, folder / FINAL_BUNDLE, inputs, phases, learned, holdout=False)
     write_json(folder / RETRIEVAL_PARAMETERS, {**training.model_dump(mode="json"), "prior_weight": report.best_weight})
     metrics = _metrics(report, [first, last], index)
     write_json(folder / RETRIEVAL_METRICS, metrics)
@@ -99,9 +109,10 @@ def _up_to_the_holdout(
         first = phases.up_to_the_holdout()
         if not neighbours:
             return first, None
-        report = phases.measure()
-        bundle = folder / HOLDOUT_BUNDLE
-        _write(settings, bundle, inputs, phases, report.best_weight, neighbours.result(), holdout=True)
+        vectors = phases.vectors(holdout=True)
+        report = phases.measure(vectors)
+        learned = Learned(vectors, report.best_weight, neighbours.result())
+        _write(settings, folder / HOLDOUT_BUNDLE, inputs, phases, learned, holdout=True)
     return first, report
 
 
@@ -129,8 +140,7 @@ def _write(
     folder: Path,
     inputs: RetrievalInputs,
     phases: TrainingPhases,
-    weight: float,
-    neighbours: pa.Table,
+    learned: Learned,
     *,
     holdout: bool,
 ) -> IndexReport:
@@ -139,14 +149,13 @@ def _write(
     items = inputs.items_before if holdout else inputs.items
     if settings.training.trending_candidates:
         items = with_surprise(items, inputs.lake, day)
-    vectors = phases.vectors(holdout=holdout)
     parts = RetrievalParts(
         items=items,
-        neighbours=neighbours,
+        neighbours=learned.neighbours,
         vocabularies=inputs.vocabularies,
-        vectors=vectors,
-        prior_weight=weight,
-        tower=phases.user_function(vectors),
+        vectors=learned.vectors,
+        prior_weight=learned.prior_weight,
+        tower=phases.user_function(learned.vectors),
         sample=inputs.holdout_users.inputs,
     )
     with replacing(folder) as partial:

@@ -75,5 +75,6 @@ def side_by_side(work: Callable[[], object] | None) -> Iterator[None]:
         return
     with ProcessPoolExecutor(1, get_context("spawn")) as processes:
         running = processes.submit(work)
+        processes.shutdown(wait=False)  # its memory is free when it is done
         yield
         running.result()
