@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -11,8 +13,9 @@ import psutil
 
 from headrace.machine.run_records import read_records
 
-_SECONDS = 1.0
+_SECONDS = 3.0
 """Between two looks: a process that needs much needs it longer than this."""
+_ROOT = -1
 
 
 class PeakMemory:
@@ -44,13 +47,22 @@ class PeakMemory:
         while not self._ended.wait(_SECONDS):
             self.look()
 
-    def _processes(self) -> set[psutil.Process]:
-        parts = [process for record in read_records(self._home) if (process := record.process())]
-        found = {psutil.Process(), *parts}
-        for process in [*found]:
-            with suppress(psutil.Error):
-                found.update(process.children(recursive=True))
-        return found
+    def _processes(self) -> list[psutil.Process]:
+        """In one pass over the system's: each children() of psutil would be another."""
+        roots = {os.getpid(), *(record.pid for record in read_records(self._home) if record.process())}
+        children = defaultdict(list)
+        for process in psutil.process_iter(["ppid"]):
+            children[process.info["ppid"]].append(process)
+            if process.pid in roots:
+                children[_ROOT].append(process)
+        found: dict[int, psutil.Process] = {}
+        to_come = children[_ROOT]
+        while to_come:
+            process = to_come.pop()
+            if process.pid not in found:
+                found[process.pid] = process
+                to_come += children[process.pid]
+        return list(found.values())
 
 
 def memory_of(processes: Iterable[psutil.Process], *, roughly: bool = False) -> int:
