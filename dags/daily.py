@@ -38,8 +38,8 @@ with DAG(
         "train_retrieval",
         'models.train_retrieval --day "$DAY"',
         day=DAY_OF_UPDATE,
-        doc_md="Trains the two-tower, evaluates it on the holdout, then lets it learn the holdout too. Then, where"
-        " no run has, up to each earlier holdout that the ranker learns from.",
+        doc_md="Trains the two-tower, evaluates it on the holdout, then lets it learn the holdout too. Beside it, where"
+        " no run has, another up to each earlier holdout that the ranker learns from.",
         execution_timeout=timedelta(hours=8),
     )
     ranking_candidates = python_module(

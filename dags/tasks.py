@@ -15,7 +15,7 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import Asset
 
 from headrace.events import EARLIEST_TIMESTAMP
-from headrace.machine.spark_jars import JAVA_OPTIONS, spark_jars
+from headrace.machine.spark_jars import java_options, spark_jars
 from headrace.settings import PROJECT_ROOT, load_settings
 from headrace.tables import SILVER_EVENTS
 
@@ -58,7 +58,7 @@ def spark_jobs(task_id: str, jobs: str, *options: str, day: str, **task: Any) ->
         application_args=[jobs, "--day", day, "--wait", WAIT_MINUTES, *options],
         jars=",".join(str(jar) for jar in spark_jars(SETTINGS)),
         driver_memory=SETTINGS.spark.driver_memory,
-        conf={"spark.driver.extraJavaOptions": JAVA_OPTIONS},
+        conf={"spark.driver.extraJavaOptions": java_options(SETTINGS)},
         **task,
     )
 

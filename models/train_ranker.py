@@ -21,8 +21,9 @@ from headrace.settings import Settings
 from models.ranker.committee import Committee
 from models.ranker.examples.training_data import RankingData, read_ranking_data
 from models.ranker.export import export_ranker
-from models.ranker.int8 import LEAST_OVERLAP, Int8Report, add_int8, onnx_scores, top_overlap
+from models.ranker.int8 import LEAST_OVERLAP, Floats, Int8Report, add_int8, onnx_scores, top_overlap
 from models.ranker.training import RankerReport, train_ranker_model, train_served
+from models.ranker.trees.boosting import trees_beside
 from models.training.checkpoints import Checkpoints
 from models.training.command import day_command, progress_bars, replacing, write_json
 from models.training.files import (
@@ -51,32 +52,29 @@ def train_ranker(settings: Settings, day: date) -> Path:
     checkpoints = Checkpoints(folder / CHECKPOINTS / "ranker", made_of, training.checkpoint_seconds)
     with progress_bars() as progress:
         judged, report = train_ranker_model(ranking_data, training, progress, checkpoints)
-        report.int8 = _write(judged, ranking_data, folder / BACKTEST_RANKER_FOLDER)
-        served = train_served(ranking_data, training, progress, judged)
-    _write(served, ranking_data, folder / RANKER_FOLDER)
-    validation_users = ranking_data.validation_users
-    of_backtest, of_served = (
-        onnx_scores(folder / each / release.RANKER, validation_users)
-        for each in (BACKTEST_RANKER_FOLDER, RANKER_FOLDER)
-    )
-    report.served_overlap = top_overlap(of_backtest, of_served, validation_users.present)
+        trees = trees_beside(ranking_data.everyone, training, progress)  # they grow while the judged ranker is written
+        report.int8, of_backtest = _write(judged, ranking_data, folder / BACKTEST_RANKER_FOLDER, served=False)
+        served = train_served(ranking_data, training, progress, judged, trees)
+    _, of_served = _write(served, ranking_data, folder / RANKER_FOLDER, served=True)
+    report.served_overlap = top_overlap(of_backtest, of_served, ranking_data.validation_users.present)
     write_json(folder / RANKER_PARAMETERS, training.model_dump(mode="json"))
     write_json(folder / RANKER_METRICS, asdict(report))
     _print(report)
     return folder / RANKER_FOLDER
 
 
-def _write(model: Committee, ranking_data: RankingData, folder: Path) -> Int8Report:
+def _write(model: Committee, ranking_data: RankingData, folder: Path, *, served: bool) -> tuple[Int8Report, Floats]:
+    """The ranker's files; what eight bits change, and the scores of the validation users [users, candidates]."""
+    validation_users = ranking_data.validation_users
     with replacing(folder) as partial:
-        export_ranker(model, partial / release.RANKER_SAVED_MODEL, partial / release.RANKER)
+        onnx = partial / release.RANKER
+        export_ranker(model, partial / release.RANKER_SAVED_MODEL if served else None, onnx)
         schema = {"numeric": list(NUMERIC), "categorical": list(CATEGORICAL), "calibration": asdict(model.platt)}
         (partial / release.RANKER_SCHEMA).write_text(json.dumps(schema, indent=1), encoding="utf-8")
+        scores = onnx_scores(onnx, validation_users)
         return add_int8(
-            partial / release.RANKER,
-            partial / release.RANKER_INT8,
-            ranking_data.validation_users,
-            ranking_data.validation_counts,
-        )
+            onnx, partial / release.RANKER_INT8, validation_users, ranking_data.validation_counts, scores
+        ), scores
 
 
 def _print(report: RankerReport) -> None:

@@ -3,7 +3,8 @@
 Writes two sealed bundles below `<home>/training/<D>/`: `retrieval_holdout`, which knows nothing of the last
 `training.holdout_days` (the ranker learns from its candidates), and `retrieval`, trained on over them.
 
-Then, once for each, the holdout bundle of the earlier holdouts that the ranker learns from as well.
+Beside it, once for each, a second process writes the holdout bundles of the earlier holdouts that the ranker learns
+from as well.
 
 Started on several machines with TensorFlow's `TF_CONFIG`, the processes train one model; the first one writes it.
 """
@@ -12,11 +13,15 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from headrace.errors import BadInputError
 from headrace.release.bundle import seal_release
@@ -27,14 +32,24 @@ from models.neighbours.table import neighbour_table
 from models.training.checkpoints import Checkpoints
 from models.training.command import day_command, progress_bars, replacing, write_json
 from models.training.files import CHECKPOINTS, FINAL_BUNDLE, HOLDOUT_BUNDLE, RETRIEVAL_METRICS, RETRIEVAL_PARAMETERS
-from models.training.workers import Worker, this_worker
+from models.training.workers import Worker, side_by_side, this_worker
 from models.two_tower.bundle import RetrievalParts, write_retrieval_files
 from models.two_tower.examples.inputs import RetrievalInputs, read_inputs
 from models.two_tower.examples.item_table import with_surprise
 from models.two_tower.index import IndexReport
 from models.two_tower.prior import RetrievalReport
 from models.two_tower.training import PhaseReport
-from models.two_tower.training_phases import TrainingPhases
+from models.two_tower.training_phases import Floats, TrainingPhases
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a bundle holds of a training."""
+
+    vectors: Floats
+    """[items + 1, embedding_size - 1], row 0 = unknown."""
+    prior_weight: float
+    neighbours: pa.Table
 
 
 def train_retrieval(settings: Settings, day: date) -> Path:
@@ -47,10 +62,13 @@ def train_retrieval(settings: Settings, day: date) -> Path:
         inputs = read_inputs(settings, day, progress)
         phases = TrainingPhases(inputs, training, worker, progress, _checkpoints(settings, folder, inputs))
         first, report = _up_to_the_holdout(settings, folder, inputs, phases, worker)
-        last = phases.over_the_holdout(first.epochs)
-        if not report:
-            return folder
-        index = _write(settings, folder / FINAL_BUNDLE, inputs, phases, report.best_weight, holdout=False)
+        with ThreadPoolExecutor(1) as beside:
+            neighbours = beside.submit(_neighbours, settings, inputs, holdout=False) if report else None
+            last = phases.over_the_holdout(first.epochs)
+            if not (report and neighbours):
+                return folder
+            learned = Learned(phases.vectors(holdout=False), report.best_weight, neighbours.result())
+            index = _write(settings, folder / FINAL_BUNDLE, inputs, phases, learned, holdout=False)
     write_json(folder / RETRIEVAL_PARAMETERS, {**training.model_dump(mode="json"), "prior_weight": report.best_weight})
     metrics = _metrics(report, [first, last], index)
     write_json(folder / RETRIEVAL_METRICS, metrics)
@@ -59,15 +77,12 @@ def train_retrieval(settings: Settings, day: date) -> Path:
     return folder
 
 
-def train_earlier_holdouts(settings: Settings, day: date) -> None:
-    """Write the holdout bundles of the earlier days that the ranker of `day` learns from, where they can be made and
-    no run has made them."""
+def train_earlier_holdouts(settings: Settings, days: Sequence[date], *, quiet: bool = False) -> None:
+    """Write the holdout bundles of these earlier days, where there is enough in the lake to make them of."""
     worker = this_worker()
-    with progress_bars() as progress:
-        for each in settings.training.earlier_days(day):
+    with progress_bars(quiet=quiet) as progress:
+        for each in days:
             folder = settings.training_folder / each.isoformat()
-            if (folder / HOLDOUT_BUNDLE).exists():
-                continue
             try:
                 inputs = read_inputs(settings, each, progress)
             except BadInputError as error:
@@ -79,15 +94,32 @@ def train_earlier_holdouts(settings: Settings, day: date) -> None:
                 shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
 
 
+def lacking_holdouts(settings: Settings, day: date) -> list[date]:
+    """The earlier days that the ranker of `day` learns from and whose holdout bundle no run has made."""
+    folder = settings.training_folder
+    return [each for each in settings.training.earlier_days(day) if not (folder / str(each) / HOLDOUT_BUNDLE).exists()]
+
+
 def _up_to_the_holdout(
     settings: Settings, folder: Path, inputs: RetrievalInputs, phases: TrainingPhases, worker: Worker
 ) -> tuple[PhaseReport, RetrievalReport | None]:
     """Learn, and where this is the chief measure and write the holdout bundle."""
-    first = phases.up_to_the_holdout()
-    report = phases.measure() if worker.chief else None
-    if report:
-        _write(settings, folder / HOLDOUT_BUNDLE, inputs, phases, report.best_weight, holdout=True)
+    with ThreadPoolExecutor(1) as beside:
+        neighbours = beside.submit(_neighbours, settings, inputs, holdout=True) if worker.chief else None
+        first = phases.up_to_the_holdout()
+        if not neighbours:
+            return first, None
+        vectors = phases.vectors(holdout=True)
+        report = phases.measure(vectors)
+        learned = Learned(vectors, report.best_weight, neighbours.result())
+        _write(settings, folder / HOLDOUT_BUNDLE, inputs, phases, learned, holdout=True)
     return first, report
+
+
+def _neighbours(settings: Settings, inputs: RetrievalInputs, *, holdout: bool) -> pa.Table:
+    """Algebra that works outside of Python, in a thread beside the towers; it asks nothing of them."""
+    day, items = (inputs.holdout_day, inputs.items_before) if holdout else (inputs.day, inputs.items)
+    return neighbour_table(inputs.lake, day, items, settings.training)
 
 
 def _checkpoints(settings: Settings, folder: Path, inputs: RetrievalInputs) -> Callable[[str], Checkpoints]:
@@ -108,7 +140,7 @@ def _write(
     folder: Path,
     inputs: RetrievalInputs,
     phases: TrainingPhases,
-    weight: float,
+    learned: Learned,
     *,
     holdout: bool,
 ) -> IndexReport:
@@ -117,18 +149,17 @@ def _write(
     items = inputs.items_before if holdout else inputs.items
     if settings.training.trending_candidates:
         items = with_surprise(items, inputs.lake, day)
-    vectors = phases.vectors(holdout=holdout)
     parts = RetrievalParts(
         items=items,
-        neighbours=neighbour_table(inputs.lake, day, items, settings.training),
+        neighbours=learned.neighbours,
         vocabularies=inputs.vocabularies,
-        vectors=vectors,
-        prior_weight=weight,
-        tower=phases.user_function(vectors),
+        vectors=learned.vectors,
+        prior_weight=learned.prior_weight,
+        tower=phases.user_function(learned.vectors),
         sample=inputs.holdout_users.inputs,
     )
     with replacing(folder) as partial:
-        index = write_retrieval_files(parts, partial)
+        index = write_retrieval_files(parts, partial, served=not holdout)
         seal_release(
             partial,
             stage="retrieval",
@@ -158,8 +189,13 @@ def _metrics(report: RetrievalReport, phases: list[PhaseReport], index: IndexRep
 
 
 def _train(settings: Settings, day: date) -> None:
-    train_retrieval(settings, day)
-    train_earlier_holdouts(settings, day)
+    lacking = lacking_holdouts(settings, day)
+    if this_worker().workers > 1:  # they train one model after the other, together
+        train_retrieval(settings, day)
+        train_earlier_holdouts(settings, lacking)
+        return
+    with side_by_side(partial(train_earlier_holdouts, settings, lacking, quiet=True) if lacking else None):
+        train_retrieval(settings, day)
 
 
 def _print(metrics: dict[str, Any]) -> None:

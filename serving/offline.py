@@ -12,8 +12,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date
 from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 
 import pyarrow as pa
@@ -127,17 +129,24 @@ def _write_lists(
 
 
 def _write_all_candidates(settings: Settings, given: argparse.Namespace) -> None:
-    """Those of the day, and with `--earlier` of each earlier holdout that has a release and no candidates yet."""
+    """Those of the day and, with `--earlier`, in a process beside, of each earlier holdout that has a release and none
+    yet."""
 
     def at(path: Path, day: date) -> Path:
         return Path(str(path).replace("{day}", day.isoformat()))
 
     earlier = settings.training.earlier_days(given.day) if given.earlier else []
     lacking = [day for day in earlier if at(given.release, day).exists() and not at(given.output, day).exists()]
-    for day in (*lacking, given.day):
-        output = at(given.output, day)
-        written = write_candidates(settings, at(given.release, day), day, output, given.limit_users)
-        print(f"{written} users → {output}")
+
+    def work(day: date) -> tuple[Settings, Path, date, Path, int | None]:
+        return settings, at(given.release, day), day, at(given.output, day), given.limit_users
+
+    with ProcessPoolExecutor(1, get_context("spawn")) as beside:  # no process is started for nothing
+        running = {day: beside.submit(write_candidates, *work(day)) for day in lacking}
+        written = {given.day: write_candidates(*work(given.day))}
+        written |= {day: each.result() for day, each in running.items()}
+    for day, users in written.items():
+        print(f"{users} users → {at(given.output, day)}")
 
 
 def _candidate_row(recommender: Recommender, user: UserRow, vector: Vector, holdout: lake.Holdout) -> dict[str, object]:

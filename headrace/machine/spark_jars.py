@@ -8,12 +8,15 @@ from pathlib import Path
 
 from headrace.settings import PROJECT_ROOT, Settings
 
-JAVA_OPTIONS = (
-    f"-XX:+UseParallelGC -Dlog4j2.configurationFile={(PROJECT_ROOT / 'infra/local/spark-log4j2.properties').as_uri()}"
-)
-"""Of the driver: throughput counts, and nobody reads Spark's own start-up lines."""
+_LOGGING = PROJECT_ROOT / "infra" / "local" / "spark-log4j2.properties"
 
 _VERSION = re.compile(r"-\d[\w.]*\.jar$")
+
+
+def java_options(settings: Settings) -> str:
+    """Of the driver: throughput counts, and nobody reads Spark's own start-up lines."""
+    own = f"-XX:+UseParallelGC -Dlog4j2.configurationFile={_LOGGING.as_uri()}"
+    return f"{own} {settings.spark.java_options}".strip()
 
 
 def spark_jars(settings: Settings) -> list[Path]:

@@ -75,6 +75,9 @@ class SparkSettings(Group):
     """Spark master URL: `local[2]`, `spark://…`, `yarn`, `k8s://…`."""
     driver_memory: str = "3g"
     """Heap of the driver; in local mode of everything."""
+    java_options: str = ""
+    """More options of the driver's Java. `-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m` compiles quickly
+    instead of well: for a million rows on a laptop, as in the demo, not for a hundred."""
     shuffle_partitions: PositiveInt = 4
     """Partitions of a shuffle; about two per core."""
 

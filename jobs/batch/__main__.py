@@ -105,6 +105,7 @@ def _clean(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
 
 
 def _features(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
+    from jobs.batch.engine.parallel import in_parallel
     from jobs.batch.features.item_content import write_item_content
     from jobs.batch.features.job import compute_features, days_with_late_events, feature_days
 
@@ -112,8 +113,12 @@ def _features(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     # A correction counts as known from this run on, not from the day it speaks of.
     rows = compute_features(lake, settings, *late, created=given.created or end_of(given.day))
     days = feature_days(lake, settings, given.day, holdout=given.holdout)
-    rows += compute_features(lake, settings, *days, created=given.created)
-    rows += write_item_content(lake, settings.features, given.day)
+    rows += sum(
+        in_parallel(
+            lambda: compute_features(lake, settings, *days, created=given.created),
+            lambda: write_item_content(lake, settings.features, given.day),
+        )
+    )
     anew = f", {len(late)} earlier days anew for late events" if late else ""
     return f"{rows:,} rows{anew}"
 

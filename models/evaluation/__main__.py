@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from headrace.errors import BadInputError, HeadraceError
 from headrace.machine.last_resort import reporting_errors
+from headrace.machine.subprocesses import child_environment, module_command
 from headrace.release.bundle import open_release
 from headrace.release.registry import resolve_release
 from headrace.settings import Settings, load_settings
@@ -76,16 +78,25 @@ def _lists(
     files = {task: given[task] or scratch / f"{task}.parquet" for task in TASKS}
     if all(given.values()):
         return files
-    command = [sys.executable, "-m", "serving.offline", "lists", "--release", str(release), "--day"]
-    command += [str(arguments.day), "--k", str(LONG), "--users-from", str(test)]
-    command += ["--output", str(scratch / "all.parquet"), "--output-new", str(scratch / "new.parquet")]
+    make = partial(_make_lists, settings, release, arguments.day, test)
+    with ThreadPoolExecutor(len(TASKS)) as threads:  # each waits for a process of its own
+        list(threads.map(make, TASKS, (files[task] for task in TASKS)))
+    return files
+
+
+def _make_lists(settings: Settings, release: Path, day: date, test: Path, task: Task, output: Path) -> None:
+    given = ["--release", str(release), "--day", str(day), "--k", str(LONG), "--users-from", str(test)]
+    given += ["--output", str(output), *(["--exclude-own"] if task == "new" else [])]
     done = subprocess.run(
-        command, env={**os.environ, **settings.as_environment()}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        module_command("serving.offline", "lists", *given),
+        env=child_environment(settings),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        check=False,
     )
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise BadInputError(f"the lists could not be written: {''.join(last)}")
-    return files
 
 
 def _baselines(settings: Settings, day: date, ground_truth: GroundTruth) -> dict[Task, dict[str, Ints]]:

@@ -29,9 +29,10 @@ class Exported:
     """Everything trained that it reads."""
 
 
-def export_function(function: Exported, saved_model: Path, onnx: Path) -> None:
-    """Write the function to both formats."""
-    write_saved_model(function, saved_model)
+def export_function(function: Exported, saved_model: Path | None, onnx: Path) -> None:
+    """Write the function to both formats, or to the second only."""
+    if saved_model:
+        write_saved_model(function, saved_model)
     write_onnx(function, onnx)
 
 

@@ -9,9 +9,10 @@ from models.ranker.committee import Committee
 from models.ranker.trees.onnx import add_trees
 
 
-def export_ranker(model: Committee, saved_model: Path, onnx: Path) -> None:
+def export_ranker(model: Committee, saved_model: Path | None, onnx: Path) -> None:
     """Both give the same log odds; in ONNX the trees are a node of their own, which is many times faster."""
-    write_saved_model(model.exported(), saved_model)
+    if saved_model:
+        write_saved_model(model.exported(), saved_model)
     write_ranker_onnx(model, onnx)
 
 

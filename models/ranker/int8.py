@@ -44,11 +44,14 @@ def write_int8(onnx: Path, int8: Path) -> None:
     make_canonical(int8)
 
 
-def add_int8(onnx: Path, int8: Path, validation_users: RankingExamples, counts: npt.NDArray[np.int64]) -> Int8Report:
-    """Write `int8` beside `onnx`, compare their lists of `validation_users`, and remove it if they differ too much."""
+def add_int8(
+    onnx: Path, int8: Path, validation_users: RankingExamples, counts: npt.NDArray[np.int64], of_floats: Floats
+) -> Int8Report:
+    """Write `int8` beside `onnx`, whose scores of the validation users are `of_floats`; remove it if the lists differ too
+    much."""
     write_int8(onnx, int8)
     scores = onnx_scores(int8, validation_users)
-    overlap = top_overlap(onnx_scores(onnx, validation_users), scores, validation_users.present)
+    overlap = top_overlap(of_floats, scores, validation_users.present)
     validation_score = validate(scores, validation_users, counts)
     kept = overlap >= LEAST_OVERLAP
     if not kept:

@@ -25,7 +25,7 @@ from models.ranker.examples.training_data import RankingData
 from models.ranker.export import write_ranker_onnx
 from models.ranker.fitting import fit_ranker, outcome_weights
 from models.ranker.int8 import Int8Report, onnx_scores
-from models.ranker.trees.boosting import fit_trees
+from models.ranker.trees.boosting import TreesToCome, trees_beside
 from models.ranker.validation import ProbabilityReport, personal_frequency, validate, validate_probabilities
 from models.training.checkpoints import Checkpoints
 
@@ -114,10 +114,17 @@ def train_ranker_model(
 
 
 def train_served(
-    ranking_data: RankingData, training: TrainingSettings, progress: Progress, judged: Committee
+    ranking_data: RankingData,
+    training: TrainingSettings,
+    progress: Progress,
+    judged: Committee,
+    trees: TreesToCome | None = None,
 ) -> Committee:
-    """The ranker to serve: trained like `judged`, whose calibration it takes, on the validation users' lists too."""
-    model, _ = _fitted(ranking_data.everyone, ranking_data, training, progress, lambda _: {}, None)
+    """The ranker to serve: trained like `judged`, whose calibration it takes, on the validation users' lists too.
+
+    Its `trees` may have been started before, by `trees_beside` of `ranking_data.everyone`.
+    """
+    model, _ = _fitted(ranking_data.everyone, ranking_data, training, progress, lambda _: {}, None, trees)
     model.platt = judged.platt
     return model
 
@@ -129,11 +136,13 @@ def _fitted(
     progress: Progress,
     after_epoch: Callable[[Committee], dict[str, float]],
     checkpoints: Checkpoints | None,
+    trees: TreesToCome | None = None,
 ) -> tuple[Committee, dict[str, list[float]]]:
     """Members, and trees if there are to be any, that learned from `examples`; and the members' curves."""
+    trees = trees or trees_beside(examples, training, progress)
     model, curves = fit_ranker(examples, ranking_data.cardinalities, training, progress, after_epoch, checkpoints)
-    if training.ranker_trees:
-        model.join(fit_trees(examples, training, progress), training.ranker_trees_share)
+    if grown := trees():
+        model.join(grown, training.ranker_trees_share)
     return model, curves
 
 

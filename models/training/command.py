@@ -29,14 +29,15 @@ def day_command(
     return reporting_errors(lambda: run(load_settings(), day))
 
 
-def progress_bars() -> Progress:
-    """Bars on stderr, so that results on stdout stay clean."""
+def progress_bars(*, quiet: bool = False) -> Progress:
+    """Bars on stderr, so that results on stdout stay clean; none where `quiet`, as beside another process's."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=Console(stderr=True),
+        disable=quiet,
     )
 
 

@@ -1,11 +1,15 @@
-"""Which of several training processes this one is, as TensorFlow's own variable `TF_CONFIG` says."""
+"""Which of several training processes this one is, as TensorFlow's own variable `TF_CONFIG` says; work beside it."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from multiprocessing import get_context
 from typing import Any
 
 from headrace.errors import BadInputError
@@ -58,3 +62,19 @@ def this_worker() -> Worker:
             'Expected {"cluster": {"worker": ["host:port", …]}, "task": {"type": "worker", "index": 0}}',
         ) from None
     return Worker(number, workers)
+
+
+@contextmanager
+def side_by_side(work: Callable[[], object] | None) -> Iterator[None]:
+    """Do `work`, if any, in a fresh process while the block runs; both have ended after it. Raises what it raised.
+
+    Not in a thread: TensorFlow's seeds and determinism are those of a whole process.
+    """
+    if work is None:
+        yield
+        return
+    with ProcessPoolExecutor(1, get_context("spawn")) as processes:
+        running = processes.submit(work)
+        processes.shutdown(wait=False)  # its memory is free when it is done
+        yield
+        running.result()

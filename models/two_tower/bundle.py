@@ -36,8 +36,8 @@ class RetrievalParts:
     """Users that the index is checked with."""
 
 
-def write_retrieval_files(parts: RetrievalParts, folder: Path) -> IndexReport:
-    """Write all files but the manifest; returns how good the index is."""
+def write_retrieval_files(parts: RetrievalParts, folder: Path, *, served: bool) -> IndexReport:
+    """Write all files but the manifest; returns how good the index is. What is not to be served has no SavedModel."""
     write_arrow(parts.items, folder / release.ITEMS)
     write_arrow(popular_table(parts.items), folder / release.POPULAR)
     write_arrow(parts.neighbours, folder / release.NEIGHBOURS)
@@ -45,7 +45,8 @@ def write_retrieval_files(parts: RetrievalParts, folder: Path) -> IndexReport:
     (folder / release.VOCABULARIES).write_text(vocabularies, encoding="utf-8")
     embeddings = item_embeddings(parts.vectors, np.float32(parts.prior_weight) * log_popularity(parts.items))
     np.save(folder / release.ITEM_EMBEDDINGS, embeddings, allow_pickle=False)
-    export_function(parts.tower.exported, folder / release.USER_TOWER_SAVED_MODEL, folder / release.USER_TOWER)
+    saved_model = folder / release.USER_TOWER_SAVED_MODEL if served else None
+    export_function(parts.tower.exported, saved_model, folder / release.USER_TOWER)
     users = parts.tower.vectors(parts.sample)
     with native_messages_hidden():
         return build_index(embeddings, users, folder / release.INDEX)

@@ -79,9 +79,9 @@ class TrainingPhases:
         encoder = self._inputs.encoder
         return user_function(self._model, vectors, encoder.history_length, len(encoder.profile_keys))
 
-    def measure(self) -> RetrievalReport:
-        """How well the holdout's users are served by the model as it is now."""
-        vectors, items = self.vectors(holdout=True), self._inputs.items_before
+    def measure(self, vectors: Floats | None = None) -> RetrievalReport:
+        """How well the holdout's users are served by the model as it is now; its `vectors` may be known already."""
+        vectors, items = self.vectors(holdout=True) if vectors is None else vectors, self._inputs.items_before
         users = self._inputs.holdout_users
         affinity = self.user_function(vectors).vectors(users.inputs)[:, :-1]
         recent = np.log1p(items.column("popularity").to_numpy())

@@ -15,8 +15,8 @@ from models.two_tower.network.model import TwoTower
 from models.two_tower.network.pooling import Tensor
 
 Floats = npt.NDArray[np.float32]
-_ITEMS_AT_ONCE = 65_536
-"""The words of so many items are in memory at a time: about 200 MB of their vectors."""
+_ITEMS_AT_ONCE = 16_384
+"""The words of so many items are in memory at a time: about 50 MB of their vectors, and as much for other columns."""
 
 
 def item_vectors(model: TwoTower, events_of_item: npt.NDArray[np.int64]) -> Floats:

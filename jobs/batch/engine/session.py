@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from headrace.errors import HeadraceError
 from headrace.machine.jars import HINT
-from headrace.machine.spark_jars import JAVA_OPTIONS, spark_jars
+from headrace.machine.spark_jars import java_options, spark_jars
 from headrace.settings import Settings
 
 _GATEWAY = "PYSPARK_GATEWAY_PORT"
@@ -59,7 +59,7 @@ def configuration(settings: Settings) -> dict[str, str]:
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.driver.memory": settings.spark.driver_memory,
-            "spark.driver.extraJavaOptions": JAVA_OPTIONS,
+            "spark.driver.extraJavaOptions": java_options(settings),
             "spark.sql.warehouse.dir": str(settings.home_folder / "spark-warehouse"),
         }
     if _GATEWAY in os.environ:  # Java runs already: too late for its logging file

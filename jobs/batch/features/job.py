@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import date, datetime, timedelta
+from functools import partial
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
@@ -22,12 +23,14 @@ from headrace.tables import (
     SILVER_ITEM_STATES,
     SILVER_ITEMS,
     SILVER_USERS,
+    Table,
     end_of,
     microseconds,
 )
 from jobs.batch.clean.bots import without_bots
 from jobs.batch.clean.item_states import with_states
 from jobs.batch.engine.lake import Lake
+from jobs.batch.engine.parallel import in_parallel
 from jobs.batch.features.earlier_holdouts import lacking_holdouts
 from jobs.batch.features.items import item_features
 from jobs.batch.features.user_behaviour import user_behaviour
@@ -118,15 +121,14 @@ def _compute_day(
         items = item_features(met, behaviour, catalogue, as_of, settings.features)
         behaving = user_behaviour(met, lately, catalogue, as_of, settings.features)
         users = user_features(met, interest, lake.read(SILVER_USERS), as_of, settings.features)
-        return sum(
-            lake.overwrite_day(_timed(rows, as_of, created), table, day, {_made_of(day): version})
-            for rows, table in (
-                (with_affinity(met), GOLD_USER_ITEM_FEATURES),
-                (items, GOLD_ITEM_FEATURES),
-                (behaving, GOLD_USER_BEHAVIOUR),
-                (users, GOLD_USER_FEATURES),
-            )
-        )
+
+        def write(table: Table, rows: DataFrame) -> int:
+            return lake.overwrite_day(_timed(rows, as_of, created), table, day, {_made_of(day): version})
+
+        number = write(GOLD_USER_ITEM_FEATURES, with_affinity(met))  # keeps the rows that the others read
+        beside = ((GOLD_ITEM_FEATURES, items), (GOLD_USER_BEHAVIOUR, behaving))
+        number += sum(in_parallel(*(partial(write, *each) for each in beside)))
+        return number + write(GOLD_USER_FEATURES, users)  # last: its note says that the day is whole
     finally:
         met.unpersist()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date
+from functools import partial
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -26,6 +27,7 @@ from headrace.settings import Settings
 from headrace.settings.jobs import QualitySettings
 from headrace.tables import Table
 from jobs.batch.engine.lake import Lake
+from jobs.batch.engine.parallel import in_parallel
 from jobs.batch.quality.arrivals import refused_findings, volume_findings
 from jobs.batch.quality.findings import Finding, keep, stop_if_broken
 from jobs.batch.quality.report import write_report
@@ -40,14 +42,19 @@ def check_quality(lake: Lake, settings: Settings, day: date, stages: Sequence[St
     Raises QualityError, after all that, if an expectation of severity `error` failed.
     """
     chosen = [expected for expected in EXPECTATIONS if expected.stage in stages]
-    findings = [finding for expected in chosen for finding in check_table(lake, settings.quality, expected, day)]
+    of_tables = in_parallel(*(partial(check_table, lake, settings.quality, expected, day) for expected in chosen))
+    findings = [finding for of_table in of_tables for finding in of_table]
     page = write_report(settings, day, keep(lake, day, stages, findings))
     stop_if_broken(findings, str(page))
     return findings
 
 
-def check_table(lake: Lake, settings: QualitySettings, expected: Expectations, day: date) -> Iterator[Finding]:
+def check_table(lake: Lake, settings: QualitySettings, expected: Expectations, day: date) -> list[Finding]:
     """Findings of one table, one or two for each of its expectations."""
+    return list(_findings(lake, settings, expected, day))
+
+
+def _findings(lake: Lake, settings: QualitySettings, expected: Expectations, day: date) -> Iterator[Finding]:
     table = expected.table
     for rule in expected.rules:
         if isinstance(rule, Volume):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +47,7 @@ class RankingData:
         """What is learned from while the validation users are kept out."""
         return joined([self.examples[np.flatnonzero(~self.validating)], *self.earlier.values()])
 
-    @property
+    @cached_property
     def everyone(self) -> RankingExamples:
         """All that there is."""
         return joined([self.examples, *self.earlier.values()])

@@ -7,8 +7,10 @@ network has learned little more than slopes. They learn each candidate by itself
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +64,10 @@ class Trees:
         return tf.reduce_sum(tf.gather(self.values, node), axis=1)
 
 
+TreesToCome: TypeAlias = Callable[[], Trees | None]
+"""Waits for trees that grow beside other work; None where there are to be none."""
+
+
 def fit_trees(examples: RankingExamples, training: TrainingSettings, progress: Progress) -> Trees:
     """The mean of `training.ranker_forests` times `training.ranker_trees` trees over the candidates of `examples`, the
     same ones for the same seed."""
@@ -72,6 +78,16 @@ def fit_trees(examples: RankingExamples, training: TrainingSettings, progress: P
         for number in range(training.ranker_forests)
     ]
     return _nodes([tree for forest in forests for tree in _trees_of(forest)], len(forests))
+
+
+def trees_beside(examples: RankingExamples, training: TrainingSettings, progress: Progress) -> TreesToCome:
+    """Begin `fit_trees` in a thread and go on: XGBoost works outside of Python, and other work goes on beside it."""
+    if not training.ranker_trees:
+        return lambda: None
+    threads = ThreadPoolExecutor(1)
+    trees = threads.submit(fit_trees, examples, training, progress)
+    threads.shutdown(wait=False)
+    return trees.result
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,7 @@ def test_eight_bits_order_candidates_as_floats_do(ranker: tuple[Committee, Ranke
     unseen = planted_examples(users=30, seed=9)
     floats, int8 = tmp_path / "ranker.onnx", tmp_path / "int8.onnx"
     write_ranker_onnx(model, floats)
-    report = add_int8(floats, int8, unseen, np.full((len(unseen), 2), 5))
+    report = add_int8(floats, int8, unseen, np.full((len(unseen), 2), 5), onnx_scores(floats, unseen))
     assert report.kept
     assert report.ndcg_all > validate(onnx_scores(floats, unseen), unseen, np.full((len(unseen), 2), 5)).ndcg_all - 0.01
     assert int8.stat().st_size < floats.stat().st_size

@@ -18,7 +18,7 @@ from models.ranker.examples.training_data import RankingData
 from models.ranker.export import export_ranker
 from models.ranker.int8 import onnx_scores
 from models.ranker.training import RankerReport, score_examples, train_ranker_model, train_served
-from models.ranker.trees.boosting import Trees, fit_trees
+from models.ranker.trees.boosting import Trees, fit_trees, trees_beside
 from tests.models.planted_candidates import CARDINALITIES, planted_examples, shown_examples
 
 TOWER, PRICE = NUMERIC.index("tower_score"), NUMERIC.index("price")
@@ -69,6 +69,13 @@ def test_the_same_candidates_make_the_same_trees(in_a_band: RankingData) -> None
     one, other = (fit_trees(in_a_band.examples, TRAINING, QUIET) for _ in range(2))
     for name in Trees.__dataclass_fields__:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+def test_trees_that_grow_beside_other_work_are_the_same(in_a_band: RankingData) -> None:
+    to_come = trees_beside(in_a_band.examples, TRAINING, QUIET)
+    here, there = fit_trees(in_a_band.examples, TRAINING, QUIET), to_come()
+    np.testing.assert_array_equal(here.values, there.values if there else [])
+    assert trees_beside(in_a_band.examples, TRAINING.model_copy(update={"ranker_trees": 0}), QUIET)() is None
 
 
 def test_forests_of_other_samples_count_by_their_mean(in_a_band: RankingData) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from headrace.release.catalogue import load_catalogue
 from headrace.settings import Settings
 from headrace.tables import GOLD_RETRIEVAL_EXAMPLES
 from models.training.gold import Lake
-from models.training.workers import CONFIG, Worker, this_worker
+from models.training.workers import CONFIG, Worker, side_by_side, this_worker
 from tests.conftest import free_ports
 from tests.models.conftest import Trained, settings_in
 from tests.models.planted_world import DAY, World
@@ -40,6 +41,24 @@ def share_of_own_taste(folder: Path) -> float:
     nearest = np.argsort(-(vectors @ vectors.T), axis=1)[:, :20]
     taste = np.array([catalogue.value("category_1", row) for row in range(len(catalogue))])
     return float((taste[nearest] == taste[:, None]).mean())
+
+
+def refuse(what: str) -> None:
+    raise BadInputError(f"{what} {os.getpid()}", "Mend it")
+
+
+def test_what_fails_beside_the_work_here_is_raised_when_both_have_ended() -> None:
+    done = []
+    with (
+        pytest.raises(BadInputError, match=r"no events in \d+\. Mend it") as raised,
+        side_by_side(partial(refuse, "no events in")),
+    ):
+        done.append("here")
+    assert done == ["here"]
+    assert str(os.getpid()) not in raised.value.problem
+    with side_by_side(None):
+        done.append("alone")
+    assert done == ["here", "alone"]
 
 
 def test_two_processes_find_as_much_as_one(retrieval: Trained, tmp_path: Path):
