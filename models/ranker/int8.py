@@ -47,8 +47,7 @@ def write_int8(onnx: Path, int8: Path) -> None:
 def add_int8(
     onnx: Path, int8: Path, validation_users: RankingExamples, counts: npt.NDArray[np.int64], of_floats: Floats
 ) -> Int8Report:
-    """Write `int8` beside `onnx`, whose scores of the validation users are `of_floats`; remove it if the lists differ too
-    much."""
+    """Write `int8` beside `onnx`, whose validation scores are `of_floats`, and remove it if the lists differ too much."""
     write_int8(onnx, int8)
     scores = onnx_scores(int8, validation_users)
     overlap = top_overlap(of_floats, scores, validation_users.present)
