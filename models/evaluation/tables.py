@@ -46,9 +46,9 @@ def all_tables(comparisons: Sequence[Comparison]) -> list[Rows]:
             "What the first 20 are like",
             CHARACTER,
             _of_models(comparisons, _character),
-            "novelty in bits; lift: how much more popular than what users took before; docs/how-to/evaluate.md has all",
+            "novelty in bits; lift: popularity relative to the items users took before; docs/how-to/evaluate.md has all",
         ),
-        Rows("Slices", SLICES, _slices(comparisons), "of users, and of the items asked for"),
+        Rows("Slices", SLICES, _slices(comparisons), "of users and of target items"),
     ]
 
 

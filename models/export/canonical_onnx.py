@@ -1,4 +1,4 @@
-"""Gives the values of an ONNX graph names that depend on nothing but the graph.
+"""Renames the values of an ONNX graph so that names depend only on the graph.
 
 The converter names them by counters, merges equal constants and sorts nodes in no fixed order, so that the same model
 would have another content hash each time.

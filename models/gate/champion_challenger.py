@@ -1,6 +1,6 @@
 """Champion and challenger on the same validation users: what both would have shown them at the start of the holdout.
 
-They trained neither ranker (`models.training.validation_users`), and neither backtest knows anything of the holdout.
+Neither ranker was trained on them (`models.training.validation_users`), and neither backtest bundle on the holdout.
 Lists and times come from the code that serves (`serving.model_comparison`), in one process.
 """
 
@@ -42,7 +42,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ChampionChallenger:
-    """What came of it; arrays are of the challenger and, where there is a champion, of it."""
+    """Result of the comparison; arrays are of the challenger and, where there is a champion, of it."""
 
     comparisons: list[Comparison]
     """All models on each task, the challenger as "ours"."""
@@ -54,7 +54,7 @@ class ChampionChallenger:
     """Milliseconds to rank each known validation user's candidates."""
 
     def of_both(self) -> list[ModelScore]:
-        """Everything measured of the challenger and the champion on the first task."""
+        """The metrics of the challenger and the champion on the first task."""
         scores = self.comparisons[0].scores
         return [scores[OURS], scores[CHAMPION]]
 
@@ -62,7 +62,7 @@ class ChampionChallenger:
 def compare_with_champion(
     settings: Settings, day: date, challenger: Release, champion: Release | None
 ) -> ChampionChallenger | None:
-    """Both backtests on the validation users of the holdout that ends with `day`; None where nobody took anything.
+    """Both backtests on the validation users of the holdout that ends with `day`; None where no user took an item.
 
     Raises HeadraceError with the reason where one of the two cannot be served.
     """
@@ -94,7 +94,7 @@ def compare_with_champion(
 
 
 def choose(lake: Lake, day: date, releases: Sequence[Release], most: int) -> pa.Table:
-    """What the validation users of all `releases` took in the holdout, as purchases; at most `most` users."""
+    """The items that the validation users of all `releases` took in the holdout, as purchases; at most `most` users."""
     rows = lake.read(GOLD_RANKING_EXAMPLES, day, ["user_id", "target_items"])
     places = validation_fractions(rows.column("user_id").to_pylist())
     share = min(float(each.manifest.settings["training"]["ranker_validation_share"]) for each in releases)

@@ -15,7 +15,7 @@ from models.release.registry import TrainingRecord
 from models.training.command import replacing, write_json
 
 CARD, DECISION = "model_card.md", "decision.json"
-_KEPT = {"promoted": "promoted to champion", "kept": "the champion stays", "refused": "refused, the champion stays"}
+_KEPT = {"promoted": "promoted to champion", "kept": "the champion is kept", "refused": "refused, the champion is kept"}
 
 
 def write_card(folder: Path, release: Release, records: Sequence[TrainingRecord], decision: Decision) -> None:
@@ -40,7 +40,7 @@ def _head(release: Release) -> str:
     return (
         f"# Release {release.release_id}\n\n"
         "Ranks a catalogue for one user at a time: candidates of several sources, a two-tower among them, ordered "
-        f"by a ranker. It knows events before {manifest.as_of:%Y-%m-%d %H:%M} UTC and takes {size:.1f} MiB.\n"
+        f"by a ranker. It was trained on events before {manifest.as_of:%Y-%m-%d %H:%M} UTC; its size is {size:.1f} MiB.\n"
     )
 
 
@@ -58,7 +58,7 @@ def _decision(decision: Decision) -> str:
 
 def _quality(decision: Decision) -> list[str]:
     if decision.champion_challenger is None:
-        return ["## Quality\n\nNot measured beside others: no validation user took anything known in the holdout.\n"]
+        return ["## Quality\n\nNo comparison: no validation user took an item of the catalogue in the holdout.\n"]
     note = (
         "Measured with the release's backtest, which knows nothing of the holdout, on users who trained no ranker; "
         'the release itself is "ours".\n'

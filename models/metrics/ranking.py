@@ -16,7 +16,7 @@ import numpy.typing as npt
 from headrace.errors import BadInputError
 
 NO_ITEM = -1
-"""A place of a list that is left empty."""
+"""An empty position of a list."""
 
 Ints = npt.NDArray[np.integer[Any]]
 Floats = npt.NDArray[np.float64]
@@ -61,9 +61,9 @@ class PerUser:
     hit: Floats
     """1 if any item of the list is relevant."""
     reciprocal_rank: Floats
-    """1 / place of the first relevant item; 0 if there is none. Its mean is MRR."""
+    """1 / position (from 1) of the first relevant item; 0 if there is none. Its mean is MRR."""
     average_precision: Floats
-    """Sum of the precision at each relevant place / min(k, targets). Its mean is MAP."""
+    """Sum of the precision at each relevant position / min(k, targets). Its mean is MAP."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class ListProperties:
 
 
 def score_lists(lists: Ints, targets: Targets, k: int) -> PerUser:
-    """Metrics of the first `k` places of `lists` [users, at least k], best first, empty places `NO_ITEM`.
+    """Metrics of the first `k` positions of `lists` [users, at least k], best first, empty positions `NO_ITEM`.
 
     Raises BadInputError if the lists are too short or name an item twice.
     """
@@ -92,7 +92,7 @@ def in_blocks(lists: Ints, targets: Targets) -> Iterator[tuple[int, Ints, Target
 
 
 def hits(lists: Ints, targets: Targets, k: int, first_user: int = 0) -> npt.NDArray[np.bool_]:
-    """[users, k]: whether the item in that place is one of the user's targets."""
+    """[users, k]: whether the item at that position is one of the user's targets."""
     if lists.shape[1] < k:
         raise BadInputError(f"lists of {lists.shape[1]} items cannot be scored at k = {k}", "Write longer lists")
     shown = lists[:, :k].astype(np.int64)
@@ -107,7 +107,7 @@ def hits(lists: Ints, targets: Targets, k: int, first_user: int = 0) -> npt.NDAr
 
 
 def list_properties(lists: Ints, popularity_rank: Ints, k: int) -> ListProperties:
-    """Coverage and novelty of the first `k` places; `popularity_rank` has one entry per item of the catalogue."""
+    """Coverage and novelty of the first `k` positions; `popularity_rank` has one entry per item of the catalogue."""
     shown = lists[:, :k]
     shown = shown[shown != NO_ITEM]
     if not len(shown):

@@ -25,7 +25,7 @@ def paired_ratio(candidate: Floats, reference: Floats, draws: int = DRAWS, seed:
 
 
 def slack(candidate: Floats, reference: Floats) -> float:
-    """How much the mean of candidate − reference (same users) may be too low by chance: 95 % interval, upper half."""
+    """Upper bound minus mean of the 95 % interval of the mean of candidate − reference over the same users."""
     difference = candidate - reference
     return interval(difference)[1] - float(difference.mean()) if len(difference) else 0.0
 
