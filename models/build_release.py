@@ -26,8 +26,8 @@ from models.release.records import Trained, read_trained, training_records, with
 def build_release(settings: Settings, day: date, *, register: bool = True) -> Release:
     """Assemble, log, register and promote the release of `day`; without `register` only the first.
 
-    Raises BadInputError if a training is missing, ServiceError if MLflow is unavailable (the release is logged later) and
-    ReleaseError if the release is refused (the champion is kept).
+    Raises BadInputError if a training is missing, ServiceError if MLflow is unavailable (the release is logged later)
+    and ReleaseError if the release is refused (the champion is kept).
     """
     folder = settings.training_folder / day.isoformat()
     trained = read_trained(folder)

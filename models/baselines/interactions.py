@@ -98,8 +98,8 @@ def as_interactions(events: pa.Table, as_of: datetime, texts: pa.Table | None = 
     age = (round(as_of.timestamp() * 1_000_000) - moments) / _MICROSECONDS_PER_DAY
     if texts is None:
         return Interactions(users, items, age, user_ids, item_ids)
-    place = pc.index_in(pa.array(item_ids, pa.string()), value_set=texts.column("item_id").combine_chunks())
-    found = pc.fill_null(texts.column("text").take(place), "").to_pylist()
+    row = pc.index_in(pa.array(item_ids, pa.string()), value_set=texts.column("item_id").combine_chunks())
+    found = pc.fill_null(texts.column("text").take(row), "").to_pylist()
     return Interactions(users, items, age, user_ids, item_ids, found)
 
 

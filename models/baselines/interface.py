@@ -84,19 +84,19 @@ def best_of_each_row(values: Floats, k: int) -> npt.NDArray[np.int32]:
     lists = np.full((len(values), k), NO_ITEM, np.int32)
     floor = _floors(values, k) if values.shape[1] > k else np.full(len(values), -np.inf, np.float32)
     for row, (of_row, least) in enumerate(zip(values, floor, strict=True)):
-        places = np.flatnonzero(of_row >= least) if np.isfinite(least) else np.flatnonzero(of_row > -np.inf)
-        chosen = places[np.argsort(-of_row[places], kind="stable")[:k]]
+        columns = np.flatnonzero(of_row >= least) if np.isfinite(least) else np.flatnonzero(of_row > -np.inf)
+        chosen = columns[np.argsort(-of_row[columns], kind="stable")[:k]]
         lists[row, : len(chosen)] = chosen
     return lists
 
 
 def _floors(values: Floats, k: int) -> Floats:
     """[rows]: a value that at least `k` of each row reach, usually few more: guessed by a sample, then counted."""
-    place = k // _SAMPLED * 3 // 2 + 10
+    rank = k // _SAMPLED * 3 // 2 + 10
     sample = values[:, ::_SAMPLED]
-    if sample.shape[1] < 2 * place:
+    if sample.shape[1] < 2 * rank:
         return _kth_largest(values, k)
-    floor = _kth_largest(sample, place)
+    floor = _kth_largest(sample, rank)
     few = np.flatnonzero(np.count_nonzero(values >= floor[:, None], axis=1) < k)
     floor[few] = _kth_largest(values[few], k)
     return floor

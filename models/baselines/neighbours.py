@@ -22,8 +22,9 @@ class ItemNeighboursConfig(BaseModel):
 class ItemNeighbours(Baseline):
     """Score of an item: the similarities of its nearest neighbours that the user took.
 
-    Users count by the logarithm of how rare they are (a user of every item is not informative). Neighbours are cut for each
-    item that could be shown, not for each that was taken: else popular items crowd out the others (Sarwar et al. 2001).
+    Users count by the logarithm of how rare they are (a user of every item is not informative). Neighbours are cut for
+    each item that could be shown, not for each that was taken: else popular items crowd out the others (Sarwar et al.
+    2001).
     """
 
     name: ClassVar = "item k-NN"

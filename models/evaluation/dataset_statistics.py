@@ -83,8 +83,8 @@ def _categories(lake: Lake, day: date, item_ids: pa.ChunkedArray) -> Rows:
     described = described.filter(current)
     names = pc.coalesce(described.column("category_2"), described.column("category_1")).combine_chunks()
     numbers = pc.fill_null(names.dictionary_encode().indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    place = pc.fill_null(pc.index_in(item_ids, value_set=described.column("item_id").combine_chunks()), -1).to_numpy()
-    return np.where(place >= 0, np.append(numbers, -1)[place], -1)
+    row = pc.fill_null(pc.index_in(item_ids, value_set=described.column("item_id").combine_chunks()), -1).to_numpy()
+    return np.where(row >= 0, np.append(numbers, -1)[row], -1)
 
 
 def _profiles(lake: Lake, day: date, user_ids: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -82,7 +82,7 @@ class GroundTruth:
 
 
 def read_ground_truth(lake: Lake, day: date, test: Path, segments: Sequence[str] = ()) -> GroundTruth:
-    """The ground truth of the events in `test`, which happened after `day`; users are also sliced by `segments` of profiles.
+    """The ground truth of the events in `test`, all after `day`; users are also sliced by `segments` of profiles.
 
     Raises BadInputError if there is no target, or an event of `test` is not after all events of the features.
     """
@@ -90,8 +90,8 @@ def read_ground_truth(lake: Lake, day: date, test: Path, segments: Sequence[str]
     catalogue = _catalogue(features)
     pairs = _test_pairs(test, newest_known_event(lake, day))
     user_ids = sorted(set(pairs.column("user_id").to_pylist()))
-    users = _places(pairs.column("user_id"), user_ids)
-    items = _places(pairs.column("item_id"), catalogue.item_ids)
+    users = _indices(pairs.column("user_id"), user_ids)
+    items = _indices(pairs.column("item_id"), catalogue.item_ids)
     known = items >= 0
     users, items = users[known], items[known]
     own, occasions, everybody = _own_items(lake, day, user_ids, catalogue)
@@ -157,8 +157,8 @@ def _own_items(
 ) -> tuple[OwnItems, npt.NDArray[np.float32], int]:
     """The items the evaluated users took, on how many occasions each, and the number of all users that took an item."""
     pairs = lake.read(GOLD_USER_ITEM_FEATURES, day, ["user_id", "item_id", "count", "decayed_count"])
-    users = _places(pairs.column("user_id"), user_ids)
-    items = _places(pairs.column("item_id"), catalogue.item_ids)
+    users = _indices(pairs.column("user_id"), user_ids)
+    items = _indices(pairs.column("item_id"), catalogue.item_ids)
     decayed = pairs.column("decayed_count").to_numpy()
     known = np.flatnonzero((users >= 0) & (items >= 0))
     order = known[np.lexsort([items[known], -decayed[known], users[known]])]
@@ -168,13 +168,13 @@ def _own_items(
 
 
 def _task(users: Rows, items: Rows) -> TaskGroundTruth:
-    judged, place = np.unique(users, return_inverse=True)
-    order = np.argsort(place, kind="stable")
-    counts = np.bincount(place, minlength=len(judged))
-    return TaskGroundTruth(judged, Targets(place[order], items[order], counts))
+    evaluated, index = np.unique(users, return_inverse=True)
+    order = np.argsort(index, kind="stable")
+    counts = np.bincount(index, minlength=len(evaluated))
+    return TaskGroundTruth(evaluated, Targets(index[order], items[order], counts))
 
 
-def _places(values: pa.ChunkedArray, known: Iterable[str]) -> Rows:
+def _indices(values: pa.ChunkedArray, known: Iterable[str]) -> Rows:
     """Index of each value in `known`; −1 for others."""
-    places = pc.index_in(values.cast(pa.string()), value_set=pa.array(list(known), pa.string()))
-    return pc.fill_null(places, -1).to_numpy().astype(np.int64)
+    indices = pc.index_in(values.cast(pa.string()), value_set=pa.array(list(known), pa.string()))
+    return pc.fill_null(indices, -1).to_numpy().astype(np.int64)

@@ -73,5 +73,5 @@ def _from_inputs_to_outputs(graph: Any) -> list[Any]:
 
 
 def _rename(values: Any, names: dict[str, str]) -> None:
-    for place, name in enumerate(values):
-        values[place] = names.setdefault(name, f"value_{len(names)}")
+    for index, name in enumerate(values):
+        values[index] = names.setdefault(name, f"value_{len(names)}")

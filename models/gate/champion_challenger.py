@@ -96,10 +96,10 @@ def compare_with_champion(
 def choose(lake: Lake, day: date, releases: Sequence[Release], most: int) -> pa.Table:
     """The items that the validation users of all `releases` took in the holdout, as purchases; at most `most` users."""
     rows = lake.read(GOLD_RANKING_EXAMPLES, day, ["user_id", "target_items"])
-    places = validation_fractions(rows.column("user_id").to_pylist())
+    fractions = validation_fractions(rows.column("user_id").to_pylist())
     share = min(float(each.manifest.settings["training"]["ranker_validation_share"]) for each in releases)
-    validating = np.flatnonzero(places < share)
-    chosen = rows.take(pa.array(validating[np.argsort(places[validating])][:most]))
+    validating = np.flatnonzero(fractions < share)
+    chosen = rows.take(pa.array(validating[np.argsort(fractions[validating])][:most]))
     parents = pc.list_parent_indices(chosen.column("target_items"))
     items = pc.list_flatten(chosen.column("target_items"))
     return pa.table(
@@ -125,7 +125,7 @@ def _run(settings: Settings, day: date, releases: Sequence[Release], users: Path
 
 
 def _lists(folder: Path, ground_truth: GroundTruth, task: Task, releases: int) -> list[Ints]:
-    return [read_lists(folder / f"{place}_{task}.parquet", ground_truth, task) for place in range(releases)]
+    return [read_lists(folder / f"{number}_{task}.parquet", ground_truth, task) for number in range(releases)]
 
 
 def _scores(ground_truth: GroundTruth, task: Task, lists: Ints) -> Floats:

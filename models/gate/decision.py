@@ -66,7 +66,8 @@ def decide(
     try:
         live = read_manifest(bring_release(settings, champion.run_id, champion.release_id))
         if live.as_of > release.manifest.as_of:
-            why = f"the champion {named} includes later days; `headrace release promote` accepts an earlier release anyway"
+            how = "`headrace release promote` accepts an earlier release anyway"
+            why = f"the champion {named} includes later days; {how}"
             return Decision("kept", why, named, floors, [], _alone(settings, day, backtest))
         against = _backtest_of(settings, registry, champion, backtest)
         champion_challenger = compare_with_champion(settings, day, backtest, against)

@@ -79,7 +79,7 @@ def latency(challenger_ms: Floats, champion_ms: Floats, settings: GateSettings) 
 
 
 def drift(share: float | None, settings: GateSettings) -> Guardrail:
-    """Worse if too many features have drifted since the champion was trained: changed behaviour, or a fault in the data."""
+    """Worse if too many features have drifted since the champion was trained: changed behaviour or faulty data."""
     name = "drifted features, share"
     if share is None:
         return Guardrail(name, None, None, "equal", "the job `drift` has not compared this day with the champion's")

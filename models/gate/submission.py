@@ -57,7 +57,8 @@ def pending(settings: Settings) -> list[Submission]:
 def submit(settings: Settings, submission: Submission) -> Decision | None:
     """Decide, log and register; the alias moves if the release is promoted. None if it is champion already.
 
-    Raises ServiceError if MLflow is unavailable (the submission stays pending) and ReleaseError if the release is refused.
+    Raises ServiceError if MLflow is unavailable (the submission stays pending) and ReleaseError if the release is
+    refused.
     """
     release = open_release(settings.releases / submission.release_id)
     try:
@@ -139,4 +140,6 @@ def _read(path: Path) -> Submission:
             [Gate(**each) for each in content["floors"]],
         )
     except (OSError, ValueError, TypeError, KeyError):
-        raise BadInputError(f"{path} is not a pending release", "Remove it and run models.build_release again") from None
+        raise BadInputError(
+            f"{path} is not a pending release", "Remove it and run models.build_release again"
+        ) from None

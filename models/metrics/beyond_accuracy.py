@@ -87,7 +87,7 @@ def gini(exposures: Ints) -> float:
 
 
 def popularity_lift(shown: Floats, own: Floats) -> float:
-    """Mean popularity of the items users are shown over that of the items they took before, − 1 (Abdollahpouri et al. 2019).
+    """Mean popularity of the shown items over that of the users' earlier items, − 1 (Abdollahpouri et al. 2019).
 
     0 = as popular as their own items; 1 = twice. `own` [users] is NaN for users without own items.
     """
@@ -104,9 +104,9 @@ def popularity_curve(
     rank[np.argsort(-popularity, kind="stable")] = np.arange(len(popularity))
     shown = lists[:, :k]
     shown = shown[(shown != NO_ITEM) & (shown < len(popularity))]
-    places = np.bincount(rank[shown], minlength=len(popularity)).cumsum()
+    counts = np.bincount(rank[shown], minlength=len(popularity)).cumsum()
     edges = np.rint(np.asarray(shares) * len(popularity)).astype(int)
-    return np.append(0, places)[edges] / max(len(shown), 1)
+    return np.append(0, counts)[edges] / max(len(shown), 1)
 
 
 def _mean(values: npt.NDArray[np.floating[Any]], inside: npt.NDArray[np.bool_]) -> Floats:
@@ -123,8 +123,8 @@ def _diversity(categories: Ints, inside: npt.NDArray[np.bool_]) -> Floats:
     alike = np.zeros(len(categories))
     ordered = np.sort(categories, axis=1)
     run = np.zeros(len(categories), np.int64)
-    for place in range(1, ordered.shape[1]):
-        same = (ordered[:, place] == ordered[:, place - 1]) & (ordered[:, place] >= 0)
+    for position in range(1, ordered.shape[1]):
+        same = (ordered[:, position] == ordered[:, position - 1]) & (ordered[:, position] >= 0)
         run = np.where(same, run + 1, 0)
         alike += run  # the n-th of a run makes n − 1 more pairs
     return 1.0 - np.divide(alike, pairs, out=np.zeros(len(categories)), where=pairs > 0)

@@ -90,5 +90,7 @@ def _require_probabilities(values: Floats) -> None:
         raise BadInputError("no candidate was scored", "Score at least one")
     wrong = ~((values >= 0) & (values <= 1))
     if wrong.any():
-        place = int(wrong.argmax())
-        raise BadInputError(f"candidate {place}: {values[place]} is not a probability", "Calibrate the scores first")
+        candidate = int(wrong.argmax())
+        raise BadInputError(
+            f"candidate {candidate}: {values[candidate]} is not a probability", "Calibrate the scores first"
+        )

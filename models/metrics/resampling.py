@@ -51,7 +51,9 @@ def resampled_means(columns: Sequence[Floats], draws: int = DRAWS, seed: int = 0
     """
     users = len(columns[0])
     if any(len(values) != users for values in columns):
-        raise BadInputError("two models of different users cannot be compared", "Score both on the same users")
+        raise BadInputError(
+            "two models with lists for different users cannot be compared", "Score both on the same users"
+        )
     random = np.random.default_rng(seed)
     means = np.empty((len(columns), draws))
     for draw in range(draws):

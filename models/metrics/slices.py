@@ -78,9 +78,9 @@ def item_group_scores(lists: Ints, targets: Targets, groups: Mapping[str, Flags]
     found = {}
     for name, members in groups.items():
         wanted = members[targets.items]
-        users, place = np.unique(targets.users[wanted], return_inverse=True)
+        users, index = np.unique(targets.users[wanted], return_inverse=True)
         if len(users) >= LEAST_USERS:
-            kept = Targets(place, targets.items[wanted], np.bincount(place, minlength=len(users)))
+            kept = Targets(index, targets.items[wanted], np.bincount(index, minlength=len(users)))
             found[name] = score_lists(lists[users], kept, k)
     return found
 

@@ -16,7 +16,7 @@ def export_ranker(model: Committee, saved_model: Path, onnx: Path) -> None:
 
 
 def write_ranker_onnx(model: Committee, onnx: Path) -> None:
-    """What serving takes."""
+    """The inputs that serving uses."""
     write_onnx(model.served(), onnx)
     if model.trees:
         add_trees(onnx, model.trees, model.served_trees_factor)

@@ -143,7 +143,7 @@ def test_a_training_that_was_killed_goes_on_and_ends_as_one_that_ran_through(
             train_retrieval(settings, DAY)
     capsys.readouterr()
     second = open_release(train_retrieval(settings, DAY) / "retrieval").manifest.files
-    assert "final: goes on after step 1" in capsys.readouterr().out
+    assert "final: resumes after step 1" in capsys.readouterr().out
     # Within one process TensorFlow numbers the parts of its graphs on; two processes give the same ones.
     assert {name for name in first if first[name] != second[name]} <= {"user_tower.onnx", SAVED_GRAPH}
     assert not (settings.training_folder / str(DAY) / "checkpoints").exists()
