@@ -1,6 +1,6 @@
-"""A user as every room sees one: recent history, own items, profile; and how live events change it.
+"""The data of a user in all packages: recent history, own items, profile; and how live events change it.
 
-Pure functions over small lists: the same code makes the row in evaluation, in the stream and in serving.
+Pure functions over small lists: the same code builds the row in evaluation, in the stream and in serving.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class HistoryEvent(NamedTuple):
 def merge_history(base: Iterable[HistoryEvent], live: Iterable[HistoryEvent], length: int) -> list[HistoryEvent]:
     """The last `length` events of both, oldest first, each event_id once, only events of interest.
 
-    The result does not depend on the order of arrival, so that a replay changes nothing.
+    The result does not depend on the order of arrival, so that a replay has no effect.
     """
     by_id = {event.event_id: event for event in (*base, *live) if event.event_type in INTEREST_TYPES}
     return sorted(by_id.values())[-length:]
@@ -49,7 +49,7 @@ class OwnItems:
 
 @dataclass(frozen=True)
 class UserRow:
-    """Everything known of a user at `as_of` (microseconds since 1970)."""
+    """The data of a user as of `as_of` (microseconds since 1970)."""
 
     user_id: str
     as_of: int
@@ -61,12 +61,12 @@ class UserRow:
 
     @property
     def is_known(self) -> bool:
-        """Whether there is any event of interest to go by."""
+        """Whether the user has an event of interest."""
         return bool(self.history)
 
 
 def user_row(values: Mapping[str, Any], user_id: str, as_of: int) -> UserRow:
-    """The row from the columns of `gold.user_features`, from wherever they were read; missing ones are empty."""
+    """The row from the columns of `gold.user_features`, from any store; missing ones are empty."""
     return UserRow(
         user_id=user_id,
         as_of=as_of,

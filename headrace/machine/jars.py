@@ -1,4 +1,4 @@
-"""Jars that no wheel brings: where they are and whether all are there. `python -m infra.local.jars` fetches them."""
+"""Jars that are in no wheel: their folder, and which are missing. `python -m infra.local.jars` downloads them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ IVY_FILE = PROJECT_ROOT / "infra" / "local" / "ivy.xml"
 """Names and versions of the jars, one configuration an engine."""
 ENGINES = ("kafka", "flink", "spark")
 STAMP = "complete"
-"""File in the jars' folder with the hash of the `ivy.xml` they were fetched for."""
-HINT = "Run `python -m infra.local.jars` (or `make up`), which fetches them"
+"""File in the jars' folder with the hash of the `ivy.xml` they were downloaded for."""
+HINT = "Run `python -m infra.local.jars` (or `make up`) to download them"
 
 
 def ivy_hash() -> str:
@@ -26,9 +26,9 @@ def missing_jars(folder: Path) -> str:
     try:
         stamp = (folder / STAMP).read_text(encoding="utf-8").split()
     except OSError:
-        return f"{folder} has no complete set of jars"
+        return f"{folder} does not have a complete set of jars"
     if stamp[:1] != [ivy_hash()]:
-        return f"the jars in {folder} are of another infra/local/ivy.xml"
+        return f"the jars in {folder} are those of another version of infra/local/ivy.xml"
     gone = [name for name in stamp[1:] if not (folder / name).exists()]
     return f"{folder / gone[0]} is missing" if gone else ""
 

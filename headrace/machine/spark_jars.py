@@ -11,13 +11,13 @@ from headrace.settings import PROJECT_ROOT, Settings
 JAVA_OPTIONS = (
     f"-XX:+UseParallelGC -Dlog4j2.configurationFile={(PROJECT_ROOT / 'infra/local/spark-log4j2.properties').as_uri()}"
 )
-"""Of the driver: throughput counts, and nobody reads Spark's own start-up lines."""
+"""Options of the driver: for throughput, and without Spark's start-up messages."""
 
 _VERSION = re.compile(r"-\d[\w.]*\.jar$")
 
 
 def spark_jars(settings: Settings) -> list[Path]:
-    """Delta and the Kafka source with what they need, sorted; empty where the jars were not fetched yet.
+    """Delta and the Kafka source with what they need, sorted; empty where the jars were not downloaded yet.
 
     What Spark brings itself is left out, so that there are never two versions of one. Does not import Spark.
     """

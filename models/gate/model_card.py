@@ -70,7 +70,7 @@ def _made_of(release: Release, records: Sequence[TrainingRecord]) -> str:
     made = {
         "code": manifest.code_version,
         "seed": manifest.seed,
-        "built (UTC)": f"{manifest.created_at:%Y-%m-%d %H:%M}",
+        "made (UTC)": f"{manifest.created_at:%Y-%m-%d %H:%M}",
     }
     data = {f"version of {name}": version for name, version in manifest.tables.items()}
     tables: list[tuple[str, Mapping[str, Any]]] = [

@@ -103,7 +103,9 @@ class TwoTower(tfrs.Model):
         events: npt.NDArray[np.int64],
         negatives: Negatives,
     ) -> None:
-        """`events` [items + 1]: how often each item is in the training data. Items with 0 are no negatives of the whole"""
+        """`events` [items + 1]: how often each item is in the training data. Items with 0 are not
+        negatives of the whole catalogue.
+        """
         super().__init__()
         self.item_tower = item_tower
         self.user_tower = user_tower
