@@ -55,7 +55,7 @@ def test_progress_of_each_task_is_told_and_nothing_runs_after_the_failure(
     assert without_seconds[-6:] == [
         "fails_twice: started",
         "  fails_twice | trying",
-        "fails_twice: failed, will be tried again",
+        "fails_twice: failed, will be retried",
         "fails_twice: started (attempt 2)",
         "  fails_twice | trying",
         "fails_twice: failed",
