@@ -102,9 +102,9 @@ def ranking_features(
 ) -> RankingFeatures:
     """Features of `candidates` (row numbers) for one user; `sources` holds `Source` bits."""
     numeric = np.zeros((len(candidates), len(NUMERIC)), np.float32)
-    is_own, place = _own_places(own, candidates)
-    if len(place):
-        numeric[is_own, :_TOWER_SCORE] = own.of_items[place]
+    is_own, index = _own_indices(own, candidates)
+    if len(index):
+        numeric[is_own, :_TOWER_SCORE] = own.of_items[index]
     numeric[:, _TOWER_SCORE] = tower_scores - tower_scores.max(initial=-np.inf)
     said = own.neighbours.of(candidates)
     said = np.sign(said) * np.sqrt(np.abs(said))
@@ -127,10 +127,10 @@ def ranking_features(
 _SOURCE_BITS = np.array([Source[name.removeprefix("from_").upper()] for name in NUMERIC[_SOURCES:]], np.int32)
 
 
-def _own_places(own: OwnItemFeatures, candidates: Ints) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+def _own_indices(own: OwnItemFeatures, candidates: Ints) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
     """Which candidates are own items, and their indices in `own.rows`."""
     if not len(own.rows):
         return np.zeros(len(candidates), bool), np.zeros(0, np.int64)
-    place = np.minimum(np.searchsorted(own.rows, candidates), len(own.rows) - 1)
-    is_own = own.rows[place] == candidates
-    return is_own, place[is_own]
+    index = np.minimum(np.searchsorted(own.rows, candidates), len(own.rows) - 1)
+    is_own = own.rows[index] == candidates
+    return is_own, index[is_own]

@@ -125,10 +125,10 @@ def _own_after(row: UserRow, fresh: list[HistoryEvent], as_of: int, half_life_da
 
     occasions = sorted({(event.timestamp, event.item_id) for event in fresh})
     items = list(row.own.items)
-    place = {item: index for index, item in enumerate(items)}
+    index_of = {item: index for index, item in enumerate(items)}
     for _, item in occasions:
         if item not in place:
-            place[item] = len(items)
+            index_of[item] = len(items)
             items.append(item)
     added = len(items) - len(row.own.items)
     counts = np.concatenate([row.own.counts, np.zeros(added, np.float32)])
@@ -137,7 +137,7 @@ def _own_after(row: UserRow, fresh: list[HistoryEvent], as_of: int, half_life_da
     first = np.concatenate([row.own.first_timestamps, np.full(added, newest, np.int64)])
     last = np.concatenate([row.own.last_timestamps, np.zeros(added, np.int64)])
     for time, item in occasions:
-        index = place[item]
+        index = index_of[item]
         counts[index] += 1
         decayed[index] += decay(time)
         first[index] = min(first[index], time)

@@ -33,8 +33,8 @@ class Scores:
         """[candidates]: 0 where no own item has a weight for it."""
         if not len(self.rows):
             return np.zeros(len(candidates), np.float32)
-        place = np.minimum(np.searchsorted(self.rows, candidates), len(self.rows) - 1)
-        return np.where(self.rows[place] == candidates, self.values[place], np.float32(0))
+        index = np.minimum(np.searchsorted(self.rows, candidates), len(self.rows) - 1)
+        return np.where(self.rows[index] == candidates, self.values[index], np.float32(0))
 
 
 @dataclass(frozen=True)

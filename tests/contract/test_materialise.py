@@ -129,5 +129,5 @@ def test_a_day_without_features_and_a_store_that_is_away_are_named(lake: Lake, s
     with pytest.raises(HeadraceError, match=f"gold.user_features has no rows for {NEXT_DAY}"):
         materialise(lake, settings, NEXT_DAY)
     away = settings.store.model_copy(update={"url": f"redis://127.0.0.1:{free_ports(1)[0]}/0"})
-    with pytest.raises(ServiceError, match="does not answer"):
+    with pytest.raises(ServiceError, match="is not reachable"):
         materialise(lake, settings.model_copy(update={"store": away}), DAY)

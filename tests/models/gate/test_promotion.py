@@ -60,7 +60,7 @@ def test_rolling_back_goes_the_way_that_promotions_came_and_keeps_the_reasons(se
     for release_id in (second, first):
         rollback(settings, "clicks fell")
         assert live(settings) == release_id
-    with pytest.raises(ReleaseError, match=f"'{first}' took no one's place"):
+    with pytest.raises(ReleaseError, match=f"'{first}' replaced no earlier champion"):
         rollback(settings, "")
     import mlflow
 

@@ -165,7 +165,7 @@ def test_a_ranker_that_fails_the_judges_is_refused_although_its_training_measure
 def test_what_was_built_while_mlflow_was_away_is_logged_later(release, ranker: Trained):
     settings = ranker.settings.model_copy(update={"mlflow": ranker.settings.mlflow.model_copy()})
     settings.mlflow.tracking_uri = "http://127.0.0.1:9"
-    away = pytest.raises(ServiceError, match=r"127\.0\.0\.1:9 does not answer.*headrace up.*bundle is complete")
+    away = pytest.raises(ServiceError, match=r"127\.0\.0\.1:9 is not reachable.*headrace up.*bundle is complete")
     with metrics_with(ranker, note=2), away:
         build_release(settings, DAY)
     (waiting,) = pending(settings)

@@ -61,5 +61,5 @@ def test_each_place_gets_its_row_also_twice_and_null_where_there_is_none(file: s
 
 
 def test_a_row_that_is_not_in_its_file_is_an_error_and_no_empty_row(file: str) -> None:
-    with pytest.raises(LookupError, match="1 rows wanted, 0 found"):
+    with pytest.raises(LookupError, match="expected 1 rows, found 0"):
         read(positions((file, "u9", NOON)))

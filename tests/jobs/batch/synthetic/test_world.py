@@ -11,7 +11,7 @@ import pytest
 
 from headrace.errors import BadInputError
 from headrace.events import Event, parse_event
-from jobs.batch.synthetic.catalogue_rows import item_rows, item_truth, user_truth
+from jobs.batch.synthetic.catalogue_rows import item_ground_truth, item_rows, user_ground_truth
 from jobs.batch.synthetic.draws import Draws, zipf_probability, zipf_rank
 from jobs.batch.synthetic.event_rows import PROPENSITY, event_rows
 from jobs.batch.synthetic.showing import Policy
@@ -152,8 +152,8 @@ def test_rows_do_not_depend_on_what_they_are_made_with() -> None:
 
 def test_affinity_is_the_product_of_the_written_factors() -> None:
     one = np.arange(5)
-    users = np.array([row["factors"] for row in user_truth(POLICY, one).to_pylist()])
-    items = np.array([row["factors"] for row in item_truth(POLICY, one).to_pylist()])
+    users = np.array([row["factors"] for row in user_ground_truth(POLICY, one).to_pylist()])
+    items = np.array([row["factors"] for row in item_ground_truth(POLICY, one).to_pylist()])
     assert (users * items).sum(axis=1) == pytest.approx(POLICY.tastes.affinity(one, one), abs=1e-5)
     names = [row["category_3"] for row in item_rows(POLICY, one).to_pylist()]
     assert names == ["Everyday Bakery 1"] * 5
