@@ -127,7 +127,7 @@ def _own_after(row: UserRow, fresh: list[HistoryEvent], as_of: int, half_life_da
     items = list(row.own.items)
     index_of = {item: index for index, item in enumerate(items)}
     for _, item in occasions:
-        if item not in place:
+        if item not in index_of:
             index_of[item] = len(items)
             items.append(item)
     added = len(items) - len(row.own.items)

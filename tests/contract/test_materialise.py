@@ -88,7 +88,7 @@ def test_the_next_day_writes_that_days_rows_and_leaves_who_is_not_in_it(lake: La
     settings.store.overlap_hours = 24
 
 
-def test_a_row_computed_anew_for_a_day_long_written_is_taken(lake: Lake, settings: Settings) -> None:
+def test_a_row_recomputed_for_a_day_long_written_is_written(lake: Lake, settings: Settings) -> None:
     later = AS_OF + timedelta(days=40)
     far = (later - timedelta(microseconds=1)).date()
     write(lake, far, [as_of(CAT, later)])

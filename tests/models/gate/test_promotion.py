@@ -85,7 +85,7 @@ def test_what_serving_would_refuse_does_not_become_champion(settings: Settings):
     assert live(settings) == good
 
 
-def test_a_release_of_another_machine_is_brought_here_first(settings: Settings):
+def test_a_release_of_another_machine_is_downloaded_first(settings: Settings):
     release = registered(settings, "elsewhere")
     shutil.rmtree(release.folder)
     promote(settings, release.release_id, "")

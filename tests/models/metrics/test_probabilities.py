@@ -39,7 +39,7 @@ def test_calibration_compares_each_bin_with_what_happened_in_it():
     assert found.error == pytest.approx(0.1 * 0.5 + 0.2 * 0.5)
 
 
-def test_what_is_no_probability_is_refused_by_its_place():
+def test_a_value_that_is_not_a_probability_is_refused_with_its_candidate():
     with pytest.raises(BadInputError, match=r"candidate 1: 1\.5 is no probability"):
         log_loss(np.array([0.5, 1.5]), np.array([YES, NO]))
     with pytest.raises(BadInputError, match="candidate 0: nan is no probability"):

@@ -149,7 +149,9 @@ def test_the_same_release_again_changes_nothing_and_one_that_is_no_better_waits_
     assert "difference +0.0000" in of_all["why"]
 
 
-def test_a_ranker_that_fails_the_judges_is_refused_although_its_training_measured_well(release, ranker: Trained):
+def test_a_ranker_that_fails_on_the_validation_users_is_refused_although_its_training_measured_well(
+    release, ranker: Trained
+):
     path = ranker.folder / "ranker_backtest" / "ranker.onnx"
     good = path.read_bytes()
     onnx.save_model(linear_ranker({"own_decayed_count": -1.0, "tower_score": -1.0}), str(path))

@@ -1,4 +1,4 @@
-"""The sequence-aware user tower: what a place of a sequence may know, and what is served of it."""
+"""The sequence-aware user tower: what a position of a sequence may read, and the vector that is served."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def history_of(batch: Batch) -> tuple[Any, ...]:
     return (table[batch["history_items"]], *(batch[name] for name in names))
 
 
-def test_a_later_event_changes_no_earlier_place():
+def test_a_later_event_changes_no_earlier_position():
     tower = untrained()
     ages = np.arange(LENGTH, dtype=np.float32)[None]
     one = np.ones((1, LENGTH), np.int32)
@@ -126,7 +126,7 @@ def test_a_later_event_changes_no_earlier_place():
     np.testing.assert_array_equal(with_unknown[1:], 0)
 
 
-def test_the_vector_learned_at_a_place_is_the_one_served_to_who_has_that_history():
+def test_the_vector_trained_at_a_position_is_the_one_served_for_that_history():
     tower = untrained()
     data = sequences(
         [(1, "a"), (2, "b"), (2, "c"), (4, "d"), (9, "unheard"), (9.5, "a"), (30, "d")],

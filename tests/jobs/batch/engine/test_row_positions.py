@@ -51,7 +51,7 @@ def read(batch: pa.RecordBatch) -> list[dict[str, Any]]:
     return [found[number] for number in range(len(batch))]
 
 
-def test_each_place_gets_its_row_also_twice_and_null_where_there_is_none(file: str) -> None:
+def test_each_position_gets_its_row_also_twice_and_null_where_there_is_none(file: str) -> None:
     later = NOON + timedelta(hours=1)
     asked = [(file, "u5", NOON), (file, "u0", NOON), (file, "u3", later), (file, "u3", NOON), (file, "u0", NOON)]
     rows = read(positions(*asked, (None, None, None), (file, "u1", NOON)))

@@ -49,8 +49,8 @@ def test_a_full_disk_is_one_sentence_and_the_table_stays_as_it_was(
     with room_for(lake, 40_000), pytest.raises(HeadraceError) as full:
         run_jobs(lake, ["ingest"], given, settings)
     assert str(full.value) == (
-        f"job `ingest` ran out of disk space: File too large (the lake is at {lake.root}). Every table is as of its last "
-        "commit: free space there and in Spark's scratch folder, then run this again"
+        f"job `ingest` ran out of disk space: File too large (the lake is at {lake.root}). Every table is as of its "
+        "last commit: free space there and in Spark's scratch folder, then run this again"
     )
     assert collected(lake, BRONZE_EVENTS) == before
     run_jobs(lake, ["ingest"], given, settings)

@@ -121,7 +121,7 @@ def test_users_buy_some_items_again_and_again(happened: Events) -> None:
     assert sum(count for count in times.values() if count > 1) > 0.5 * len(baskets)
 
 
-def test_every_event_fits_the_contract_and_says_what_the_truth_says() -> None:
+def test_every_event_fits_the_contract_and_agrees_with_the_ground_truth() -> None:
     world = World(users=30, items=100, events=8_000, seed=3, end=DAY, days=20)
     policy = Policy(Tastes(world))
     visit = np.arange(world.visits)
