@@ -26,9 +26,9 @@ def missing_jars(folder: Path) -> str:
     try:
         stamp = (folder / STAMP).read_text(encoding="utf-8").split()
     except OSError:
-        return f"{folder} does not have a complete set of jars"
+        return f"{folder} has no complete set of jars"
     if stamp[:1] != [ivy_hash()]:
-        return f"the jars in {folder} are those of another version of infra/local/ivy.xml"
+        return f"the jars in {folder} are of another infra/local/ivy.xml"
     gone = [name for name in stamp[1:] if not (folder / name).exists()]
     return f"{folder / gone[0]} is missing" if gone else ""
 

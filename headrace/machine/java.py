@@ -34,7 +34,7 @@ class Java:
     def problem(self) -> str:
         """Why it cannot be used; empty if it can."""
         if not OLDEST <= self.version <= NEWEST:
-            return f"Java {self.version} in {self.home} is not supported: {OLDEST} to {NEWEST} is needed"
+            return f"Java {self.version} in {self.home} does not fit: {OLDEST} to {NEWEST} is needed"
         if self.missing:
             return f"Java {self.version} in {self.home} is a trimmed runtime without {', '.join(self.missing)}"
         return ""

@@ -132,7 +132,7 @@ def test_events_of_unknown_items_only_cannot_be_evaluated(retrieval: Trained, tm
     path = tmp_path / "events.parquet"
     row = {"event_type": "purchase", "user_id": "user-0", "item_id": "unheard of", "value": 1.0}
     pq.write_table(pa.Table.from_pylist([row]), path)
-    with pytest.raises(BadInputError, match="no event is about an item known before"):
+    with pytest.raises(BadInputError, match="no event has an item that occurs before"):
         read_ground_truth(Lake(retrieval.settings.lake_root), DAY, path)
 
 

@@ -35,7 +35,7 @@ def test_it_is_tried_again_until_it_answers_and_each_wait_is_said() -> None:
     said: list[str] = []
     assert with_retries(Service(away=2), 10, slept.append, said.append) == "back"
     assert slept == [1, 2]
-    assert said == ["nobody answers; retrying in 1 s", "nobody answers; trying again in 2 s"]
+    assert said == ["nobody answers; retrying in 1 s", "nobody answers; retrying in 2 s"]
 
 
 def test_it_gives_up_with_one_sentence_after_the_last_wait() -> None:
