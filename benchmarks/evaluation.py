@@ -80,7 +80,7 @@ def rank(users: Vectors, items: Vectors) -> npt.NDArray[np.int32]:
 
 
 def measure(lists: npt.NDArray[np.int32], targets: list[npt.NDArray[np.int64]], items: int) -> None:
-    """Everything `headrace evaluate` measures of one model, with counts made up for the facts."""
+    """All metrics of `headrace evaluate` for one model, with generated dataset statistics."""
     random = np.random.default_rng(8)
     popularity = np.sort(random.pareto(1.0, items))[::-1] * 10 + 1
     statistics = ItemStatistics(

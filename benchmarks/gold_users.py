@@ -18,7 +18,7 @@ _DAY_US = 86_400_000_000
 def write_users(lake: Lake, users: int, days: int = 1, created: Column | None = None) -> None:
     """One row per user and day for the last `days`: 50 events of history, 10 to 109 own items.
 
-    `created` says when a row was computed, from its other columns (default: the moment that it speaks of).
+    `created` is the time when a row was computed, from its other columns (default: its event_timestamp).
     """
     last = microseconds(end_of(LAST_DAY))
     numbered = lake.spark.range(0, users * days, 1, 4)
@@ -50,7 +50,7 @@ def write_users(lake: Lake, users: int, days: int = 1, created: Column | None = 
 
 
 def _list(length: Column | int, stream: str, value: object) -> Column:
-    """`length` values, each made of a number in [0, 2³³) by hash of user, day, stream and place."""
+    """`length` values, each made of a number in [0, 2³³) by hash of user, day, stream and index."""
     places = F.sequence(F.lit(1), F.lit(length) if isinstance(length, int) else length.cast("int"))
     number = lambda place: F.pmod(F.xxhash64("user", "back", F.lit(stream), place), F.lit(1 << 33))  # noqa: E731
     return F.transform(places, lambda place: value(number(place)))  # type: ignore[operator]

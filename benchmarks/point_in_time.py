@@ -88,7 +88,7 @@ class ChampionChallenger:
 
 
 def _labels(lake: Lake, users: int, days: int, count: int) -> DataFrame:
-    """`count` rows of random users and times in the span; one in fifty is of a user that nobody knows."""
+    """`count` rows of random users and times in the span; one in fifty is of an unknown user."""
     start = microseconds(end_of(LAST_DAY - timedelta(days=days)))
     number = F.pmod(F.xxhash64("id"), F.lit(1 << 40))
     user = F.when(F.col("id") % 50 == 0, F.lit("nobody")).otherwise(F.concat(F.lit("u"), number % users))

@@ -36,7 +36,7 @@ def peak_mib() -> int:
 
 
 def last_line(module: str, *arguments: str) -> Any:
-    """What a process says last. Raises SystemExit with its errors where it fails."""
+    """The last line of a process's output. Raises SystemExit with its errors where it fails."""
     command = [sys.executable, "-m", module, *arguments]  # from the project's root, where benchmarks are found
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROJECT_ROOT)
     if done.returncode:

@@ -44,7 +44,7 @@ STAGES = ("generate", "ingest,clean", "features")
 
 @dataclass(frozen=True)
 class Cost:
-    """What one process took."""
+    """Cost of one process."""
 
     seconds: float
     peak_mib: float
@@ -53,7 +53,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Size:
-    """What one world took."""
+    """Cost of one world."""
 
     events: int
     late_events: int

@@ -1,6 +1,6 @@
 """After each day of clean events: features → training sets and online store → two-tower → ranker → release.
 
-Any day can be run again: every job takes the day, reads what was known by its midnight and overwrites its own rows.
+Any day can be run again: every job takes the day, reads the data as of its midnight and overwrites its own rows.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ with DAG(
         "--holdout",
         "--late",
         day=DAY_OF_UPDATE,
-        doc_md="Features of the day and of the holdout's start: computed, checked, into training sets and online.",
+        doc_md="Features of the day and of the holdout's start: computed, checked, joined into training sets and"
+        " written to the online store.",
         execution_timeout=timedelta(hours=6),
         outlets=[Asset("online_features")],
     )
@@ -38,8 +39,8 @@ with DAG(
         "train_retrieval",
         'models.train_retrieval --day "$DAY"',
         day=DAY_OF_UPDATE,
-        doc_md="Trains the two-tower, evaluates it on the holdout, then lets it learn the holdout too. Beside it, where"
-        " no run has, another up to each earlier holdout that the ranker learns from.",
+        doc_md="Trains the two-tower, evaluates it on the holdout, then trains it on the holdout too. In parallel, if"
+        " no run has, another one up to each earlier holdout that the ranker is trained on.",
         execution_timeout=timedelta(hours=8),
     )
     ranking_candidates = python_module(
@@ -47,22 +48,23 @@ with DAG(
         f'serving.offline candidates --day "$DAY" --earlier --release "{TRAINING}/retrieval_holdout"'
         f' --output "{TRAINING}/ranking_candidates.parquet"',
         day=DAY_OF_UPDATE,
-        doc_md="Draws candidates with their features exactly as served: what the ranker learns from.",
+        doc_md="Draws candidates with their features exactly as served: the ranker's training data.",
         execution_timeout=timedelta(hours=2),
     )
     train_ranker = python_module(
         "train_ranker",
         'models.train_ranker --day "$DAY"',
         day=DAY_OF_UPDATE,
-        doc_md="Trains the ranker on the holdout's candidates: once to be judged, once to serve.",
+        doc_md="Trains the ranker on the holdout's candidates: once to be validated, once to serve.",
         execution_timeout=timedelta(hours=4),
     )
     build_release = python_module(
         "build_release",
         'models.build_release --day "$DAY"',
         day=DAY_OF_UPDATE,
-        doc_md="Seals index, towers, ranker and lists into one release, registers it and makes it champion. Not tried"
-        " again: a refused release would be refused and registered once more; one that MLflow missed is logged later.",
+        doc_md="Seals index, towers, ranker and lists into one release, registers it and, if it passes the gate, makes"
+        " it champion. Not retried: a refused release would be refused and registered once more; one built while"
+        " MLflow is unavailable is logged later.",
         retries=0,
         execution_timeout=timedelta(hours=1),
         outlets=[Asset("release")],

@@ -19,7 +19,7 @@ with DAG(
     "ingest",
     description="Kafka → bronze → silver, for one day",
     doc_md=__doc__,
-    # Said in full: a plain "@daily" has an empty interval in Airflow 3, start = end.
+    # Explicit: a plain "@daily" has an empty interval in Airflow 3, start = end.
     schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
     start_date=START,
     catchup=False,
@@ -32,7 +32,7 @@ with DAG(
         "ingest,clean,quality",
         "--kafka",
         day=DAY_OF_INTERVAL,
-        doc_md="Takes new events from Kafka into bronze and silver, bad ones apart, and checks what is there then.",
+        doc_md="Imports new events from Kafka into bronze and silver, quarantines bad ones, and checks the tables.",
         execution_timeout=timedelta(hours=2),
         outlets=[CLEAN_EVENTS],
         post_execute=name_the_day,

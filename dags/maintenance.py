@@ -1,4 +1,4 @@
-"""Every Sunday at noon (UTC), far from the runs of midnight: the lake is put in order."""
+"""Every Sunday at noon (UTC), away from the runs at midnight: maintenance of the lake."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dags.tasks import DEFAULTS, LAST_DAY_OF_INTERVAL, START, spark_jobs
 
 with DAG(
     "maintenance",
-    description="Small files together, old days and versions away, for one week",
+    description="Compact small files, remove old days and versions, for one week",
     doc_md=__doc__,
     schedule=CronDataIntervalTimetable("0 12 * * 0", timezone="UTC"),
     start_date=START,
@@ -23,6 +23,6 @@ with DAG(
         "maintain",
         "maintenance",
         day=LAST_DAY_OF_INTERVAL,
-        doc_md="Puts small files together, removes what is no longer kept and people who asked to be forgotten.",
+        doc_md="Compacts small files, removes what is past retention and users of forget requests.",
         execution_timeout=timedelta(hours=6),
     )

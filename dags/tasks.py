@@ -34,7 +34,7 @@ DAY_OF_UPDATE = "{{ partition_key or macros.ds_add((dag_run.logical_date or dag_
 """Day of a run that an update of `CLEAN_EVENTS` started: its partition key. By hand: as above."""
 
 WAIT_MINUTES = "60"
-"""A task waits so long for a run that holds what it writes, such as `maintenance`, before it fails."""
+"""A task waits so long for a run that holds the lock on what it writes, such as `maintenance`, before it fails."""
 
 START = EARLIEST_TIMESTAMP
 """No day before this can be run: no event is older."""
@@ -66,8 +66,8 @@ def spark_jobs(task_id: str, jobs: str, *options: str, day: str, **task: Any) ->
 def python_module(task_id: str, command: str, *, day: str, **task: Any) -> BashOperator:
     """`python -m <command>` in the project's folder; the shell variable `$DAY` is the day of the run.
 
-    The day travels as a variable and not as text of the command, so that what a person types in Airflow's trigger form
-    is never run by the shell.
+    The day is passed as a variable and not as text of the command, so that input from Airflow's trigger form is never
+    run by the shell.
     """
     return BashOperator(
         task_id=task_id,

@@ -1,4 +1,4 @@
-"""Entities, views, push sources and services of the feature store, made from the gold tables' own schemas."""
+"""Entities, views, push sources and services of the feature store, generated from the gold tables' schemas."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ TYPES: dict[pa.DataType, Any] = {
     pa.list_(pa.float32()): Array(Float32),
 }
 RETRIEVAL_SERVICE = "retrieval"
-"""Feature service with everything the user tower reads."""
+"""Feature service with all features that the user tower reads."""
 RANKING_SERVICE = "ranking"
-"""Feature service with everything the ranker reads."""
+"""Feature service with all features that the ranker reads."""
 
 Definition: TypeAlias = Any
 """An entity, a push source, a view or a service: Feast has no type that they share."""
 
 
 def definitions(lake_root: str, releases: Iterable[Manifest] = ()) -> list[Definition]:
-    """Everything to register, for the lake at `lake_root`.
+    """All definitions to register, for the lake at `lake_root`.
 
-    The services `retrieval` and `ranking` are those of the code as it is; each of the `releases` gets its own two, so
-    that what an older model reads can be asked for by the release's id.
+    The services `retrieval` and `ranking` are those of the current code; each of the `releases` gets its own two, so
+    that the features of an older model can be read by its release id.
     """
     user = Entity(
         name="user", join_keys=[USER_KEY], value_type=ValueType.STRING, description="A user, or a visitor's session."
@@ -83,7 +83,7 @@ def _view(group: FeatureGroup, entity: Entity, lake_root: str) -> FeatureView:
         warnings.simplefilter("ignore", RuntimeWarning)  # Feast calls its Spark source experimental on every use
         source = SparkSource(
             name=f"{table.layer}_{table.name}",
-            # Feast's Spark source takes no Delta path.
+            # Feast's Spark source does not accept a Delta path.
             query=f"SELECT * FROM delta.`{lake_root}/{table.path}`",  # noqa: S608 - the lake's own address
             timestamp_field="event_timestamp",
             created_timestamp_column="created_timestamp",
@@ -95,6 +95,6 @@ def _view(group: FeatureGroup, entity: Entity, lake_root: str) -> FeatureView:
         schema=[Field(name=each, dtype=TYPES[table.schema.field(each).type]) for each in feature_names(table.schema)],
         source=PushSource(name=push_source_name(name), batch_source=source) if group.online else source,
         online=group.online,
-        ttl=timedelta(0),  # rows never expire: `event_timestamp` says how old one is
+        ttl=timedelta(0),  # rows never expire: their age is in `event_timestamp`
         description=table.meaning,
     )

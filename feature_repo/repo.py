@@ -1,6 +1,7 @@
-"""What the stock `feast apply` finds: the definitions, as attributes of this module, for the settings of the project.
+"""Entry point of the stock `feast apply`: the definitions, as attributes of this module, for the project's settings.
 
-Feast changes into this folder before it reads the module; settings (and the lake's folder) count from the project's.
+Feast changes into this folder before it reads the module; settings (and the lake's folder) are relative to the
+project's.
 """
 
 from __future__ import annotations

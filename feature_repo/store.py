@@ -76,7 +76,7 @@ def redis_connection(url: str) -> str:
 
 
 def spark_configuration(settings: Settings) -> dict[str, str]:
-    """Spark's settings for offline reads: Delta, UTC, loopback. Feast takes a running session as it is."""
+    """Spark's settings for offline reads: Delta, UTC, loopback. Feast uses a running session unchanged."""
     jars = sorted((settings.jars / "spark").glob("delta-*.jar"))
     conf = {
         "spark.master": settings.spark.master,

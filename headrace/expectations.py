@@ -1,7 +1,7 @@
-"""What must hold in each table, declared beside `headrace.tables`: no engine here, the job `quality` checks it.
+"""Expectations of each table, declared without an engine: the job `quality` checks them.
 
-A row rule is a condition in SQL that says when a row is *broken*; NULL means that it is not. Other rules are about the
-whole table or about another one. Severity `error` stops whatever comes after, `warn` is only reported.
+A row rule is a SQL condition that is true for *broken* rows; NULL means not broken. Other rules are about the
+whole table or about another one. Severity `error` stops the jobs after it, `warn` is only reported.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Stage = Literal["clean", "features"]
 
 @dataclass(frozen=True)
 class RowRule:
-    """Broken rows are those for which `broken` (SQL) is true; `meaning` says what is expected of a row."""
+    """Broken rows are those for which `broken` (SQL) is true; `meaning` is the expected condition."""
 
     column: str
     rule: str
@@ -54,7 +54,7 @@ class Refers:
     """Every value of `column` that is not null is one of `to_column` in `to` (of the same day, if it has days).
 
     With `tolerated` the name of a setting, a share of broken rows up to it is a warning. A table `to` without any row
-    refuses nothing: there is no catalogue to refer to.
+    breaks no rule: there is no catalogue to refer to.
     """
 
     column: str
@@ -85,7 +85,7 @@ Expectation = RowRule | Unique | Refers | Volume | RefusedShare | Filled
 
 @dataclass(frozen=True)
 class Expectations:
-    """Everything expected of one table, and after which stage of the day it is checked."""
+    """The expectations of one table, and after which stage of the day they are checked."""
 
     table: Table
     stage: Stage
@@ -98,7 +98,7 @@ def not_null(column: str) -> RowRule:
 
 
 def at_least(column: str, least: str, severity: Severity = "error") -> RowRule:
-    """The column is no smaller than `least`, a number or SQL expression; NULL and NaN pass."""
+    """The column is at least `least`, a number or SQL expression; NULL and NaN pass."""
     return RowRule(column, "range", f"`{column}` < {least}", f"must be at least {least}", severity)
 
 
@@ -121,7 +121,7 @@ def as_long_as(column: str, *others: str) -> RowRule:
 
 
 def before_as_of(column: str, newest: str) -> RowRule:
-    """`newest` (SQL, microseconds) lies before the row's as_of: nothing of the future got in."""
+    """`newest` (SQL, microseconds) lies before the row's as_of: no data from the future is used."""
     broken = f"{newest} >= unix_micros(event_timestamp)"
     return RowRule(column, "before_as_of", broken, "must lie before event_timestamp")
 
@@ -271,4 +271,4 @@ EXPECTATIONS = (
         ),
     ),
 )
-"""Of every table that something downstream reads, in the order of the day."""
+"""Of every table that later jobs read, in the order of the daily run."""

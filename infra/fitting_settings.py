@@ -1,4 +1,4 @@
-"""Settings that fit a file of events, by how long it is, how large, and whether its times say anything."""
+"""Settings that suit a file of events, by its time span, its size, and whether its times are informative."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WITHOUT_TIMES: Mapping[str, Any] = {
     "repeat_weight": 0.0,
     "example_half_life_days": 1e6,
 }
-"""Where there is no order to learn from: chosen on MovieLens 100K (docs/benchmarks.md, Sequences)."""
+"""For data without an order: chosen on MovieLens 100K (docs/notes/sequences.md)."""
 IDS_ALONE: Mapping[str, Any] = {
     "id_dropout": 0.0,
     "neighbours": 2_000,
@@ -38,23 +38,23 @@ IDS_ALONE: Mapping[str, Any] = {
     "ranker_learning_rate": 0.001,
     "ranker_epochs": 4,
 }
-"""Where moreover an item is nothing but its id: leaving it out teaches nothing, and there are no numbers for trees to
-part; what is left to weigh is what the tower and the neighbours say."""
+"""For items that moreover have only an id: id dropout has no use, and trees have no numbers to split on; the ranker
+weighs the scores of the tower and the neighbours."""
 LARGEST_CATALOGUE = 20_000
-"""Items up to which the two-tower is compared with all of them in a step."""
+"""Catalogue size up to which all items are negatives in every step of the two-tower."""
 EXAMPLES_SEEN = 2_500_000
-"""Examples that the two-tower sees where there is no order, in at most `MOST_EPOCHS` passes."""
+"""Training examples of the two-tower for data without an order, in at most `MOST_EPOCHS` passes."""
 MOST_EPOCHS = 30
 HISTORY_WITHOUT_TIMES = 100
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """What of a file's events was accepted."""
+    """Statistics of a file's accepted events."""
 
     first: date
     middle: date
-    """Half of the events are of this day or later."""
+    """Median day of the events."""
     last: date
     """The day after the first, where that is the only one."""
     events: int
@@ -67,7 +67,7 @@ def accepted(settings: Settings) -> Accepted:
     if not found.num_rows:
         raise BadInputError(
             "no event of the training file was accepted",
-            "See the reasons above; `headrace import --help` has the contract",
+            "The reasons are above; `headrace import --help` has the contract",
         )
     days = np.sort(found.column("day").to_numpy().astype("datetime64[D]"))
     first, middle, last = days[[0, (len(days) - 1) // 2, -1]].tolist()
@@ -77,14 +77,14 @@ def accepted(settings: Settings) -> Accepted:
 
 
 def fitting(settings: Settings, found: Accepted, *, without_times: bool, ids_alone: bool) -> Settings:
-    """`settings` with the windows, and where times say nothing the way to learn, that suit what was `found`."""
+    """`settings` with the windows that suit what was `found`, and without times also the kind of training."""
     if without_times and found.items <= LARGEST_CATALOGUE:
         settings = _without_times(settings, found.events, ids_alone=ids_alone)
     return settings.model_copy(update={"training": _windows(settings.training, found)})
 
 
 def _windows(training: TrainingSettings, found: Accepted) -> TrainingSettings:
-    """Never shorter than the settings say."""
+    """Never shorter than in the settings."""
     window = max(training.retrieval_days, (found.last - found.middle).days + 1)
     covered = (found.last - found.first).days
     return training.model_copy(
@@ -97,7 +97,7 @@ def _windows(training: TrainingSettings, found: Accepted) -> TrainingSettings:
 
 
 def _without_times(settings: Settings, events: int, *, ids_alone: bool) -> Settings:
-    """As many passes over the events as they are few; what was set stays as it was set."""
+    """More passes over fewer events; settings that differ from their default are unchanged."""
     epochs = max(1, min(MOST_EPOCHS, round(EXAMPLES_SEEN / events)))
     training = {**WITHOUT_TIMES, **(IDS_ALONE if ids_alone else {}), "retrieval_epochs": epochs}
     return settings.model_copy(

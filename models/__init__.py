@@ -7,5 +7,5 @@ import os
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# OpenMP's threads (XGBoost, implicit) wait asleep: beside another job spinning ones take its core and get nothing done.
+# OpenMP's threads (XGBoost, implicit) sleep while they wait: spinning threads would take the core of another process.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

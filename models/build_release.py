@@ -1,7 +1,7 @@
-"""Makes the release of one day and puts it live: `python -m models.build_release --day D`.
+"""Builds the release of one day and submits it: `python -m models.build_release --day D`.
 
 Joins the retrieval bundle and the ranker of `<home>/training/<D>/` into `<home>/releases/<release id>/` and submits it:
-it is logged to MLflow, registered and, if it is above the floors and no worse than the champion, takes its place.
+it is logged to MLflow, registered and, if it is above the floors and not worse than the champion, becomes champion.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from models.release.records import Trained, read_trained, training_records, with
 def build_release(settings: Settings, day: date, *, register: bool = True) -> Release:
     """Assemble, log, register and promote the release of `day`; without `register` only the first.
 
-    Raises BadInputError if a training is missing, ServiceError if MLflow is away (what was built is logged later) and
-    ReleaseError if the release is refused (the champion stays).
+    Raises BadInputError if a training is missing, ServiceError if MLflow is unavailable (the release is logged later)
+    and ReleaseError if the release is refused (the champion is kept).
     """
     folder = settings.training_folder / day.isoformat()
     trained = read_trained(folder)
     try:
         floors = release_gates(trained.metrics["retrieval"], trained.metrics["ranker"])
     except (KeyError, IndexError) as error:
-        raise BadInputError(f"the training of {day} lacks the measurement {error}", "Train the day again") from None
+        raise BadInputError(f"the training of {day} has no metric {error}", "Train the day again") from None
     bundle = _assemble(settings, trained, floors)
     print(f"release {bundle.release_id} in {bundle.folder}")
     if not register:
@@ -49,7 +49,7 @@ def build_release(settings: Settings, day: date, *, register: bool = True) -> Re
 
 
 def _assemble(settings: Settings, trained: Trained, gates: list[Gate]) -> Release:
-    """The sealed bundle in `<home>/releases/<release id>`; the same content built before is kept as it is."""
+    """The sealed bundle in `<home>/releases/<release id>`; an existing bundle with the same content is kept."""
     metrics, tables = without_timings(trained.metrics), trained.retrieval.manifest.tables
     evaluation = {"holdout": metrics, "gates": as_json(gates), "tables": tables}
     settings.releases.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """Moves the champion by hand: `python -m models.promotion promote ID`, `rollback`, or `register` what waits.
 
-Each version that becomes champion notes in the registry which one it took the place of, when and why: rolling back goes
-that way, step by step. A bundle is brought to this machine and verified file by file before the alias moves, so that
-serving never sees an alias of something it would refuse.
+Each version that becomes champion records in the registry which one it replaced, when and why: a rollback follows
+these records one by one. A bundle is downloaded and verified file by file before the alias moves, so that
+serving never sees an alias of a release it would refuse.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from models.release.registry import CHAMPION, Registry, Version
 
 
 def promote(settings: Settings, release_id: str, why: str) -> Version:
-    """Make the release champion; nothing happens if it is.
+    """Make the release champion; no change if it is already.
 
     Raises ReleaseError if it is not registered, was refused by a gate, or has a missing or changed file.
     """
@@ -36,22 +36,22 @@ def promote(settings: Settings, release_id: str, why: str) -> Version:
 
 
 def rollback(settings: Settings, why: str) -> Version:
-    """Make the release champion that was so before the present one.
+    """Make the previous champion champion again.
 
     Raises ReleaseError if there is none, or if it has a missing or changed file.
     """
     registry = Registry(settings.mlflow)
     champion = registry.champion()
     if champion is None or champion.replaced is None:
-        named = f"'{champion.release_id}' took no one's place" if champion else "there is no champion"
+        named = f"'{champion.release_id}' replaced no earlier champion" if champion else "there is no champion"
         raise ReleaseError(f"nothing to roll back to: {named}", "Name one: `headrace release promote ID`")
     return _go_live(settings, registry, registry.version(champion.replaced), why, back=True)
 
 
 def register(settings: Settings) -> None:
-    """Submit every release that waits, as its training would have. Raises ServiceError if MLflow is still away."""
+    """Submit all pending releases, as their training would have. Raises ServiceError if MLflow is still unavailable."""
     number = submit_pending(settings)
-    print(f"{number} submitted" if number else "nothing waits: every release that was built is registered")
+    print(f"{number} submitted" if number else "nothing is pending: all releases that were built are registered")
 
 
 def _go_live(settings: Settings, registry: Registry, version: Version, why: str, back: bool = False) -> Version:
@@ -71,15 +71,15 @@ def _go_live(settings: Settings, registry: Registry, version: Version, why: str,
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line; 0 if the alias names the release asked for."""
+    """Command line; 0 if the alias is set as requested."""
     parser = argparse.ArgumentParser(prog="python -m models.promotion", description=(__doc__ or "").split("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("promote", help="make a registered release champion")
     one.add_argument("release_id")
-    for command in (one, commands.add_parser("rollback", help="make the champion before this one champion again")):
-        command.add_argument("--why", default="by hand", help="kept with the decision")
+    for command in (one, commands.add_parser("rollback", help="make the previous champion champion again")):
+        command.add_argument("--why", default="by hand", help="recorded with the decision")
     commands.add_parser(
-        "register", help="log releases that were built while MLflow was away, and put them through the gate"
+        "register", help="register releases that were built while MLflow was unavailable, and evaluate them"
     )
     given = parser.parse_args(argv)
     if given.command == "register":

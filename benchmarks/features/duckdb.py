@@ -21,7 +21,7 @@ COUNTED = {
     "dislikes": "dislike",
     "searches": "search",
 }
-PLACES = ("devices", "device_shares", "surfaces", "surface_shares")
+CONTEXTS = ("devices", "device_shares", "surfaces", "surface_shares")
 
 
 def statements(as_of: datetime, settings: FeatureSettings) -> dict[str, str]:
@@ -134,7 +134,7 @@ def statements(as_of: datetime, settings: FeatureSettings) -> dict[str, str]:
                    coalesce(spend, 0)::FLOAT AS spend, coalesce(decayed_spend, 0)::FLOAT AS decayed_spend,
                    coalesce(spend / nullif(baskets, 0), 0)::FLOAT AS basket_spend,
                    coalesce(hours, [])::FLOAT[] AS hours, coalesce(weekdays, [])::FLOAT[] AS weekdays,
-                   {", ".join(f"coalesce({name}, []) AS {name}" for name in PLACES)},
+                   {", ".join(f"coalesce({name}, []) AS {name}" for name in CONTEXTS)},
                    coalesce(categories, []) AS categories, coalesce(category_shares, []) AS category_shares
             FROM last a FULL JOIN lately l ON l.user_id = a.user_id
             LEFT JOIN devices d ON d.user_id = l.user_id LEFT JOIN surfaces s ON s.user_id = l.user_id

@@ -2,9 +2,10 @@
 
     python -m benchmarks.quality [--home var] [--release FOLDER] [--without-spark]
 
-Protocol: the demo's data (made by `make demo`): what the features know, weeks 1 to 48, is learnt; weeks 49 to 53 are
-the test. The catalogue is everything taken before, ranked in full. Settings of EASE and personal frequency were chosen
-on weeks 45 to 48 (`python -m benchmarks.quality.tuning`); docs/benchmarks.md says what else was looked at.
+Protocol: the demo's data (made by `make demo`): models are trained on the features' events, weeks 1 to 48; weeks 49 to
+53 are the test. The catalogue is all items with an earlier event, ranked in full. Settings of EASE and personal
+frequency were chosen on weeks 45 to 48 (`python -m benchmarks.quality.tuning`); docs/notes/quality.md says what else
+was tried.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def _pipeline(settings: Settings, release: Path, day: date, test: Path, ground_t
 
 
 def _two_tower(settings: Settings, release: Path, day: date, ground_truth: GroundTruth) -> dict[Task, Lists]:
-    """The whole catalogue by inner product alone; somebody unknown gets the popular list of an empty history."""
+    """The whole catalogue by inner product alone; an unknown user gets the popular list of an empty history."""
     recommender = load_recommender(release, settings.serving.candidates)
     place = [recommender.catalogue.row_of[item] for item in ground_truth.catalogue.item_ids]
     vectors = recommender.catalogue.embeddings[place]

@@ -2,7 +2,7 @@
 
     python -m benchmarks.quality.tuning [--home var] [--only EASE]
 
-Learns from weeks 1 to 44 and prints nDCG@20 on both tasks for every setting in the small grid of each baseline. The
+Trains on weeks 1 to 44 and prints nDCG@20 on both tasks for every setting in the small grid of each baseline. The
 last line is one JSON object.
 """
 

@@ -2,11 +2,11 @@
 
     python -m benchmarks.ranker [--home var] [--epochs 2] [--rounds 5]
 
-Both learn from the same candidates of the same households, batches of as many rows, the same passes, widths, classes of
-the numbers, crosses, optimiser and rate; judged by the same households apart. The peer is Wide & Deep as one would
-write it with Keras' layers: a row is a candidate, the loss its cross-entropy. Ours here is one ranker, not the
-committee. Each training is a process of its own, in turns; the start of TensorFlow, reading the files and, for
-the peer, making rows of the lists do not count, building the model and tracing it do.
+Both are trained on the same candidates of the same households, batches of as many rows, the same passes, widths,
+classes of the numbers, crosses, optimiser and rate; evaluated on the same held-out households. The peer is Wide & Deep
+as one would write it with Keras' layers: a row is a candidate, the loss its cross-entropy. Ours here is one ranker, not
+the committee. Each training is a process of its own, in turns; the start of TensorFlow, reading the files and, for the
+peer, making rows of the lists do not count, building the model and tracing it do.
 """
 
 from __future__ import annotations

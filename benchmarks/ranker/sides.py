@@ -27,7 +27,7 @@ from models.ranker.examples.training_data import RankingData, read_ranking_data
 from models.ranker.fitting import fit_ranker
 from models.ranker.networks.model import EMBEDDING
 from models.ranker.networks.scaling import Scaling
-from models.ranker.networks.wide_deep import HIDDEN, OWN_STEPS, SOURCE_PLACES
+from models.ranker.networks.wide_deep import HIDDEN, OWN_STEPS, SOURCE_COLUMNS
 from models.ranker.training import score_examples
 from models.ranker.validation import validate
 
@@ -93,10 +93,10 @@ def plain_wide_and_deep(cardinalities: tuple[int, ...], scaling: Scaling) -> tf.
         classes = layers.Discretization(bin_boundaries=sorted(set(bounds.tolist())))(numeric[:, place])
         parts.append(layers.Embedding(len(bounds) + 1, 1, embeddings_initializer="zeros")(classes))
     own = layers.Discretization(bin_boundaries=list(OWN_STEPS))(numeric[:, _OWN])
-    bits = tf.cast(tf.gather(numeric, SOURCE_PLACES, axis=1) > 0, tf.int64)
-    sources = tf.reduce_sum(bits * [2**place for place in range(len(SOURCE_PLACES))], axis=1)
+    bits = tf.cast(tf.gather(numeric, SOURCE_COLUMNS, axis=1) > 0, tf.int64)
+    sources = tf.reduce_sum(bits * [2**place for place in range(len(SOURCE_COLUMNS))], axis=1)
     category = tf.cast(categorical[:, 0], tf.int64)
-    for crossed, size in ((own, len(OWN_STEPS) + 1), (sources, 2 ** len(SOURCE_PLACES))):
+    for crossed, size in ((own, len(OWN_STEPS) + 1), (sources, 2 ** len(SOURCE_COLUMNS))):
         cross = tf.cast(crossed, tf.int64) * cardinalities[0] + category
         parts.append(layers.Embedding(size * cardinalities[0], 1, embeddings_initializer="zeros")(cross))
     return tf.keras.Model([numeric, categorical], layers.Add()(parts))
@@ -106,7 +106,7 @@ SIDES = {"ours": ours, "peer": peer}
 
 
 def main() -> None:
-    """Train one side, judge it, print."""
+    """Train one side, evaluate it, print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ranker.sides", description=__doc__.split("\n")[0])
     parser.add_argument("side", choices=SIDES)
     parser.add_argument("--home", type=Path, default=Path("var"), help="home of the demo (default var)")

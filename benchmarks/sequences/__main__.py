@@ -109,7 +109,7 @@ def _settings(model: Model) -> dict[str, Any]:
 
 
 def _bar(name: str, measured: dict[str, Any], peer: str, goal: str, place: int) -> dict[str, Any]:
-    """Met where that place of (ratio, lower bound, upper bound) is at least 1."""
+    """Met where that element of (ratio, lower bound, upper bound) is at least 1."""
     ratio = measured["models"][peer]["ratio"]
     return {"name": f"{name}, nDCG@{K}", "peer": peer, "ratio": ratio, "goal": goal, "met": ratio[place] >= 1}
 

@@ -16,7 +16,7 @@ from models.baselines.factors import FactorsConfig
 
 @dataclass(frozen=True)
 class Chosen:
-    """A two-tower and how long it learns."""
+    """A two-tower and how long it is trained."""
 
     training: TrainingSettings
     history_length: int

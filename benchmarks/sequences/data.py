@@ -28,7 +28,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Events:
-    """What everybody took, user after user, oldest first. Users and items are numbers from 0."""
+    """All users' interactions, user by user, oldest first. Users and items are numbers from 0."""
 
     users: Ints
     items: Ints
@@ -55,15 +55,15 @@ class Events:
     def sequences(self) -> Sequences:
         """For towers: every event but a user's first is a target."""
         starts = np.searchsorted(self.users, np.arange(self.shape[0] + 1))
-        nobody = np.zeros((self.shape[0], 0), np.int32)
+        no_profile = np.zeros((self.shape[0], 0), np.int32)
         types = np.ones(len(self.users), np.int32)
         first = np.zeros(self.shape[0], np.int64)
-        return Sequences(self.items.astype(np.int32) + 1, types, self.times, starts, first, nobody)
+        return Sequences(self.items.astype(np.int32) + 1, types, self.times, starts, first, no_profile)
 
 
 @dataclass(frozen=True)
 class Parted:
-    """What models may know, and what they are judged by: for each user at least one item."""
+    """Training data and ground truth: for each user at least one item."""
 
     known: Events
     targets: Targets
@@ -71,7 +71,7 @@ class Parted:
 
 @dataclass(frozen=True)
 class Split:
-    """Two judgements: settings are chosen on the first, which knows nothing of the second's targets."""
+    """Two evaluations: settings are chosen on the first, which is trained without the second's targets."""
 
     validation: Parted
     test: Parted

@@ -1,4 +1,4 @@
-"""The whole platform on ids alone: `headrace evaluate` on two files, as anybody would run it."""
+"""The whole platform on ids alone: `headrace evaluate` on two files, as a user would run it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two-tower on sequences that come from no lake: trained, watched, and asked for lists."""
+"""The two-tower on sequences that come from no lake: trained with early stopping, and used for lists."""
 
 from __future__ import annotations
 

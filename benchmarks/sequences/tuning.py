@@ -79,7 +79,7 @@ def main() -> int:
 def _tune(form: str, data: Path | None, only: str | None, epochs: int) -> None:
     ratings = read_ratings(data)
     parted = (last_one_out(ratings) if form == "in_order" else held_out_at_random(ratings)).validation
-    found = [_judged(model, parted) for model in _baselines(form) if only in (None, model.name)]
+    found = [_evaluated(model, parted) for model in _baselines(form) if only in (None, model.name)]
     towers = {name: tower for name, tower in TOWERS[form].items() if only in (None, name)}
     found += [_learned(name, *tower, parted, epochs) for name, tower in towers.items()]
     print(json.dumps(found))
@@ -94,7 +94,7 @@ def _baselines(form: str) -> Iterator[Baseline]:
             yield ImplicitAls(config)
 
 
-def _judged(model: Any, parted: Parted) -> dict[str, Any]:
+def _evaluated(model: Any, parted: Parted) -> dict[str, Any]:
     events = parted.known.interactions()
     lists = model.fit(events).top(np.arange(parted.known.shape[0]), K, events.taken)
     ndcg = float(score_lists(lists, parted.targets, K).ndcg.mean())

@@ -3,10 +3,10 @@
     python -m benchmarks.two_tower.demo ours|peer [--home var] [--target 0.21] [--look-every 64] [--limit 300]
 
 Run by `benchmarks.two_tower`, each in a process of its own; the last line is one JSON object. Both learn from the
-training window up to week 48 and are judged by all households of weeks 49 to 53 on task *new*, recall@500, with the
+training window up to week 48 and are evaluated on all households of weeks 49 to 53 on task *new*, recall@500, with the
 better of a few weights of the popularity prior. The peer has the same towers, batches of as many examples, optimiser
 and rate; it is a Keras model as one would write it: an example is a history and an item, `tfrs.tasks.Retrieval` the
-loss. What the judging takes does not count, nor reading the lake.
+loss. The time of evaluation and of reading the lake does not count.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class ValidationUsers:
 
     ground_truth: GroundTruth
     places: np.ndarray
-    """[items of the truth's catalogue]: their rows in the item table."""
+    """[items of the ground truth's catalogue]: their rows in the item table."""
     log_popularity: np.ndarray
     inputs: TowerInputs
     """Of the users of task new, as known before."""
@@ -101,7 +101,7 @@ class UntilGood(tf.keras.callbacks.Callback):
         self._spent, self._since, self._steps = 0.0, time.perf_counter(), 0
 
     def on_train_batch_end(self, _batch: int, _logs: dict[str, float] | None = None) -> None:
-        """Look."""
+        """Evaluate at intervals."""
         self._steps += 1
         if self._steps % self._every:
             return
@@ -238,7 +238,7 @@ def main() -> None:
     parser.add_argument("side", choices=SIDES)
     parser.add_argument("--home", type=Path, default=Path("var"), help="home of the demo (default var)")
     parser.add_argument("--target", type=float, default=0.21)
-    parser.add_argument("--look-every", type=int, default=64, help="steps between two looks (default 64)")
+    parser.add_argument("--look-every", type=int, default=64, help="steps between two evaluations (default 64)")
     parser.add_argument("--limit", type=float, default=300.0, help="seconds of training to give up after (default 300)")
     given = parser.parse_args()
     settings = load_settings().model_copy(update={"home": given.home.resolve()})

@@ -54,7 +54,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Pairs:
-    """Who took what: numbers of users and items, learnt and held out."""
+    """Interactions: numbers of users and items, trained on and held out."""
 
     users: int
     items: int

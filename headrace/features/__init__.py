@@ -1,4 +1,4 @@
-"""What models read: the feature catalogue, columns and rows, the user's row, own items, the user tower."""
+"""Inputs of the models: the feature catalogue, columns and rows, the user's row, own items, the user tower."""
 
 __all__ = [
     "catalogue",

@@ -1,7 +1,7 @@
-"""Every feature of the gold tables, declared once: `docs/features.md` and the feature store's views are made of it.
+"""Every feature of the gold tables, declared once: `docs/features.md` and the feature store's views come from it.
 
-A column's type is that of the table's schema, and who uses it is asked of the code that reads it; a test holds every
-declaration to its table, its source and its owner.
+A column's type is that of the table's schema, and its consumers are found by running the code that reads it; a test
+compares every declaration with its table, its source and its owner.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from headrace.tables import (
 ALL_TIME = "all time"
 POPULARITY = "{popularity_days} days"
 TREND = "{trend_days} days"
-AFFINITY = "all time, half after {affinity_half_life_days} days"
-ITEM_DECAY = "all time, half after {item_half_life_days} days"
-FRESHNESS = "half after {freshness_half_life_days} days"
+AFFINITY = "all time, half-life {affinity_half_life_days} days"
+ITEM_DECAY = "all time, half-life {item_half_life_days} days"
+FRESHNESS = "half-life {freshness_half_life_days} days"
 HISTORY = "last {history_length} events"
 OWN = "best {affinity_items} items"
 USUAL = f"{TREND}; {{usual_contexts}} of most visits"
@@ -48,10 +48,10 @@ class Feature:
     name: str
     meaning: str
     window: str
-    """What it looks back on; names in braces are settings of the group `features`."""
+    """Its time window; names in braces are settings of the group `features`."""
     source: tuple[Table, ...] = (SILVER_EVENTS,)
     also_used_by: tuple[str, ...] = ()
-    """Modules outside the spine that read it by its name."""
+    """Modules outside the core package that read it by its name."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,12 @@ class FeatureGroup:
 
     table: Table
     about: str
-    """Of whom or what: user, item, user × item."""
+    """Entity: user, item, user × item."""
     owner: str
     """The one function that computes them, as `module.function`."""
     features: tuple[Feature, ...]
     view: str = ""
-    """Name in the feature store; empty for a table that is no view."""
+    """Name in the feature store; empty for a table that is not a view."""
     online: bool = False
     """Whether the rows are materialised in the online store."""
 
@@ -74,7 +74,7 @@ class FeatureGroup:
         return self.table.schema.field(feature.name).type
 
     def used_by(self, feature: Feature) -> Iterator[str]:
-        """Who reads the column."""
+        """The consumers of the column."""
         for reader, columns in READERS.get(self.table.path, {}).items():
             if feature.name in columns:
                 yield reader
@@ -82,7 +82,7 @@ class FeatureGroup:
 
 
 class _Asked(Mapping[str, Any]):
-    """A row without values that notes which columns it was asked for."""
+    """A row without values that records which columns are read."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -112,7 +112,7 @@ READERS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     GOLD_ITEM_FEATURES.path: {"ranker, through the release's item table": NUMBER_COLUMNS},
 }
-"""Who reads which columns of a table, as the code that reads them says."""
+"""Consumers of each table's columns, found by running the code that reads them."""
 
 USER_FEATURES = FeatureGroup(
     GOLD_USER_FEATURES,
@@ -135,7 +135,7 @@ USER_FEATURES = FeatureGroup(
         Feature("own_last_timestamps", "Time of the last occasion with each.", OWN),
         Feature("events_total", "Events of interest.", ALL_TIME),
         Feature("baskets_total", "Distinct times of them.", ALL_TIME),
-        Feature("profile_keys", "What is known of the person (demographics), names in order.", "now", (SILVER_USERS,)),
+        Feature("profile_keys", "Names of the profile fields (demographics), sorted.", "now", (SILVER_USERS,)),
         Feature("profile_values", "The values of these.", "now", (SILVER_USERS,)),
     ),
     view=USER_VIEW,
@@ -164,7 +164,7 @@ USER_BEHAVIOUR = FeatureGroup(
         Feature("days_since", "Recency: days since the last event of interest; NaN without one.", ALL_TIME),
         Feature("spend", "Price times quantity of what was bought, as far as the price is known.", TREND),
         Feature(
-            "decayed_spend", "The same, halved by its age.", f"{TREND}, half after {{affinity_half_life_days}} days"
+            "decayed_spend", "The same, halved by its age.", f"{TREND}, half-life {{affinity_half_life_days}} days"
         ),
         Feature("basket_spend", "Spend per basket.", TREND),
         Feature(
@@ -178,13 +178,13 @@ USER_BEHAVIOUR = FeatureGroup(
         Feature(
             "categories",
             "Preferred categories (the second level, else the first) by decayed count, then by name.",
-            "{preferred_categories} best; half after {affinity_half_life_days} days",
+            "{preferred_categories} best; half-life {affinity_half_life_days} days",
             (SILVER_EVENTS, SILVER_ITEMS),
         ),
         Feature(
             "category_shares",
             "Share of each in the decayed counts of items with a category.",
-            "{preferred_categories} best; half after {affinity_half_life_days} days",
+            "{preferred_categories} best; half-life {affinity_half_life_days} days",
             (SILVER_EVENTS, SILVER_ITEMS),
         ),
     ),
@@ -227,7 +227,7 @@ ITEM_FEATURES = FeatureGroup(
                 "models.evaluation.ground_truth",
             ),
         ),
-        Feature("repeat_rate", "Share of these who took it on two or more occasions.", ALL_TIME),
+        Feature("repeat_rate", "Share of these users with two or more occasions.", ALL_TIME),
         Feature(
             "price",
             "Median unit price paid, else the list price, else NaN.",
@@ -242,18 +242,18 @@ ITEM_FEATURES = FeatureGroup(
         Feature("decayed_purchases", "Purchases, each halved by its age.", ITEM_DECAY),
         Feature(
             "conversion",
-            "Share of carts and purchases in the decayed views, carts and purchases, drawn to the mean of all items.",
+            "Share of carts and purchases in decayed views, carts and purchases, shrunk towards the mean of all items.",
             f"{ITEM_DECAY}; as if {{conversion_prior}} more at the mean",
         ),
         Feature("ratings", "How often it was rated.", ALL_TIME),
         Feature(
             "rating",
-            "Mean rating (0 to 10), drawn to the mean of all ratings; NaN where there are none at all.",
+            "Mean rating (0 to 10), shrunk towards the mean of all ratings; NaN where there are none at all.",
             f"{ALL_TIME}; as if {{rating_prior}} more at the mean",
         ),
         Feature(
             "return_rate",
-            "Returns per purchase, at most 1, drawn to the mean of all items; NaN where nothing was bought at all.",
+            "Returns per purchase, at most 1, shrunk towards the mean of all items; NaN without any purchases.",
             f"{ALL_TIME}; as if {{return_prior}} more purchases at the mean",
         ),
     ),
@@ -268,7 +268,7 @@ ITEM_CONTENT = FeatureGroup(
         Feature(
             "content",
             "TF-IDF of the words of title and text, the category path, brand and maker, reduced by an SVD.",
-            "now; {content_length} numbers; made anew when the catalogue changed",
+            "now; {content_length} numbers; recomputed when the catalogue changed",
             (SILVER_ITEMS,),
         ),
     ),
@@ -300,7 +300,7 @@ GROUPS = (USER_FEATURES, USER_BEHAVIOUR, ITEM_FEATURES, ITEM_CONTENT, USER_ITEM_
 
 @dataclass(frozen=True)
 class ContextFeature:
-    """A feature of an event or a request: a field of `headrace.features.context.ContextFeatures`, kept in no table."""
+    """A feature of an event or a request: a field of `headrace.features.context.ContextFeatures`, not stored."""
 
     name: str
     meaning: str
@@ -317,13 +317,13 @@ CONTEXT = (
     ContextFeature("weekday", "Day of the week, UTC, 0 = Monday.", "time", (_IMPRESSIONS, _BEHAVIOUR)),
     ContextFeature(
         "device",
-        "What it is done on, in lower case; `unknown`.",
+        "Device in lower case; else `unknown`.",
         "`context.device`",
         (_IMPRESSIONS, "jobs.batch.features.users"),
     ),
     ContextFeature(
         "surface",
-        "Where in the app; of a request, the context asked for; `unknown`.",
+        "Surface in the app; for a request its context; else `unknown`.",
         "`context.surface`",
         (_IMPRESSIONS, "jobs.batch.features.users"),
     ),

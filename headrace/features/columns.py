@@ -1,7 +1,7 @@
 """Whole Arrow columns in the feature store's online format: what `feature_rows` encodes value by value, at once.
 
-The bytes are those of `feature_rows.encode_value`, `encode_time` and `row_key` (a test compares them). They are made of
-offsets and buffers, without a Python object per value: filling the store is then bound by the store.
+The bytes are those of `feature_rows.encode_value`, `encode_time` and `row_key` (a test compares them). They are built
+from offsets and buffers, without a Python object per value: filling the store is then bound by the store.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FIRST_FIELD = b"\x0a"
 def encode_column(values: pa.Array, kind: str) -> pa.Array:
     """Each value of a gold column, of that `feature_rows.value_kind`, as binary; a null becomes the empty value.
 
-    Raises ValueError where a list holds a null, which the format cannot say.
+    Raises ValueError where a list holds a null, which the format cannot represent.
     """
     tag = _TAGS[kind]
     if pa.types.is_list(values.type):
@@ -116,12 +116,12 @@ def _fixed_width(values: pa.Array) -> pa.Array:
 
 
 def _unless_zero(tag: bytes, values: npt.NDArray[np.int64]) -> pa.Array:
-    """A number field as protobuf leaves it out where it is 0."""
+    """A number field, which protobuf omits where it is 0."""
     return _where(pa.array(values != 0), join(tag, varints(values)))
 
 
 def _where(is_there: pa.Array, values: pa.Array) -> pa.Array:
-    """The values that are there, and no bytes for the others."""
+    """The values, and no bytes for nulls."""
     return pc.if_else(is_there, values, pa.scalar(b"", pa.binary()))
 
 

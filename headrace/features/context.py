@@ -1,4 +1,4 @@
-"""When and where something happens, as features: of an event in batch and stream, of a request in serving.
+"""Time, device and surface as features: of an event in batch and stream, of a request in serving.
 
 The arithmetic is the same on a number, a NumPy array and a Spark column, so that there is one definition for all three;
 a name is read from an event's context in Python and, by the same rule, in SQL.
@@ -28,13 +28,13 @@ class ContextFeatures(NamedTuple):
     weekday: int
     """Day of the week, UTC: 0 = Monday to 6 = Sunday."""
     device: str
-    """What it was done on, in lower case; `unknown` where nobody said."""
+    """Device in lower case; `unknown` where it is missing."""
     surface: str
-    """Where in the app it was done (for a request, the context asked for); `unknown` where nobody said."""
+    """Surface in the app (for a request its context); `unknown` where it is missing."""
 
 
 def context_features(time: int, context: Mapping[str, str]) -> ContextFeatures:
-    """The features of a moment (microseconds since 1970) and an event's `context`, or a request's."""
+    """The features of a time (microseconds since 1970) and an event's `context`, or a request's."""
     return ContextFeatures(int(hour_of(time)), int(weekday_of(time)), _named(context, DEVICE), _named(context, SURFACE))
 
 
@@ -49,7 +49,7 @@ def weekday_of(time: Any) -> Any:
 
 
 def named_sql(name: str) -> str:
-    """The device or surface of an event, as `context_features` tells it, in SQL over the events' column `context`."""
+    """The device or surface of an event, as in `context_features`, in SQL over the events' column `context`."""
     return f"coalesce(nullif(lower(trim(BOTH '{_BLANKS}' FROM context['{name}'])), ''), '{UNKNOWN}')"
 
 

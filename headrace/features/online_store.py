@@ -1,4 +1,4 @@
-"""What is kept online per user, and how it is read and written.
+"""The rows of a user in the online store, and how they are read and written.
 
 Two hashes a user: the *feature row* that the batch side materialises in the feature store's format
 (`headrace.features.rows`), and the *live row* that the stream writes: `headrace:live:<user>` with `release`, `vector`
@@ -35,7 +35,7 @@ redis.call('HSET', KEYS[1], 'release', ARGV[1], 'vector', ARGV[2], 'history', AR
 redis.call('EXPIRE', KEYS[1], ARGV[7])
 return 1
 """
-"""Compare and set: a row of the same release is replaced only by one that is as new by (event time, count)."""
+"""Compare and set: a row of the same release is replaced only by one that is at least as new by (event time, count)."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class LiveRow:
     """The stream's view of one user."""
 
     release: str
-    """Release whose user tower made `vector`; a vector is never compared with another release's index."""
+    """Release whose user tower computed `vector`; a vector is never compared with another release's index."""
     vector: npt.NDArray[np.float32]
     history: list[HistoryEvent]
-    """The merged history the vector was made of, oldest first."""
+    """The merged history that the vector was computed from, oldest first."""
     event_timestamp: int
     """Microseconds since 1970 of the newest event."""
     count: int

@@ -1,4 +1,4 @@
-"""The user's half of the ranker's features: what the own items say of themselves and of their kinds."""
+"""The user's part of the ranker's features: statistics of the own items and of their kinds (`category_3`)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Times = npt.NDArray[np.int64]
 
 SHARE_LEVELS = ("category_1", "category_2", "category_3", "brand", "maker")
 KIND = "category_3"
-"""Items of one kind take each other's place."""
+"""Items of one kind are substitutes."""
 _LONGEST_DUE = 5.0
 _WEEK = 7.0
 
 
 @dataclass(frozen=True)
 class OwnItemFeatures:
-    """A user's own items that the release knows, by row number in ascending order."""
+    """A user's own items that are in the release, by row number in ascending order."""
 
     rows: Ints
     counts: Floats
@@ -33,7 +33,7 @@ class OwnItemFeatures:
     of_items: Floats
     """[own items, 9]: the first of `ranking_features.NUMERIC`, `own_count` to `own_replaced`."""
     of_kinds: Floats
-    """[codes of `KIND`, 4]: `kind_count` to `kind_due`; zeros where the user took nothing."""
+    """[codes of `KIND`, 4]: `kind_count` to `kind_due`; zeros for kinds without own items."""
     shares: dict[str, Floats]
     """Per level of `SHARE_LEVELS`: share of the user's decayed counts by code."""
     days_since_last: float
@@ -41,12 +41,12 @@ class OwnItemFeatures:
     usual_price: float
     """Mean log1p price of the own items, weighted by decayed count; NaN if none is known."""
     neighbours: Scores
-    """What they say of all items."""
+    """Neighbour scores of all items."""
 
 
 @dataclass(frozen=True)
 class _Occasions:
-    """How often something happened, and when: parallel arrays."""
+    """Number and times of occasions: parallel arrays."""
 
     counts: Floats
     first: Times
@@ -56,7 +56,7 @@ class _Occasions:
         return (np.maximum(as_of - self.last, 0) / MICROSECONDS_PER_DAY).astype(np.float32)
 
     def gaps(self) -> Floats:
-        """Usual days from one time to the next; 0 where it happened once."""
+        """Usual days from one time to the next; 0 for a single one."""
         days = (self.last - self.first) / MICROSECONDS_PER_DAY / np.maximum(self.counts - 1, 1)
         return np.where(self.counts > 1, days, 0.0).astype(np.float32)
 
@@ -68,7 +68,7 @@ class _Occasions:
 
 
 def own_item_features(user: UserRow, catalogue: Catalogue) -> OwnItemFeatures:
-    """Everything that the candidates' features need of the user."""
+    """The user's data that the candidates' features need."""
     all_rows = catalogue.rows(user.own.items)
     known = np.flatnonzero(all_rows >= 0)
     order = known[np.argsort(all_rows[known], kind="stable")]
@@ -83,7 +83,7 @@ def own_item_features(user: UserRow, catalogue: Catalogue) -> OwnItemFeatures:
     total = max(float(decayed.sum()), 1e-9)
     shares = {level: (counts / total).astype(np.float32) for level, counts in totals.items()}
     for share in shares.values():
-        share[0] = 0.0  # unknown is no taste
+        share[0] = 0.0  # the unknown code is not a preference
     codes = catalogue.codes[KIND][rows]
     kinds = _by_kind(codes, len(totals[KIND]), items)
     price = np.log1p(catalogue.numbers["price"][rows])
@@ -124,7 +124,7 @@ def _of_items(items: _Occasions, decayed: Floats, as_of: int) -> Floats:
 def _against_kinds(
     items: _Occasions, decayed: Floats, codes: Ints, decayed_of_kinds: npt.NDArray[Any], last_of_kinds: Times
 ) -> Floats:
-    """Loyalty, and the days in which something of the kind was taken instead; zeros for items of no known kind."""
+    """Loyalty, and the days since the last time in which another item of the kind was taken; zeros without a kind."""
     later = (last_of_kinds[codes] - items.last) / MICROSECONDS_PER_DAY
     columns = [decayed / np.maximum(decayed_of_kinds[codes], 1e-9), np.log1p(later)]
     found = _columns(columns)
@@ -136,7 +136,7 @@ def _by_kind(codes: Ints, kinds: int, items: _Occasions) -> _Occasions:
     """The same of each kind; times are 0 where there is none."""
     first, last = np.zeros(kinds, np.int64), np.zeros(kinds, np.int64)
     latest, earliest = np.argsort(items.last, kind="stable"), np.argsort(-items.first, kind="stable")
-    last[codes[latest]] = items.last[latest]  # of equal places the last one is written last
+    last[codes[latest]] = items.last[latest]  # of equal codes the last one is written last
     first[codes[earliest]] = items.first[earliest]
     return _Occasions(np.bincount(codes, weights=items.counts, minlength=kinds).astype(np.float32), first, last)
 
@@ -145,7 +145,7 @@ def _of_kinds(kinds: _Occasions, items: npt.NDArray[np.int64], as_of: int) -> Fl
     columns = [np.log1p(kinds.counts), np.log1p(items), np.log1p(kinds.days_since(as_of)), kinds.due(as_of)]
     found = _columns(columns)
     found[items == 0] = 0.0
-    found[0] = 0.0  # items of no known kind have nothing in common
+    found[0] = 0.0  # items without a kind are not related
     return found
 
 

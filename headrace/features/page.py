@@ -17,14 +17,14 @@ HEADER = """\
 # Every feature
 
 Generated from `headrace/features/catalogue.py`: run `make settings` after changing it; do not edit. A feature has one
-definition, its owner; only events before `event_timestamp` count, and those of machines never do. Names after a window
+definition, its owner; only events before `event_timestamp` count, and events of bots are excluded. Names after a window
 are settings of the group `[features]` in [settings.toml](settings.toml), shown with their defaults.
 """
 CONTEXT_ABOUT = """\
-Of the moment of an event or a request: computed where it is needed, kept in no table, with the same arithmetic on a
-number, a NumPy array and a Spark column, and one rule for names. Serving notes them with each impression, batch makes
-`hours`, `weekdays`, `devices` and `surfaces` of them; the rows that the stream keeps of a user depend on none, and the
-ranker does not use them yet."""
+Features of the time and place of an event or request. They are computed on demand and stored in no table, with the
+same code for a number, a NumPy array and a Spark column, and one rule for names. Serving logs them with each
+impression; batch computes `hours`, `weekdays`, `devices` and `surfaces` from them. The stream's rows do not depend on
+them, and the ranker does not use them yet."""
 COLUMNS = ("feature", "meaning", "type", "source", "window", "used by")
 
 
@@ -43,12 +43,12 @@ def window_text(feature: Feature) -> str:
 
 
 def _section(group: FeatureGroup) -> str:
-    place = f"`{group.table.layer}.{group.table.name}`"
+    name = f"`{group.table.layer}.{group.table.name}`"
     store = f"feature view `{group.view}`" if group.view else "no feature view"
     online = "online and offline" if group.online else "offline only"
     table = _table(COLUMNS, [_row(group, feature) for feature in group.features])
     return (
-        f"## {group.about.capitalize()}\n\n{place}: {group.table.meaning} Owner: `{group.owner}`; {store}, {online}."
+        f"## {group.about.capitalize()}\n\n{name}: {group.table.meaning} Owner: `{group.owner}`; {store}, {online}."
         f"\n\n{table}\n"
     )
 
@@ -75,11 +75,11 @@ def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 
 def _row(group: FeatureGroup, feature: Feature) -> tuple[str, ...]:
     source = ", ".join(f"`{table.layer}.{table.name}`" for table in feature.source)
-    used_by = "; ".join(group.used_by(feature)) or "nobody yet"
+    used_by = "; ".join(group.used_by(feature)) or "not used yet"
     kind = type_text(group.arrow_type(feature))
     return f"`{feature.name}`", feature.meaning, kind, source, window_text(feature), used_by
 
 
 def type_text(kind: pa.DataType) -> str:
-    """An Arrow type as a person reads it."""
+    """An Arrow type as text."""
     return f"list of {kind.value_type}" if pa.types.is_list(kind) else str(kind)

@@ -1,4 +1,4 @@
-"""When an item is promoted, and where: what is announced weeks ahead, as an items file says it.
+"""Calendar of an item's promotions, announced weeks ahead in the items file.
 
 The field `promotion_calendar` of an item holds one entry per time, separated by blanks: `FIRST/LAST=SHARE`, the first
 and the last day (UTC) and the share of the stores, above 0 to 1, that display or advertise the item then, such as
@@ -17,9 +17,9 @@ import numpy.typing as npt
 FIELD = "promotion_calendar"
 _ENTRY = r"\d{4}-\d{2}-\d{2}/\d{4}-\d{2}-\d{2}=(?:0?\.\d+|1(?:\.0+)?)"
 PATTERN = rf"^{_ENTRY}(?: {_ENTRY})*$"
-"""What a calendar looks like; the same for Java's and Python's regular expressions."""
+"""Pattern of a calendar, valid for Java's and Python's regular expressions."""
 COMING_DAYS, PAST_DAYS = 28, 56
-"""Days after a moment, and up to it, that the features look at."""
+"""Length in days of the windows after and before a time that the features use."""
 
 Floats = npt.NDArray[np.float32]
 

@@ -1,4 +1,4 @@
-"""What the ranker knows of each candidate: one definition, used to train it and at every request.
+"""The ranker's features of a candidate: one definition, for training and for every request.
 
 Pure NumPy over a user's row and the item columns of a release. `NUMERIC` and `CATEGORICAL` name the columns in order; a
 release whose ranker was trained on other names is refused.
@@ -21,7 +21,7 @@ Ints = npt.NDArray[np.int32]
 
 
 class Source(IntFlag):
-    """Where a candidate came from; several may have named it."""
+    """Source of a candidate; a candidate may have several."""
 
     OWN = 1
     TOWER = 2
@@ -41,15 +41,15 @@ NUMERIC = (
     "own_gap",  # log1p of the usual days from one time to the next; 0 where no gap is known
     "own_rate",  # occasions a week since the first time
     "own_loyalty",  # share of the user's decayed counts in its category_3
-    "own_replaced",  # log1p of days from the last time to the last time of anything in its category_3
+    "own_replaced",  # log1p of days from the last time to the last time of any item in its category_3
     "tower_score",  # inner product, less the best of the request's candidates
-    "neighbour_score",  # signed root of what the own items say of it; 0 where nothing
+    "neighbour_score",  # signed root of the sum of the own items' weights for it; 0 without any
     "neighbour_share",  # the same over the largest of all items; 0 where it is below 0
     *ITEM_FEATURES,
     "price_ratio",  # log of price over the user's usual price; 0 if unknown
     *(f"{level}_share" for level in SHARE_LEVELS),  # share of the user's decayed counts in it
     "kind_count",  # log1p of the user's occasions in its category_3
-    "kind_items",  # log1p of the different items of it that the user took
+    "kind_items",  # log1p of the number of distinct items in it that the user took
     "kind_days_since",  # log1p of days since the last of them; 0 if never
     "kind_due",  # days since the last of them over the usual gap, 0 to 5
     "user_events",  # log1p
@@ -70,7 +70,7 @@ USER_COLUMNS = (
     "own_last_timestamps",
     "events_total",
 )
-"""Columns of a user's feature row that any of these depend on."""
+"""Columns of a user's feature row that these features depend on."""
 _TOWER_SCORE = NUMERIC.index("tower_score")
 _NEIGHBOURS = NUMERIC.index("neighbour_score")
 _ITEM = NUMERIC.index(ITEM_FEATURES[0])
@@ -102,9 +102,9 @@ def ranking_features(
 ) -> RankingFeatures:
     """Features of `candidates` (row numbers) for one user; `sources` holds `Source` bits."""
     numeric = np.zeros((len(candidates), len(NUMERIC)), np.float32)
-    is_own, place = _own_places(own, candidates)
-    if len(place):
-        numeric[is_own, :_TOWER_SCORE] = own.of_items[place]
+    is_own, index = _own_indices(own, candidates)
+    if len(index):
+        numeric[is_own, :_TOWER_SCORE] = own.of_items[index]
     numeric[:, _TOWER_SCORE] = tower_scores - tower_scores.max(initial=-np.inf)
     said = own.neighbours.of(candidates)
     said = np.sign(said) * np.sqrt(np.abs(said))
@@ -127,10 +127,10 @@ def ranking_features(
 _SOURCE_BITS = np.array([Source[name.removeprefix("from_").upper()] for name in NUMERIC[_SOURCES:]], np.int32)
 
 
-def _own_places(own: OwnItemFeatures, candidates: Ints) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
-    """Which candidates are own items, and where in `own.rows` those stand."""
+def _own_indices(own: OwnItemFeatures, candidates: Ints) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """Which candidates are own items, and their indices in `own.rows`."""
     if not len(own.rows):
         return np.zeros(len(candidates), bool), np.zeros(0, np.int64)
-    place = np.minimum(np.searchsorted(own.rows, candidates), len(own.rows) - 1)
-    is_own = own.rows[place] == candidates
-    return is_own, place[is_own]
+    index = np.minimum(np.searchsorted(own.rows, candidates), len(own.rows) - 1)
+    is_own = own.rows[index] == candidates
+    return is_own, index[is_own]

@@ -1,6 +1,6 @@
 """The online row format of the feature store (Feast on Valkey/Redis, entity key version 3), without importing Feast.
 
-Feast takes 8 s of CPU to import, which a Spark task, a Flink worker and a service start cannot afford for what is one
+Feast takes 8 s of CPU to import, too long for a Spark task, a Flink worker or a service start, to read one
 hash per entity: field = murmur3 of "view:feature", value = a protobuf `Value`. A contract test
 (`tests/contract/test_feature_rows.py`) holds it to the stock SDK in both directions.
 """
@@ -75,7 +75,7 @@ def feature_names(schema: pa.Schema) -> list[str]:
 
 @lru_cache(maxsize=64)
 def key_prefix(join_key: str) -> bytes:
-    """What the keys of all entities of one kind begin with; then come the id's length, the id and the project."""
+    """Prefix of the keys of all entities of one kind, followed by the id's length, the id and the project."""
     encoded = join_key.encode()
     return struct.pack("<III", 1, _STRING_TYPE, len(encoded)) + encoded + struct.pack("<I", _STRING_TYPE)
 
@@ -114,7 +114,7 @@ def value_kind(kind: pa.DataType) -> str:
 
 
 def encode_value(value: Any, kind: str) -> bytes:
-    """One feature value as the feature store keeps it; None becomes the empty value."""
+    """One feature value as the feature store stores it; None becomes the empty value."""
     message = _Value()
     if value is not None:
         if kind in _LISTS:
@@ -162,5 +162,5 @@ def decode_row(features: Sequence[str], raw: Sequence[bytes | None]) -> dict[str
 
 
 def row_fields(view: str, features: Sequence[str]) -> list[bytes]:
-    """What to ask `HMGET` for: the features in order, then the time."""
+    """Fields for `HMGET`: the features in order, then the time."""
     return [*(field_key(view, name) for name in features), time_field(view)]

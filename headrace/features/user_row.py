@@ -1,6 +1,6 @@
-"""A user as every room sees one: recent history, own items, profile; and how live events change it.
+"""The data of a user in all packages: recent history, own items, profile; and how live events change it.
 
-Pure functions over small lists: the same code makes the row in evaluation, in the stream and in serving.
+Pure functions over small lists: the same code builds the row in evaluation, in the stream and in serving.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class HistoryEvent(NamedTuple):
 def merge_history(base: Iterable[HistoryEvent], live: Iterable[HistoryEvent], length: int) -> list[HistoryEvent]:
     """The last `length` events of both, oldest first, each event_id once, only events of interest.
 
-    The result does not depend on the order of arrival, so that a replay changes nothing.
+    The result does not depend on the order of arrival, so that a replay has no effect.
     """
     by_id = {event.event_id: event for event in (*base, *live) if event.event_type in INTEREST_TYPES}
     return sorted(by_id.values())[-length:]
@@ -49,7 +49,7 @@ class OwnItems:
 
 @dataclass(frozen=True)
 class UserRow:
-    """Everything known of a user at `as_of` (microseconds since 1970)."""
+    """The data of a user as of `as_of` (microseconds since 1970)."""
 
     user_id: str
     as_of: int
@@ -61,12 +61,12 @@ class UserRow:
 
     @property
     def is_known(self) -> bool:
-        """Whether there is any event of interest to go by."""
+        """Whether the user has an event of interest."""
         return bool(self.history)
 
 
 def user_row(values: Mapping[str, Any], user_id: str, as_of: int) -> UserRow:
-    """The row from the columns of `gold.user_features`, from wherever they were read; missing ones are empty."""
+    """The row from the columns of `gold.user_features`, from any store; missing ones are empty."""
     return UserRow(
         user_id=user_id,
         as_of=as_of,
@@ -125,10 +125,10 @@ def _own_after(row: UserRow, fresh: list[HistoryEvent], as_of: int, half_life_da
 
     occasions = sorted({(event.timestamp, event.item_id) for event in fresh})
     items = list(row.own.items)
-    place = {item: index for index, item in enumerate(items)}
+    index_of = {item: index for index, item in enumerate(items)}
     for _, item in occasions:
-        if item not in place:
-            place[item] = len(items)
+        if item not in index_of:
+            index_of[item] = len(items)
             items.append(item)
     added = len(items) - len(row.own.items)
     counts = np.concatenate([row.own.counts, np.zeros(added, np.float32)])
@@ -137,7 +137,7 @@ def _own_after(row: UserRow, fresh: list[HistoryEvent], as_of: int, half_life_da
     first = np.concatenate([row.own.first_timestamps, np.full(added, newest, np.int64)])
     last = np.concatenate([row.own.last_timestamps, np.zeros(added, np.int64)])
     for time, item in occasions:
-        index = place[item]
+        index = index_of[item]
         counts[index] += 1
         decayed[index] += decay(time)
         first[index] = min(first[index], time)

@@ -1,6 +1,6 @@
 """The user tower: one exported function of (recent history, profile, context), the same in batch, stream and serving.
 
-The context is when the newest event happened: it is known wherever the history is, and changes only with an event.
+The context is the time of the newest event: it is known wherever the history is, and changes only with an event.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MOMENT_VOCABULARIES = {
     "context.hour": [str(hour) for hour in range(HOURS)],
     "context.weekday": [str(day) for day in range(WEEKDAYS)],
 }
-"""Where a release has them, they are two more columns of `profile`, the last."""
+"""In releases that have them, they are the last two columns of `profile`."""
 TOWER_COLUMNS = (
     "history_event_ids",
     "history_items",
@@ -33,21 +33,21 @@ TOWER_COLUMNS = (
     "profile_keys",
     "profile_values",
 )
-"""What the tower needs of a user's feature row; the user's own items, a hundred times longer, it does not read."""
+"""Columns of a user's feature row that the tower reads; it does not need the own items, a hundred times longer."""
 
 
 @dataclass(frozen=True)
 class TowerInputs:
-    """What the tower reads, for a batch of users. Position 0 of a history is the newest event; 0 = none or unknown."""
+    """Inputs of the tower, for a batch of users. Position 0 of a history is the newest event; 0 = none or unknown."""
 
     history_items: npt.NDArray[np.int32]
     """[users, length]: item row + 1."""
     history_types: npt.NDArray[np.int32]
-    """[users, length]: place of the event type in the vocabulary + 1."""
+    """[users, length]: index of the event type in the vocabulary + 1."""
     history_ages: npt.NDArray[np.float32]
     """[users, length]: days before the user's newest event. Not before now: the vector changes only with an event."""
     profile: npt.NDArray[np.int32]
-    """[users, profile keys]: code of each profile value, and of the moment of the newest event where it is read."""
+    """[users, profile keys]: code of each profile value, and of the time of the newest event where it is used."""
 
     def as_dict(self) -> dict[str, npt.NDArray[Any]]:
         """By input name of the exported model."""
@@ -108,7 +108,7 @@ class UserTower:
     """The exported tower of one release."""
 
     def __init__(self, model: Path, encoder: TowerEncoder, threads: int = 1) -> None:
-        import onnxruntime  # heavy: only where a tower is really used
+        import onnxruntime  # slow to import: only where a tower is used
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads

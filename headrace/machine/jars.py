@@ -1,4 +1,4 @@
-"""Jars that no wheel brings: where they are and whether all are there. `python -m infra.local.jars` fetches them."""
+"""Jars that are in no wheel: their folder, and which are missing. `python -m infra.local.jars` downloads them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ IVY_FILE = PROJECT_ROOT / "infra" / "local" / "ivy.xml"
 """Names and versions of the jars, one configuration an engine."""
 ENGINES = ("kafka", "flink", "spark")
 STAMP = "complete"
-"""File in the jars' folder with the hash of the `ivy.xml` they were fetched for."""
-HINT = "Run `python -m infra.local.jars` (or `make up`), which fetches them"
+"""File in the jars' folder with the hash of the `ivy.xml` they were downloaded for."""
+HINT = "Run `python -m infra.local.jars` (or `make up`) to download them"
 
 
 def ivy_hash() -> str:

@@ -1,4 +1,4 @@
-"""Which Java runs Kafka, Spark and Flink: the one recorded by the bootstrap, or a fitting one found on this machine."""
+"""The Java of Kafka, Spark and Flink: the one recorded by the bootstrap, or a suitable one found on this machine."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from headrace.errors import HeadraceError
 from headrace.settings import PROJECT_ROOT
 
 JAVA_RECORD = PROJECT_ROOT / ".tools" / "java_home"
-"""File with the home of the Java that everything here uses."""
+"""File with the home of the Java that all engines use."""
 OLDEST, NEWEST = 17, 21
 NEEDED_MODULES = ("jdk.incubator.vector", "java.management", "java.naming", "java.sql", "jdk.unsupported")
-"""Spark 4.1 does not start without these; runtimes trimmed with jlink lack some."""
-HINT = "Install a full JDK 17 or 21 and set JAVA_HOME, or let `make up` fetch one into your cache"
+"""Spark 4.1 does not start without these; runtimes trimmed with jlink may not have all of them."""
+HINT = "Install a full JDK 17 or 21 and set JAVA_HOME, or run `make up`, which downloads one into your cache"
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Java:
     version: int
     """Feature version: 17, 21, …"""
     missing: tuple[str, ...]
-    """Modules of `NEEDED_MODULES` that it lacks."""
+    """Modules of `NEEDED_MODULES` that it does not have."""
 
     @property
     def problem(self) -> str:
@@ -70,7 +70,7 @@ def candidates() -> list[str]:
 
 
 def find_java() -> tuple[Java | None, list[str]]:
-    """The first Java here that fits, and what is wrong with those tried before it."""
+    """The first suitable Java on this machine, and the problems of those tried before it."""
     problems: list[str] = []
     for executable in candidates():
         java = inspect_java(executable)
@@ -81,7 +81,7 @@ def find_java() -> tuple[Java | None, list[str]]:
 
 
 def recorded_home() -> Path | None:
-    """The Java home that the bootstrap recorded, if it is still there."""
+    """The Java home that the bootstrap recorded, if it still exists."""
     try:
         home = Path(JAVA_RECORD.read_text(encoding="utf-8").strip())
     except OSError:
@@ -90,7 +90,7 @@ def recorded_home() -> Path | None:
 
 
 def java_home() -> Path:
-    """Home of the Java to use. Raises HeadraceError naming what is wrong with the ones that are here."""
+    """Home of the Java to use. Raises HeadraceError with the problems of those that were found."""
     home = recorded_home()
     if home is not None:
         return home

@@ -1,4 +1,4 @@
-"""Ports of this machine: which one a setting names, whether it is free, and who has it."""
+"""Ports of this machine: which one a setting names, whether it is free, and which process uses it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOOPBACK = "127.0.0.1"
 def local_port(setting: str, address: str) -> int:
     """Port of an address on this machine (`host:port` or a URL).
 
-    Raises BadInputError if it names another machine or no port: parts are started on loopback only.
+    Raises BadInputError if it names another machine or no port: services are started on loopback only.
     """
     try:
         parts = urlsplit(address if "://" in address else f"//{address}")
@@ -26,14 +26,14 @@ def local_port(setting: str, address: str) -> int:
         host, port = None, None
     if host not in (LOOPBACK, "localhost") or not port:
         raise BadInputError(
-            f"setting '{setting}' is {address!r}, which is not a port of this machine",
-            f"Give one such as {LOOPBACK}:12345, or start that part where it lives",
+            f"setting '{setting}' is {address!r}, which is not an address of this machine",
+            f"Use an address such as {LOOPBACK}:12345, or start that service on its own machine",
         )
     return port
 
 
 def free_port() -> int:
-    """A port that nobody uses right now, handed out by the system."""
+    """A free port, chosen by the system."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
@@ -51,7 +51,7 @@ def is_free(port: int) -> bool:
 
 
 def owner(port: int) -> str:
-    """Who listens on a port, as `name (process 123)`; `another process` if the system does not tell."""
+    """The process that listens on a port, as `name (process 123)`; `another process` if the system does not show it."""
     try:
         for connection in psutil.net_connections("inet"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
@@ -62,21 +62,21 @@ def owner(port: int) -> str:
 
 
 def port_hint(setting: str, example: str) -> str:
-    """What to do about a taken port: end its owner, or choose another with the setting's variable."""
+    """Advice for a port in use: end the process, or choose another port with the setting's variable."""
     variable = "HEADRACE_" + setting.upper().replace(".", "__")
-    return f"End that, or choose another port, for example {variable}={example}"
+    return f"End that process, or choose another port, for example {variable}={example}"
 
 
 def require_free(port: int, setting: str, address: str) -> None:
-    """Raises HeadraceError with port, setting and what to do if another process listens there."""
+    """Raises HeadraceError with port, setting and advice if another process listens there."""
     if not is_free(port):
         example = address.replace(str(port), str(free_port()))
         raise HeadraceError(
-            f"Port {port} of setting '{setting}' is taken by {owner(port)}", port_hint(setting, example)
+            f"Port {port} of setting '{setting}' is in use by {owner(port)}", port_hint(setting, example)
         )
 
 
 def service_address(settings: Settings) -> str:
-    """URL of the service as seen from this machine."""
+    """URL of the service on this machine."""
     host = settings.serving.host
     return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{settings.serving.port}"  # noqa: S104

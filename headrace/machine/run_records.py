@@ -1,6 +1,6 @@
-"""Which background parts run here: one small file a part in `<home>/run`, with the process that it names.
+"""Background services of this machine: one small file per service in `<home>/run`, with its process.
 
-A process is known by its id *and* its start time, so that an id given to somebody else is never taken for ours.
+A process is identified by its id *and* its start time, so that a reused id is never mistaken for ours.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ SAME_START_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One background part, as it was started."""
+    """One background service, as it was started."""
 
     name: str
     pid: int
-    """Also the id of its session, to which all its children belong."""
+    """Also the id of its session, to which all its child processes belong."""
     created: float
     """Start of the process, seconds since 1970."""
     token: str
-    """Random mark in the environment of the part and its children."""
+    """Random token in the environment of the service and its child processes."""
     command: list[str]
     log: str
     address: str = ""
@@ -47,7 +47,7 @@ def run_folder(home: Path) -> Path:
 
 
 def write_record(home: Path, record: RunRecord) -> None:
-    """Keep a record; replaces the part's older one at once."""
+    """Write a record; replaces the service's older one atomically."""
     target = run_folder(home) / f"{record.name}.json"
     partial = target.with_suffix(".partial")
     partial.write_text(json.dumps(asdict(record), indent=2), encoding="utf-8")
@@ -55,7 +55,7 @@ def write_record(home: Path, record: RunRecord) -> None:
 
 
 def read_record(home: Path, name: str) -> RunRecord | None:
-    """A part's record; None where there is none (or an unreadable one, which says nothing)."""
+    """A service's record; None where there is none or it is unreadable."""
     try:
         return RunRecord(**json.loads((run_folder(home) / f"{name}.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -70,5 +70,5 @@ def read_records(home: Path) -> list[RunRecord]:
 
 
 def forget_record(home: Path, name: str) -> None:
-    """Remove a part's record."""
+    """Remove a service's record."""
     (run_folder(home) / f"{name}.json").unlink(missing_ok=True)

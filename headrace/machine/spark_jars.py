@@ -20,7 +20,7 @@ def java_options(settings: Settings) -> str:
 
 
 def spark_jars(settings: Settings) -> list[Path]:
-    """Delta and the Kafka source with what they need, sorted; empty where the jars were not fetched yet.
+    """Delta and the Kafka source with what they need, sorted; empty where the jars were not downloaded yet.
 
     What Spark brings itself is left out, so that there are never two versions of one. Does not import Spark.
     """

@@ -1,4 +1,4 @@
-"""What the stream keeps outside its process: its place on the topics, and its state in files."""
+"""State of the stream outside its process: its offsets on the topics, and its checkpoints."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from headrace.settings import Settings
 
 CONSUMER_GROUP = "headrace-stream"
-"""Under this name the broker knows how far the stream has come; committed with each checkpoint."""
+"""Consumer group of the stream's offsets, which are committed with each checkpoint."""
 READY_FILE = "stream.ready"
 """Below `<home>/run`: there for as long as the job runs and its function is warm."""
 _LOCK = "in-use.lock"
@@ -23,7 +23,7 @@ def checkpoint_folder(settings: Settings) -> Path:
 
 @contextmanager
 def state_in_use(settings: Settings) -> Iterator[None]:
-    """Tell others that a stream works with the checkpoints, for the block and however the process ends."""
+    """Mark the checkpoints as in use by a stream, for the block; released however the process ends."""
     with _lock_file(settings).open("a") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
         yield

@@ -1,4 +1,4 @@
-"""Child processes of the command line: rooms are started as `python -m room`, never imported."""
+"""Subprocesses of the command line: other packages run as `python -m package`, and are never imported."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ def child_environment(settings: Settings) -> dict[str, str]:
     """This process's environment with the settings and the Java to use, for any child process."""
     environment = {**os.environ, **settings.as_environment()}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # without cached bytecode the engines start five times slower
-    with suppress(HeadraceError):  # whoever needs Java says so itself, with the same sentence
+    with suppress(HeadraceError):  # a command that needs Java reports the error itself
         environment["JAVA_HOME"] = str(java_home())
     return environment
 
 
 def module_command(module: str, *arguments: str) -> list[str]:
-    """Command line of a room's module; `-P` keeps folders of the working folder from hiding ours."""
+    """Command line of a module; `-P` keeps folders of the working folder from shadowing ours."""
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
 def run_module(module: str, arguments: Sequence[str], settings: Settings) -> int:
-    """Run a room's module in the foreground, its output going straight through; its exit code.
+    """Run a module in the foreground with its output passed through; returns its exit code.
 
-    Ctrl-C reaches the child by itself; SIGTERM is passed on. A child ended by signal n gives 128 + n, as in a shell.
+    The subprocess gets Ctrl-C itself; SIGTERM is forwarded. If ended by signal n, the code is 128 + n, as in a shell.
     """
     child = subprocess.Popen(module_command(module, *arguments), env=child_environment(settings))
     before = signal.signal(signal.SIGTERM, lambda *_: child.terminate())

@@ -1,4 +1,4 @@
-"""The release bundle: one folder with everything serving needs, one content hash, all or nothing.
+"""The release bundle: one folder with all files that serving needs, one content hash, loaded whole or refused.
 
 `seal_release` writes the manifest last; `open_release` checks every file against it and refuses the bundle whole if one
 is missing, changed or added. Nothing in a bundle is ever unpickled.
@@ -41,7 +41,7 @@ offset in its graph that make log odds of its scores."""
 POPULAR = "popular.arrow"
 """Arrow IPC file: `list` ("" = all, else a category_1 value), `rank` from 1, `item_row`."""
 NEIGHBOURS = "neighbours.arrow"
-"""Arrow IPC file: `item_row`, `neighbour_row`, `weight`: what an item says for others (above 0) or against."""
+"""Arrow IPC file: `item_row`, `neighbour_row`, `weight`: weight of an item for others (above 0) or against them."""
 EVALUATION = "evaluation.json"
 
 _RETRIEVAL_FILES = (ITEMS, VOCABULARIES, ITEM_EMBEDDINGS, USER_TOWER, POPULAR)
@@ -66,7 +66,7 @@ class Manifest(BaseModel):
     stage: Literal["retrieval", "full"]
     """`retrieval`: towers and index only, an intermediate of training; `full`: with ranker and evaluation."""
     as_of: datetime
-    """Events before this time were known."""
+    """The release was trained on events before this time."""
     created_at: datetime
     code_version: str
     """Commit of the code, with `+changes` where the tree was not clean."""
@@ -92,7 +92,7 @@ class Release:
         return self.manifest.release_id
 
     def path(self, name: str) -> Path:
-        """Place of a file or folder of the bundle."""
+        """Path of a file or folder of the bundle."""
         return self.folder / name
 
     def json(self, name: str) -> Any:
@@ -176,7 +176,7 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-_HINT = "Fetch the release again or roll back to another one"
+_HINT = "Download the release again or roll back to another one"
 
 
 def _require_files(folder: Path, manifest: Manifest) -> None:

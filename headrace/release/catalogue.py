@@ -15,7 +15,7 @@ from headrace.release.bundle import ITEM_EMBEDDINGS, ITEMS, NEIGHBOURS, POPULAR,
 from headrace.release.neighbours import Neighbours, neighbours_of, no_neighbours
 
 CODE_COLUMNS = ("category_1", "category_2", "category_3", "brand", "maker")
-"""Columns of the item table that are turned into codes: place in the vocabulary + 1; 0 = unknown."""
+"""Columns of the item table that are encoded: index in the vocabulary + 1; 0 = unknown."""
 NUMBER_COLUMNS = (
     "popularity",
     "trend_popularity",
@@ -48,7 +48,7 @@ UNKNOWN_ROW = -1
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Columns over the items of one release; the row number is the item's place in all of them."""
+    """Columns over the items of one release; the row number is the item's index in all of them."""
 
     item_ids: list[str]
     titles: list[str]
@@ -91,13 +91,13 @@ class Catalogue:
 
     @cached_property
     def trending(self) -> npt.NDArray[np.int32]:
-        """Rows of items that are taken more than before, the most surprising first; none where no release says."""
+        """Rows of trending items, most surprising first; empty in releases without trends."""
         surprise = self.numbers.get(SURPRISE, np.zeros(0, np.float32))
         order = np.argsort(-surprise, kind="stable")
         return order[surprise[order] > 0].astype(np.int32)
 
     def rows(self, item_ids: Iterable[str]) -> npt.NDArray[np.int32]:
-        """Row numbers of the ids; `UNKNOWN_ROW` for ids that the release does not know."""
+        """Row numbers of the ids; `UNKNOWN_ROW` for ids that are not in the release."""
         return np.fromiter((self.row_of.get(item, UNKNOWN_ROW) for item in item_ids), np.int32)
 
     def value(self, column: str, row: int) -> str:
@@ -133,7 +133,7 @@ def shown_titles(items: pa.Table) -> list[str]:
 
 
 def _numbers(items: pa.Table) -> dict[str, npt.NDArray[np.float32]]:
-    """Releases from before there were promotion calendars promote nothing."""
+    """Zeros in releases from before promotion calendars existed."""
     nothing = np.zeros(items.num_rows, np.float32)
     known = {name for name in (*NUMBER_COLUMNS, *PROMOTION_COLUMNS, SURPRISE) if name in items.column_names}
     numbers = {name: items.column(name).to_numpy(zero_copy_only=False).astype(np.float32) for name in known}
@@ -161,7 +161,7 @@ def _neighbours(release: Release, items: int) -> Neighbours:
 
 
 def encode(values: Iterable[str | None], vocabulary: list[str]) -> npt.NDArray[np.int32]:
-    """Codes of the values: place in the vocabulary + 1, or 0 for unknown and missing ones."""
+    """Codes of the values: index in the vocabulary + 1, or 0 for unknown and missing ones."""
     code_of = {value: code for code, value in enumerate(vocabulary, start=1)}
     return np.fromiter((code_of.get(value, 0) if value else 0 for value in values), np.int32)
 

@@ -1,4 +1,4 @@
-"""Item-based collaborative filtering in a release: which items go with which, and what that says for a user.
+"""Item-based collaborative filtering in a release: weights between items, and the scores they give for a user.
 
 Pure NumPy. `models.neighbours.table` makes the weights; candidates, ranking features and reasons are read from here.
 """
@@ -15,31 +15,31 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
 MOST_OWN_ITEMS = 300
-"""Of a user's own items so many with the largest weights are asked; the rest says little and costs time."""
+"""Number of a user's own items, by weight, that are scored; the rest adds little and costs time."""
 _DENSE_ITEMS = 1_000_000
-"""Up to so many items, a number per item of the catalogue is cheaper than sorting what was found."""
+"""Up to so many items, an array over the catalogue is cheaper than sorting the found items."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a user's own items say of others."""
+    """Scores of other items by a user's own items."""
 
     rows: Ints
-    """Items that the own items say something of, ascending."""
+    """Items with a weight from an own item, ascending."""
     values: Floats
     """Sum of weights over the own items, each weighted by the user; below 0 where they speak against it."""
 
     def of(self, candidates: Ints) -> Floats:
-        """[candidates]: 0 where no own item says anything of it."""
+        """[candidates]: 0 where no own item has a weight for it."""
         if not len(self.rows):
             return np.zeros(len(candidates), np.float32)
-        place = np.minimum(np.searchsorted(self.rows, candidates), len(self.rows) - 1)
-        return np.where(self.rows[place] == candidates, self.values[place], np.float32(0))
+        index = np.minimum(np.searchsorted(self.rows, candidates), len(self.rows) - 1)
+        return np.where(self.rows[index] == candidates, self.values[index], np.float32(0))
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """For each item what it says of others, as rows of the catalogue: what goes with it, and what does not."""
+    """For each item its positive and negative weights to others, as rows of the catalogue."""
 
     starts: npt.NDArray[np.int64]
     """[items + 1]: the neighbours of item `row` are at `starts[row]` to `starts[row + 1]`."""
@@ -51,7 +51,7 @@ class Neighbours:
         return len(self.starts) - 1
 
     def scores(self, own: Ints, own_weights: Floats) -> Scores:
-        """What the `own` items of a user, weighted, say of all others."""
+        """Weighted sum of the `own` items' weights to all others."""
         own, own_weights = _heaviest(own, own_weights)
         places, lengths = self._places(own)
         found, values = self.rows[places], self.weights[places] * np.repeat(own_weights, lengths)
@@ -63,7 +63,7 @@ class Neighbours:
         return Scores(rows, np.bincount(inverse, values, minlength=len(rows)).astype(np.float32))
 
     def strongest(self, own: Ints, own_weights: Floats, candidates: Ints) -> Ints:
-        """[candidates]: the own item that says most for each candidate; -1 where none speaks for it."""
+        """[candidates]: the own item with the largest weight for each candidate; -1 where none is above 0."""
         if not len(self.rows):
             return np.full(len(candidates), -1, np.int32)
         own, own_weights = _heaviest(own, own_weights)
@@ -73,7 +73,7 @@ class Neighbours:
         wanted = np.flatnonzero(is_candidate[self.rows[places]] & (self.weights[places] > 0))
         rows, sources = self.rows[places[wanted]], np.repeat(own, lengths)[wanted]
         values = self.weights[places[wanted]] * np.repeat(own_weights, lengths)[wanted]
-        order = np.lexsort((-sources, values))  # the last of each row, which stays, is the strongest
+        order = np.lexsort((-sources, values))  # the last of each row, which is kept, is the strongest
         best = dict(zip(rows[order].tolist(), sources[order].tolist(), strict=True))
         return np.array([best.get(row, -1) for row in candidates.tolist()], np.int32)
 
@@ -88,7 +88,7 @@ class Neighbours:
 
 
 def no_neighbours() -> Neighbours:
-    """Of a catalogue of which nothing of the kind is known."""
+    """An empty table, for a catalogue without neighbours."""
     return Neighbours(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
 
 

@@ -1,4 +1,4 @@
-"""Which release is live: the registry's alias, or a folder, turned into a bundle on this machine."""
+"""Which release is live: the registry's alias, or a folder, resolved to a bundle on this machine."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ RELEASE_ID_TAG = "release_id"
 ARTIFACT_FOLDER = "release"
 """Folder of the bundle among the artifacts of its run."""
 BACKTEST_FOLDER = "backtest"
-"""Folder of what the release is judged by, likewise."""
+"""Folder of the release's backtest bundle, likewise."""
 _REGISTRY_TIMEOUT_S = 3.0
 
 
 def resolve_release(settings: Settings) -> Path:
     """Folder of the bundle that `settings.serving.release` names: a folder, or an alias of the registry.
 
-    A release that is not on this machine is fetched from the registry. While the registry is away, the release that the
-    alias named last (kept in `<home>/releases/<alias>.json`) goes on. Raises ReleaseError or ServiceError. Blocking.
+    A release that is not on this machine is downloaded from the registry. While the registry is unavailable, the last
+    known release of the alias (stored in `<home>/releases/<alias>.json`) is used. Raises ReleaseError or
+    ServiceError. Blocking.
     """
     named = settings.serving.release
     if "/" in named or Path(named).is_dir():
@@ -37,7 +38,7 @@ def resolve_release(settings: Settings) -> Path:
         last = _last_known(settings, named)
         if last is None:
             raise ServiceError(
-                f"the model registry at {settings.mlflow.tracking_uri} does not answer ({type(error).__name__})",
+                f"the model registry at {settings.mlflow.tracking_uri} is not reachable ({type(error).__name__})",
                 "Start it with `headrace up`, or name a release's folder in HEADRACE_SERVING__RELEASE",
             ) from None
         return last
@@ -47,12 +48,12 @@ def resolve_release(settings: Settings) -> Path:
 
 
 def bring_release(settings: Settings, run_id: str, release_id: str) -> Path:
-    """Folder of a registered bundle on this machine, fetched from the artifacts of its run if it is not here yet."""
+    """Folder of a registered bundle on this machine, downloaded from the artifacts of its run if it is not here yet."""
     return _brought(settings, run_id, settings.releases / release_id, ARTIFACT_FOLDER)
 
 
 def bring_backtest(settings: Settings, run_id: str, release_id: str) -> Path:
-    """Folder of what a registered release is judged by, likewise."""
+    """Folder of a registered release's backtest bundle, likewise."""
     return _brought(settings, run_id, settings.backtests / release_id, BACKTEST_FOLDER)
 
 
@@ -109,7 +110,7 @@ def _brought(settings: Settings, run_id: str, folder: Path, artifact: str) -> Pa
 
 
 def _fetch(settings: Settings, run_id: str, folder: Path, artifact: str) -> None:
-    import mlflow  # heavy: only where a release really has to be fetched
+    import mlflow  # slow to import: only where a release has to be downloaded
 
     mlflow.set_tracking_uri(settings.mlflow.tracking_uri)
     partial = folder.with_name(f".{folder.name}.partial")
@@ -119,8 +120,8 @@ def _fetch(settings: Settings, run_id: str, folder: Path, artifact: str) -> None
         found = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=artifact, dst_path=str(partial))
     except (mlflow.exceptions.MlflowException, OSError) as error:
         raise ServiceError(
-            f"release {folder.name} cannot be fetched from MLflow's run {run_id}: {str(error).splitlines()[0]}",
-            "Look at the run's artifacts; `headrace release promote` takes another release",
+            f"release {folder.name} cannot be downloaded from MLflow run {run_id}: {str(error).splitlines()[0]}",
+            "Check the run's artifacts, or promote another release with `headrace release promote`",
         ) from None
     fetched = Path(found)
     read_manifest(fetched)

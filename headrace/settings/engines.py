@@ -17,15 +17,15 @@ class KafkaSettings(Group):
     events_topic: str = "events"
     """Validated events, keyed by subject so that one user's events keep their order."""
     impressions_topic: str = "impressions"
-    """What was shown, with request id, position and propensity."""
+    """Impressions with request id, position and propensity."""
     rejected_topic: str = "rejected_events"
     """Events that `POST /events` refused, with reason, field and raw text: the dead letters."""
     partitions: PositiveInt = 4
-    """Partitions of each topic made by `headrace up`."""
+    """Partitions of each topic that `headrace up` creates."""
     retry_seconds: float = Field(default=300.0, ge=0)
-    """`ingest --kafka` waits so long, in waits that double, for a broker that does not answer before it gives up."""
+    """Limit in total of the retries (exponential backoff) of `ingest --kafka` while the broker is not reachable."""
     batch_records: PositiveInt = 1_000_000
-    """Most records that `ingest --kafka` takes into bronze in one commit."""
+    """Maximum number of records that `ingest --kafka` writes to bronze in one commit."""
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -39,14 +39,14 @@ class StoreSettings(Group):
     url: str = "redis://127.0.0.1:6379/0"
     """Address of the store."""
     timeout_ms: PositiveInt = 50
-    """A read that takes longer is given up and the answer falls back to popular items."""
+    """A read that takes longer is cancelled and the answer falls back to popular items."""
     live_row_ttl_days: PositiveInt = 30
-    """A live user row is dropped this long after its last event; the batch row stays."""
+    """A live user row expires this long after its last event; the batch row is kept."""
     feature_row_ttl_days: NonNegativeInt = 90
-    """A batch row (user or item) is dropped this long after it was last materialised; 0 = never. Longer than any pause
-    of the daily run that you want to survive."""
+    """A batch row (user or item) is dropped this long after it was last materialised; 0 = never. Must be longer than
+    any pause of the daily run."""
     overlap_hours: NonNegativeInt = 24
-    """`materialise` takes the rows that are new since its last run, and those of this long before: what came late."""
+    """`materialise` writes the rows that are new since its last run and those from this long before it: late rows."""
 
 
 class MlflowSettings(Group):
@@ -61,7 +61,7 @@ class MlflowSettings(Group):
 
 
 class FeastSettings(Group):
-    """The feature store's registry: what Feast knows of entities, views and services."""
+    """The feature store's registry: Feast's definitions of entities, views and services."""
 
     registry: str = ""
     """SQLAlchemy address of the registry's database, `postgresql+psycopg://…` on a cluster; empty means the SQLite file
@@ -74,10 +74,10 @@ class SparkSettings(Group):
     master: str = "local[2]"
     """Spark master URL: `local[2]`, `spark://…`, `yarn`, `k8s://…`."""
     driver_memory: str = "3g"
-    """Heap of the driver; in local mode of everything."""
+    """Heap of the driver; in local mode also of the executors."""
     java_options: str = ""
     """More options of the driver's Java. `-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m` compiles quickly
-    instead of well: for a million rows on a laptop, as in the demo, not for a hundred."""
+    instead of well: for a million rows on a laptop, as in the demo, not for a hundred million."""
     shuffle_partitions: PositiveInt = 4
     """Partitions of a shuffle; about two per core."""
 
@@ -88,9 +88,9 @@ class FlinkSettings(Group):
     parallelism: PositiveInt = 1
     """Parallel instances of each operator."""
     bundle_time_ms: PositiveInt = 50
-    """Longest wait before the vectorised function gets a batch: latency against throughput."""
+    """Longest wait before the vectorised function gets a batch: trades latency for throughput."""
     bundle_size: PositiveInt = 5000
-    """Most events in one batch of the vectorised function."""
+    """Maximum number of events in one batch of the vectorised function."""
     buffer_timeout_ms: PositiveInt = 5
     """Longest wait of an event in a network buffer."""
     checkpoint_interval_ms: PositiveInt = 10_000
@@ -98,8 +98,8 @@ class FlinkSettings(Group):
     deduplication_hours: PositiveInt = 24
     """How long an `event_id` is remembered."""
     carried_events: int = Field(default=2, ge=2)
-    """Newest events of a user that Flink keeps and hands over with each new one. The whole history is in the store;
-    more than two heal a store that lost its newest rows, at the price of throughput (50: half of it)."""
+    """Newest events of a user that Flink keeps and passes on with each new one. The whole history is in the store;
+    more than two repair a store that lost its newest rows, at the cost of throughput (50: half of it)."""
 
 
 class AirflowSettings(Group):
@@ -108,7 +108,7 @@ class AirflowSettings(Group):
     port: int = 8081
     """Port of the web page that `make airflow` starts (loopback)."""
     retries: NonNegativeInt = 2
-    """Further attempts of a failed task; the wait before each is twice the last, 30 s at first."""
+    """Retries of a failed task with exponential backoff, 30 s at first."""
 
 
 class ServingSettings(Group):
@@ -131,12 +131,12 @@ class ServingSettings(Group):
     max_body_bytes: PositiveInt = 1_048_576
     """Largest body of `POST /events`."""
     max_events_per_post: PositiveInt = 500
-    """Most events in one body."""
+    """Maximum number of events in one body."""
     log_impressions: bool = True
-    """Send what was shown to the impressions topic."""
+    """Send impressions to the impressions topic."""
     max_per_category: NonNegativeInt = 0
-    """Most items of one narrowest category before the list goes on with others; 0 = no cap."""
+    """Maximum number of items per narrowest category, while there are others; 0 = no cap."""
     watch_seconds: PositiveFloat = 5.0
-    """Time between two looks at which release is champion."""
+    """Interval at which the service checks which release is champion."""
     kafka_timeout_ms: PositiveInt = 5000
     """`POST /events` answers 503 if the broker has not acknowledged within this time."""

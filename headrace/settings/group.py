@@ -1,4 +1,4 @@
-"""What every group of the settings is: one table of the settings file; `headrace.settings` puts them together."""
+"""Parent class of the settings groups: one table of the settings file each; `headrace.settings` combines them."""
 
 from __future__ import annotations
 

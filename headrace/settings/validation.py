@@ -16,7 +16,7 @@ REFERENCE = "See docs/settings.toml for every setting and its meaning"
 
 
 def problem(error: ValidationError, settings: type[BaseModel]) -> str:
-    """The first thing that is wrong."""
+    """The first problem."""
     first = error.errors()[0]
     path = [str(part) for part in first["loc"]]
     if first["type"] == "extra_forbidden":

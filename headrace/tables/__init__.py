@@ -1,4 +1,4 @@
-"""Every table of the lake: its place, its columns and what they mean. The one place that knows column names.
+"""Every table of the lake: its path, its columns and their meanings. The only definition of column names.
 
 A table's folder is `<lake root>/<layer>/<name>`. Times are UTC with microseconds; ids are strings; `day` is the last
 complete UTC day a row is about, so that `as_of` = the midnight that ends it.

@@ -1,4 +1,4 @@
-"""Features of a day, and the examples that models learn from."""
+"""Features of a day, and the training examples."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ GOLD_USER_BEHAVIOUR = Table(
 GOLD_ITEM_FEATURES = Table(
     "gold",
     "item_features",
-    "One row per item of the catalogue and day, zeros where nothing happened.",
+    "One row per item of the catalogue and day, zeros for items without events.",
     pa.schema(
         [
             ("item_id", pa.string()),
@@ -88,7 +88,7 @@ GOLD_ITEM_FEATURES = Table(
             ("trend_popularity", pa.float32()),  # the same in the last 56 days
             ("purchases", pa.float32()),  # purchases in the last 56 days
             ("users_total", pa.float32()),  # distinct users ever
-            ("repeat_rate", pa.float32()),  # share of its users who took it on two or more occasions
+            ("repeat_rate", pa.float32()),  # share of its users with two or more occasions
             (
                 "price",
                 pa.float32(),
@@ -129,7 +129,7 @@ GOLD_ITEM_CONTENT = Table(
 GOLD_USER_ITEM_FEATURES = Table(
     "gold",
     "user_item_features",
-    "One row per user, item and day in which they ever met.",
+    "One row per user, item and day, of pairs with an event of interest until then.",
     pa.schema(
         [
             ("user_id", pa.string()),
@@ -177,7 +177,7 @@ GOLD_RETRIEVAL_EXAMPLES = Table(
 GOLD_RANKING_EXAMPLES = Table(
     "gold",
     "ranking_examples",
-    "One row per user with events in the holdout: the user_features row as known before it, and what happened in it.",
+    "One row per user with events in the holdout: the user_features row as of its start, and the events in it.",
     pa.schema(
         [
             *[f for f in GOLD_USER_FEATURES.schema if f.name != "day"],
@@ -188,8 +188,8 @@ GOLD_RANKING_EXAMPLES = Table(
             ("target_purchases", FLOATS),
             ("target_dwell", FLOATS),  # seconds in its views
             ("shown_items", STRINGS),  # items with an impression in the same time, taken or not
-            ("shown_positions", TIMES),  # place in the list at the first impression, from 0; -1 where unknown
-            ("shown_propensities", FLOATS),  # chance with which it was shown then; 1 where unknown
+            ("shown_positions", TIMES),  # position in the list at the first impression, from 0; -1 where unknown
+            ("shown_propensities", FLOATS),  # probability with which it was shown then; 1 where unknown
             ("day", pa.date32()),  # the day the examples are made for: as_of = its end minus the holdout
         ]
     ),

@@ -1,4 +1,4 @@
-"""What the platform notes about its own running: checks, and who asked to be forgotten."""
+"""Operational records of the platform: check results and forget requests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from headrace.tables.table import STRINGS, TIME, Table
 QUALITY_RESULTS = Table(
     "quality",
     "results",
-    "What the quality and drift jobs found: one row per expectation, or per feature and measure of drift, and day.",
+    "Results of the quality and drift jobs: one row per expectation, or per feature and measure of drift, and day.",
     pa.schema(
         [
             ("stage", pa.string()),  # clean, features or drift: what a run replaces
@@ -18,10 +18,10 @@ QUALITY_RESULTS = Table(
             ("rule", pa.string()),
             ("severity", pa.string()),  # error or warn
             ("passed", pa.bool_()),
-            ("checked", pa.int64()),  # rows looked at
+            ("checked", pa.int64()),  # rows checked
             ("broken", pa.int64()),  # rows that break the rule; null where the rule counts no rows
-            ("measured", pa.float64()),  # what is compared with the limit; null where nothing could be compared
-            ("limit", pa.string()),  # as a person reads it: "at most 0.2"
+            ("measured", pa.float64()),  # value compared with the limit; null where there is none
+            ("limit", pa.string()),  # as text, such as "at most 0.2"
             ("message", pa.string()),  # one sentence
             ("samples", STRINGS),  # some broken rows as JSON
             ("against", pa.date32()),  # drift: the day compared with
@@ -35,7 +35,7 @@ QUALITY_RESULTS = Table(
 FORGET_REQUESTS = Table(
     "privacy",
     "forget_requests",
-    "Who asked to be forgotten, as SHA-256 of the subject: what still arrives of before the request is not taken.",
+    "Forget requests, as SHA-256 of the subject: later arrivals from before the request are ignored.",
     pa.schema(
         [
             ("subject_hash", pa.string()),  # of a user_id, or of "session:<session_id>"

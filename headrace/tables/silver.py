@@ -1,4 +1,4 @@
-"""Typed rows: events once each, people and items with their history."""
+"""Typed rows: deduplicated events, users and items with their history."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SILVER_EVENTS = Table(
             ("request_id", pa.string()),
             ("position", pa.int32()),
             ("context", pa.map_(pa.string(), pa.string())),
-            ("extra", pa.string()),  # the JSON text as received: fields the contract does not know are found there
+            ("extra", pa.string()),  # the JSON text as received, with fields outside the contract
             ("received_at", TIME),
             ("day", pa.date32()),  # day of timestamp
         ]
@@ -37,7 +37,7 @@ SILVER_EVENTS = Table(
 SILVER_BOTS = Table(
     "silver",
     "bots",
-    "Subjects that act as no person can, by day: their events stay in silver.events and are left out of features.",
+    "Subjects flagged as bots, by day: their events stay in silver.events and are left out of features.",
     pa.schema(
         [
             ("subject_id", pa.string()),
@@ -54,7 +54,7 @@ SILVER_BOTS = Table(
 SILVER_USERS = Table(
     "silver",
     "users",
-    "Profiles: everything known of a user beside the events; current row has valid_to = null.",
+    "Profiles of users; current row has valid_to = null.",
     pa.schema(
         [
             ("user_id", pa.string()),  # the user's subject_id
@@ -80,7 +80,7 @@ SILVER_ITEMS = Table(
             ("brand", pa.string()),
             ("maker", pa.string()),
             ("text", pa.string()),  # description for content-based models
-            ("extra", pa.string()),  # JSON object of the fields the contract does not know
+            ("extra", pa.string()),  # JSON object of the fields outside the contract
             ("valid_from", TIME),
             ("valid_to", TIME),
         ]
@@ -91,14 +91,14 @@ SILVER_ITEMS = Table(
 SILVER_ITEM_STATES = Table(
     "silver",
     "item_states",
-    "What changes of an item without changing what it is, apart from its description; current row has valid_to = null.",
+    "Item states (price, availability, promotion, block), apart from the description; current row has valid_to = null.",
     pa.schema(
         [
             ("item_id", pa.string()),
             ("price", pa.float64()),  # list price; null where unknown
-            ("available", pa.bool_()),  # can be had now; true where nobody said otherwise
+            ("available", pa.bool_()),  # can be bought now; true by default
             ("promotion", pa.string()),  # name of the promotion it is in; null = none
-            ("blocked", pa.bool_()),  # must not be shown, whatever else is true; false where nobody said otherwise
+            ("blocked", pa.bool_()),  # must never be shown; false by default
             ("promotion_calendar", pa.string()),  # when it is promoted, and in which share of the stores; null = never
             ("valid_from", TIME),
             ("valid_to", TIME),

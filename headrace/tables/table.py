@@ -27,12 +27,12 @@ class Table:
 
     @property
     def path(self) -> str:
-        """Place below the lake's root."""
+        """Path below the lake's root."""
         return f"{self.layer}/{self.name}"
 
 
 def end_of(day: date) -> datetime:
-    """The midnight (UTC) that ends `day`: the `as_of` of everything computed for it. Events before it count."""
+    """The midnight (UTC) that ends `day`: the `as_of` of all data computed for it. Events before it count."""
     return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
 
 

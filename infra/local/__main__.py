@@ -1,4 +1,4 @@
-"""`python -m infra.local up|down|status [PART…]`: what `headrace up`, `down` and `status` call."""
+"""`python -m infra.local up|down|status [SERVICE…]`: what `headrace up`, `down` and `status` call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from headrace.machine.last_resort import reporting_errors
 from headrace.machine.run_records import RunRecord
 from headrace.settings import Settings, load_settings
 from infra.local.processes import stop
-from infra.local.services import FOUNDATION, PARTS, down, status, up
+from infra.local.services import FOUNDATION, SERVICES, down, status, up
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,47 +22,47 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
     parser.add_argument("action", choices=["up", "down", "status"])
     parser.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; the first three if none is named"
+        "services", nargs="*", metavar="SERVICE", help=f"{', '.join(SERVICES)}; default: the first three"
     )
     options = parser.parse_args(arguments)
-    return reporting_errors(lambda: _run(options.action, options.parts))
+    return reporting_errors(lambda: _run(options.action, options.services))
 
 
-def _run(action: str, parts: list[str]) -> int:
+def _run(action: str, names: list[str]) -> int:
     settings = load_settings()
     if action == "up":
-        return _up(settings, parts)
+        return _up(settings, names)
     if action == "down":
-        return _down(settings, parts)
+        return _down(settings, names)
     return _show(settings)
 
 
-def _up(settings: Settings, parts: list[str]) -> int:
-    if unknown := [name for name in parts if name not in PARTS]:
-        raise HeadraceError(f"'{unknown[0]}' is no part", f"Known are {', '.join(PARTS)}")
-    names = parts or list(FOUNDATION)
+def _up(settings: Settings, names: list[str]) -> int:
+    if unknown := [name for name in names if name not in SERVICES]:
+        raise HeadraceError(f"'{unknown[0]}' is not a service", f"Services: {', '.join(SERVICES)}")
+    names = names or list(FOUNDATION)
     began = time.monotonic()
     console = Console()
     console.print(f"Starting {', '.join(names)}; data and logs in {settings.home_folder}", soft_wrap=True)
 
     def report(record: RunRecord) -> None:
         seconds = time.monotonic() - began
-        console.print(f"  ✓ {record.name} answers on {record.address} ({seconds:.1f} s)", soft_wrap=True)
+        console.print(f"  ✓ {record.name} is ready on {record.address} ({seconds:.1f} s)", soft_wrap=True)
 
     up(settings, names, report)
     return 0
 
 
-def _down(settings: Settings, parts: list[str]) -> int:
+def _down(settings: Settings, names: list[str]) -> int:
     home = settings.home_folder
-    stopped = [name for name in parts if stop(name, home)] if parts else down(settings)
-    print(f"Stopped {', '.join(stopped)}" if stopped else "Nothing was running")
+    stopped = [name for name in names if stop(name, home)] if names else down(settings)
+    print(f"Stopped {', '.join(stopped)}" if stopped else "No service was running")
     return 0
 
 
 def _show(settings: Settings) -> int:
-    """Exit code 0 if everything known here is up, 1 otherwise."""
-    table = Table("part", "state", "process", "address")
+    """Exit code 0 if all services are up, 1 otherwise."""
+    table = Table("service", "state", "process", "address")
     rows = status(settings)
     for row in rows:
         colour = "green" if row.state == "up" else "red"

@@ -1,6 +1,6 @@
-"""An Airflow of its own for one machine: database, logs and secrets in `<home>/airflow`, everything on loopback.
+"""A separate Airflow for one machine: database, logs and secrets in `<home>/airflow`, all servers on loopback.
 
-All configuration is environment variables; nothing is read from or written to a person's own Airflow.
+All configuration is environment variables; another Airflow of the user is neither read nor changed.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from headrace.settings import PROJECT_ROOT, Settings
 DAGS = PROJECT_ROOT / "dags"
 DATABASE = "airflow.db"
 DATABASE_BESIDE_WEB = "airflow-beside-web.db"
-"""Where a run in the foreground is kept while the scheduler of `make airflow` works on the other one: it would start
-the same tasks again."""
+"""Database of a run in the foreground while the scheduler of `make airflow` uses the other one: it would start the
+same tasks again."""
 
 
 def airflow_home(settings: Settings) -> Path:
@@ -37,14 +37,14 @@ def command(*arguments: str) -> list[str]:
 
 
 def environment(settings: Settings, dags: Path = DAGS, database: str = DATABASE) -> dict[str, str]:
-    """What an Airflow process and the tasks it starts see: these settings, this interpreter, this home."""
+    """Environment of an Airflow process and its tasks: these settings, this interpreter, this home."""
     home = airflow_home(settings)
     address = f"http://127.0.0.1:{settings.airflow.port}"
     connection = json.dumps({"conn_type": "spark", "host": settings.spark.master})
     return {
         "AIRFLOW_CONN_SPARK_DEFAULT": connection,  # as JSON: read as an address, `local[2]` would become YARN
         **child_environment(settings),
-        # Absolute, for the tasks run in other folders than this process.
+        # Absolute, because tasks run in other folders than this process.
         "HEADRACE_HOME": str(settings.home_folder),
         "HEADRACE_LAKE": settings.lake_root,
         "HEADRACE_JARS": str(settings.jars.resolve()),
@@ -78,7 +78,7 @@ def for_a_run(settings: Settings) -> Iterator[str]:
 
 @contextmanager
 def for_the_scheduler(settings: Settings) -> Iterator[str]:
-    """Name of the database for a scheduler, which must have it alone. Raises ServiceError while somebody uses it."""
+    """Name of the database for a scheduler, which needs exclusive access. Raises ServiceError while it is in use."""
     with _lock(settings, fcntl.LOCK_EX) as alone:
         if not alone:
             raise ServiceError(
@@ -89,7 +89,7 @@ def for_the_scheduler(settings: Settings) -> Iterator[str]:
 
 @contextmanager
 def _lock(settings: Settings, kind: int) -> Iterator[bool]:
-    """Make the home, which only its owner may read, and hold its lock; whether we got it."""
+    """Create the home, readable by its owner only, and hold its lock; yields whether it was acquired."""
     home = airflow_home(settings)
     home.mkdir(parents=True, exist_ok=True)
     home.chmod(0o700)
@@ -103,16 +103,16 @@ def _lock(settings: Settings, kind: int) -> Iterator[bool]:
 
 
 def prepare(settings: Settings, database: str) -> None:
-    """Make the database, or bring it to the installed version; nothing if that was done.
+    """Create the database, or migrate it to the installed version; does nothing if it is up to date.
 
     On first use Airflow also writes its keys (Fernet, JWT, sessions) into `airflow.cfg` in its home.
-    Raises ServiceError if Airflow cannot make its database.
+    Raises ServiceError if Airflow cannot create its database.
     """
     home = airflow_home(settings)
     migrated, installed = home / f"{database}.version", version("apache-airflow")
     if migrated.is_file() and migrated.read_text() == installed:
         return
-    print(f"Airflow {installed}: making its database in {home}", flush=True)
+    print(f"Airflow {installed}: creating its database in {home}", flush=True)
     result = subprocess.run(
         command("db", "migrate"),
         env=environment(settings, database=database),
@@ -124,5 +124,5 @@ def prepare(settings: Settings, database: str) -> None:
     if result.returncode != 0:
         log = home / "migrate.log"
         log.write_text(result.stdout + result.stderr)
-        raise ServiceError("Airflow could not make its database", f"See {log}")
+        raise ServiceError("Airflow could not create its database", f"See {log}")
     migrated.write_text(installed)

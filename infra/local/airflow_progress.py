@@ -1,4 +1,4 @@
-"""Reads what `airflow dags test` prints (one JSON object a line) and tells a person how the run goes.
+"""Reads the output of `airflow dags test` (one JSON object per line) and reports the progress of the run.
 
 Each task gets a log file of its own; the console gets its start, what its command prints, its end and its seconds.
 """
@@ -22,12 +22,12 @@ _NOISE = re.compile(
     r"|Using Spark's default log4j|Setting Spark log level|WARNING: Using incubator modules"
     r"|\d\d/\d\d/\d\d \S+ (INFO|WARN NativeCodeLoader)"
 )
-"""What operators and Spark say around every command: in the log file, not on the console."""
+"""Messages of operators and Spark around every command: in the log file, not on the console."""
 
 
 @dataclass
 class Attempt:
-    """One try of one task."""
+    """One attempt of one task."""
 
     task: str
     number: int
@@ -38,7 +38,7 @@ class Attempt:
 
 @dataclass
 class RunProgress:
-    """The run as its log lines show it. `logs` is the folder of this run's log files, `say` writes to the console."""
+    """State of the run, from its log lines. `logs` is the folder of the log files, `say` writes to the console."""
 
     logs: Path
     say: Callable[[str], None]
@@ -47,7 +47,7 @@ class RunProgress:
     _current: Attempt | None = None
 
     def read(self, line: str) -> None:
-        """Take one line of output, JSON or plain."""
+        """Process one line of output, JSON or plain."""
         entry = _parsed(line)
         event, logger = str(entry.get("event", "")), str(entry.get("logger", ""))
         if start := _START.match(event):
@@ -57,7 +57,7 @@ class RunProgress:
             self.say(f"  {self._current.task} | {event}")
         if logger == _ROUTES and self._current:
             self._current.state = str(entry.get("new_state") or self._current.state)
-            if event == "Task started":  # before the first task Airflow needs some seconds for itself
+            if event == "Task started":  # before the first task Airflow needs some seconds to start
                 self._current.started = self.clock()
         if _END.match(event):
             self._end()
@@ -77,12 +77,12 @@ class RunProgress:
         if (attempt := self._current) is None:
             return
         seconds = self.clock() - attempt.started
-        state = "failed, will be tried again" if attempt.state == "up_for_retry" else attempt.state
+        state = "failed, will be retried" if attempt.state == "up_for_retry" else attempt.state
         self.say(f"{attempt.task}: {state} after {seconds:.1f} s")
         self._current = None
 
     def _write(self, entry: dict[str, Any]) -> None:
-        """Append to the running task's log; what belongs to no task goes to `airflow.log`."""
+        """Append to the running task's log; lines of no task go to `airflow.log`."""
         log = self._current.log if self._current else self.logs / "airflow.log"
         text = f"{entry.get('timestamp', '')[:19]} {entry.get('level', '')} {entry.get('event', '')}".strip()
         with log.open("a") as file:

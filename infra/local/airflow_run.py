@@ -1,4 +1,4 @@
-"""One DAG run for one day through Airflow itself, in the foreground: real task runs, no scheduler to wait for."""
+"""One DAG run for one day through Airflow itself, in the foreground: real task runs without a scheduler."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ STOP_SECONDS = 10
 
 
 def run(dag: str, day: date, settings: Settings, dags: Path = DAGS) -> None:
-    """Run every task of `dag` for `day` (UTC), in order, with its retries, and tell how it goes.
+    """Run every task of `dag` for `day` (UTC), in order, with its retries, and report the progress.
 
-    Airflow's logical date is the midnight that ends the day, as for a run that a person starts in the web page.
+    Airflow's logical date is the midnight that ends the day, as for a run that is started in the web page.
     Raises HeadraceError naming the task that failed and its log.
     """
     began = time.monotonic()
@@ -45,7 +45,7 @@ def run(dag: str, day: date, settings: Settings, dags: Path = DAGS) -> None:
 
 
 def _dags_test(dag: str, day: date, progress: RunProgress, variables: dict[str, str]) -> int:
-    """Run the child, feed its lines, return its exit code; whatever ends us ends it and all it started."""
+    """Run the subprocess, process its lines, return its exit code; it ends with this process, and all it started."""
     child = subprocess.Popen(
         command("dags", "test", dag, (day + timedelta(days=1)).isoformat()),
         env={**variables, "AIRFLOW__LOGGING__JSON_LOGS": "True"},
@@ -63,13 +63,13 @@ def _dags_test(dag: str, day: date, progress: RunProgress, variables: dict[str, 
                 progress.read(line.rstrip("\n"))
             return child.wait()
         finally:
-            _end_with_children(child)
+            _end_with_subprocesses(child)
 
 
-def _end_with_children(child: subprocess.Popen[str]) -> None:
-    """End a child that still runs, with the commands of its tasks, which Airflow starts in sessions of their own.
+def _end_with_subprocesses(child: subprocess.Popen[str]) -> None:
+    """End a subprocess that still runs, with the commands of its tasks, which Airflow starts in separate sessions.
 
-    Halted first, so that it starts no further command. The next run for the day begins anew.
+    Suspended first, so that it starts no further command. The next run for the day starts from the beginning.
     """
     if child.poll() is not None:
         return

@@ -15,7 +15,7 @@ from headrace.settings import Settings
 from infra.local.airflow_home import DAGS, airflow_home, command, environment, for_the_scheduler, prepare
 
 # The log servers that scheduler and triggerer would open to the network are not needed: all logs are on this disk.
-PARTS = {
+PROCESSES = {
     "api-server": ("api-server",),
     "scheduler": ("scheduler", "--skip-serve-logs"),
     "dag-processor": ("dag-processor",),
@@ -26,9 +26,9 @@ STOP_SECONDS = 20
 
 
 def web(settings: Settings, dags: Path = DAGS) -> None:
-    """Start the parts, say where the page is once all of them are healthy, and stop them with us.
+    """Start the processes, print the page's address once all are healthy, and stop them when this process ends.
 
-    Raises ServiceError if the port is taken, or a part ends or does not become healthy, naming its log.
+    Raises ServiceError if the port is in use, or a process ends or does not become healthy, naming its log.
     """
     with for_the_scheduler(settings) as database:
         _require_free(settings.airflow.port)
@@ -42,7 +42,7 @@ def _serve(home: Path, port: int, variables: dict[str, str]) -> None:
     running: dict[str, subprocess.Popen[bytes]] = {}
     with sigterm_as_ctrl_c():
         try:
-            for name, arguments in PARTS.items():
+            for name, arguments in PROCESSES.items():
                 running[name] = _start(arguments, home, logs / f"{name}.log", variables)
             print(f"Airflow is starting; logs in {logs}", flush=True)
             _wait_until_healthy(port, running, logs)
@@ -59,7 +59,7 @@ def _serve(home: Path, port: int, variables: dict[str, str]) -> None:
 
 
 def _start(arguments: tuple[str, ...], home: Path, log: Path, variables: dict[str, str]) -> subprocess.Popen[bytes]:
-    """One part, in a session of its own: Ctrl-C reaches us first and we stop the parts in order."""
+    """One process, in its own session: Ctrl-C reaches this process, which stops them in order."""
     with log.open("wb") as output:
         return subprocess.Popen(
             command(*arguments),
@@ -79,7 +79,7 @@ def _require_free(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError:
             raise ServiceError(
-                f"port {port} is taken by another program", "Stop it, or set HEADRACE_AIRFLOW__PORT to a free port"
+                f"port {port} is in use by another program", "Stop it, or set HEADRACE_AIRFLOW__PORT to a free port"
             ) from None
 
 
@@ -91,7 +91,7 @@ def _require_alive(running: dict[str, subprocess.Popen[bytes]], logs: Path) -> N
 
 def _wait_until_healthy(port: int, running: dict[str, subprocess.Popen[bytes]], logs: Path) -> None:
     deadline = time.monotonic() + READY_SECONDS
-    missing = sorted(PARTS)
+    missing = sorted(PROCESSES)
     while time.monotonic() < deadline:
         _require_alive(running, logs)
         missing = _unhealthy(port)
@@ -102,11 +102,11 @@ def _wait_until_healthy(port: int, running: dict[str, subprocess.Popen[bytes]], 
 
 
 def _unhealthy(port: int) -> list[str]:
-    """The parts that the web page does not call healthy."""
+    """The processes that are not healthy according to the web page."""
     try:
         answer = httpx.get(f"http://127.0.0.1:{port}/api/v2/monitor/health", timeout=5).raise_for_status().json()
     except (httpx.HTTPError, ValueError):
-        return sorted(PARTS)
+        return sorted(PROCESSES)
     keys = {
         "metadatabase": "database",
         "scheduler": "scheduler",
@@ -117,7 +117,7 @@ def _unhealthy(port: int) -> list[str]:
 
 
 def _stop(running: dict[str, subprocess.Popen[bytes]]) -> None:
-    """End what was started, last first: asked first, then killed."""
+    """End the started processes, last first: SIGTERM, then SIGKILL."""
     for process in reversed(running.values()):
         if process.poll() is None:
             process.terminate()

@@ -1,4 +1,4 @@
-"""`python -m infra.local.jars`: fetch the jars of `ivy.xml` with the Ivy inside PySpark's wheel."""
+"""`python -m infra.local.jars`: download the jars of `ivy.xml` with the Ivy inside PySpark's wheel."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from headrace.settings import load_settings
 
 ATTEMPTS = 3
 PAUSE_SECONDS = 5.0
-FETCHING = ".fetching"
+PARTIAL = ".fetching"
 
 
 def fetch_jars(folder: Path) -> None:
-    """Fill `folder/<engine>/` unless it is complete already. Raises HeadraceError with Ivy's reason.
+    """Fill `folder/<engine>/` unless it is complete. Raises HeadraceError with Ivy's reason.
 
-    The old jars stay until all new ones are there.
+    The old jars are kept until all new ones are downloaded.
     """
     if not (problem := missing_jars(folder)):
         return
-    print(f"Jars: {problem}; fetching about 165 MB of them with Ivy")
-    partial = folder / FETCHING
+    print(f"Jars: {problem}; downloading about 165 MB with Ivy")
+    partial = folder / PARTIAL
     began = time.monotonic()
     for attempt in range(1, ATTEMPTS + 1):
         shutil.rmtree(partial, ignore_errors=True)
         if not (reason := _retrieve(partial)):
             break
         if attempt == ATTEMPTS:
-            raise HeadraceError(f"Jars could not be fetched: {reason}", "Check the network and try again")
-        print(f"Jars: attempt {attempt} failed ({reason}); trying again")
+            raise HeadraceError(f"Jars could not be downloaded: {reason}", "Check the network and try again")
+        print(f"Jars: attempt {attempt} failed ({reason}); retrying")
         time.sleep(PAUSE_SECONDS)
     _install(partial, folder)
     print(f"Jars: complete in {folder} ({time.monotonic() - began:.0f} s)")
 
 
 def _retrieve(target: Path) -> str:
-    """Run Ivy; the reason of its failure, or nothing."""
+    """Run Ivy; the reason of its failure, or an empty text."""
     pattern = f"{target}/[conf]/[artifact]-[revision].[ext]"
     command = [str(java_home() / "bin" / "java"), "-jar", str(_ivy_jar()), "-ivy", str(IVY_FILE)]
     command += ["-confs", *ENGINES, "-retrieve", pattern, "-types", "jar", "bundle"]
@@ -52,29 +52,29 @@ def _retrieve(target: Path) -> str:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as ivy:
         for line in ivy.stdout or ():
             lines.append(line.strip())
-            progress.see(line)
+            progress.read(line)
     progress.end()
     if ivy.returncode == 0 and all(any((target / engine).glob("*.jar")) for engine in ENGINES):
         return ""
-    telling = [line for line in lines if any(word in line for word in ("not found", "FAILED", "rror", "refused"))]
-    return (telling or lines or ["Ivy said nothing"])[-1].strip(": ")
+    errors = [line for line in lines if any(word in line for word in ("not found", "FAILED", "rror", "refused"))]
+    return (errors or lines or ["Ivy printed no error"])[-1].strip(": ")
 
 
 class Progress:
-    """One line that counts the jars as they arrive; on a terminal it is rewritten, elsewhere left out."""
+    """One line that counts the jars as they arrive; rewritten on a terminal, omitted elsewhere."""
 
     def __init__(self) -> None:
         self.jars = 0
         self.shown = sys.stdout.isatty()
 
-    def see(self, line: str) -> None:
+    def read(self, line: str) -> None:
         """Count a line of Ivy's output."""
         if self.shown and "[SUCCESSFUL" in line:
             self.jars += 1
-            print(f"\rJars: {self.jars} fetched", end="", flush=True)
+            print(f"\rJars: {self.jars} downloaded", end="", flush=True)
 
     def end(self) -> None:
-        """Leave the line."""
+        """End the line."""
         if self.shown and self.jars:
             print()
 
@@ -93,7 +93,7 @@ def _ivy_jar() -> Path:
     spec = find_spec("pyspark")
     jars = sorted(Path(spec.origin).parent.glob("jars/ivy-*.jar")) if spec and spec.origin else []
     if not jars:
-        raise HeadraceError("PySpark, whose Ivy fetches the jars, is not installed", "Run `make up`")
+        raise HeadraceError("PySpark, whose Ivy downloads the jars, is not installed", "Run `make up`")
     return jars[-1]
 
 

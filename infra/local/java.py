@@ -1,4 +1,4 @@
-"""`python -m infra.local.java`: find a Java that fits, or fetch one, and record it for everything else."""
+"""`python -m infra.local.java`: find a suitable Java, or download one, and record it for all engines."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from headrace.errors import HeadraceError
 from headrace.machine.java import JAVA_RECORD, find_java, inspect_java, recorded_home
 from headrace.machine.last_resort import reporting_errors
 
-FETCHED_VERSION = "17"
+DOWNLOADED_VERSION = "17"
 HINT = "Install a full JDK 17 or 21 yourself and set JAVA_HOME"
 
 
 def choose_java() -> Path:
-    """Home of the Java to use: found here, recorded before, or fetched into the user's cache; says which.
+    """Home of the Java to use: found here, recorded before, or downloaded into the user's cache; prints which.
 
-    Raises HeadraceError with what is wrong with those found and why none could be fetched.
+    Raises HeadraceError with the problems of those found and why none could be downloaded.
     """
     java, problems = find_java()
     if java is not None:
@@ -31,28 +31,28 @@ def choose_java() -> Path:
         print(f"Java {known.version}: {known.home}")
         return known.home
     found = "; ".join(problems) or "no Java was found"
-    print(f"Java: {found}; fetching a JDK {FETCHED_VERSION} (about 190 MB) into your cache")
-    return _fetch(found)
+    print(f"Java: {found}; downloading a JDK {DOWNLOADED_VERSION} (about 190 MB) into your cache")
+    return _download(found)
 
 
 def record(home: Path) -> None:
-    """Keep the choice in `.tools/java_home`."""
+    """Write the choice to `.tools/java_home`."""
     JAVA_RECORD.parent.mkdir(parents=True, exist_ok=True)
     partial = JAVA_RECORD.with_suffix(".partial")
     partial.write_text(f"{home}\n", encoding="utf-8")
     partial.replace(JAVA_RECORD)
 
 
-def _fetch(found: str) -> Path:
+def _download(found: str) -> Path:
     logging.getLogger("cjdk").setLevel(logging.ERROR)
     try:
-        home = cjdk.java_home(vendor="temurin", version=FETCHED_VERSION)
+        home = cjdk.java_home(vendor="temurin", version=DOWNLOADED_VERSION)
     except Exception as error:  # its network and archive errors have no common class
         reason = (str(error) or type(error).__name__).splitlines()[0][:100].rstrip(". ")
-        raise HeadraceError(f"Java: {found}, and none could be fetched ({reason})", HINT) from None
+        raise HeadraceError(f"Java: {found}, and none could be downloaded ({reason})", HINT) from None
     java = inspect_java(home / "bin" / "java")
     if java is None or java.problem:
-        raise HeadraceError(f"The fetched {java.problem if java else f'Java in {home} does not run'}", HINT)
+        raise HeadraceError(f"The downloaded {java.problem if java else f'Java in {home} does not run'}", HINT)
     print(f"Java {java.version}: {java.home}")
     return java.home
 

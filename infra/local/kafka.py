@@ -13,7 +13,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from headrace.errors import HeadraceError, ServiceError
-from headrace.machine.jars import HINT as FETCH_JARS
+from headrace.machine.jars import HINT as JARS_HINT
 from headrace.machine.jars import engine_jars, missing_jars
 from headrace.machine.java import java_home
 from headrace.machine.ports import LOOPBACK, free_port, local_port, require_free
@@ -28,7 +28,7 @@ JVM_OPTIONS = (
     "-Xms128m",
     "-Xmx512m",
     "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",  # the simple compiler only: half the processor time to start, fast enough for one node
+    "-XX:TieredStopAtLevel=1",  # C1 compiler only: half the CPU time to start, fast enough for one node
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss",
@@ -45,7 +45,7 @@ controller.quorum.voters=1@{host}:{controller_port}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={data}
 auto.create.topics.enable=false
-# One node holds the only copy of everything.
+# One node holds the only replica of every topic.
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4
 transaction.state.log.replication.factor=1
@@ -54,10 +54,10 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
-# After a crash the controller waits for the old session to end before it takes the broker back.
+# After a crash the controller waits for the old session to end before it accepts the broker again.
 broker.session.timeout.ms=4000
 broker.heartbeat.interval.ms=1000
-# A month, so that a laptop closed for two weeks loses neither events nor a reader's place.
+# A month, so that a laptop closed for two weeks loses neither events nor consumer offsets.
 log.retention.hours=720
 # What was deleted before an offset leaves the disk with its whole file: a day, not a week, after it was begun.
 log.roll.hours=24
@@ -75,7 +75,7 @@ def start_kafka(settings: Settings) -> RunRecord:
 
     def prepare() -> None:
         if problem := missing_jars(settings.jars):
-            raise HeadraceError(f"Kafka's jars: {problem}", FETCH_JARS)
+            raise HeadraceError(f"Kafka's jars: {problem}", JARS_HINT)
         require_free(port, SETTING, settings.kafka.bootstrap_servers)
         home.mkdir(parents=True, exist_ok=True)
         properties.write_text(
@@ -96,12 +96,12 @@ def start_kafka(settings: Settings) -> RunRecord:
 
 
 def topics_exist(settings: Settings) -> bool:
-    """Whether the broker answers and has the topics of the settings; makes those that it lacks."""
+    """Whether the broker is reachable and has the topics of the settings; creates missing ones."""
     missing = _missing_topics(settings)
     if not missing:
         return missing is not None
     topics = [NewTopic(name, settings.kafka.partitions, 1) for name in missing]
-    admin = _admin(settings)  # kept by name: its answers never come once it is collected
+    admin = _admin(settings)  # kept in a variable: its futures never complete once it is garbage-collected
     try:
         for made in admin.create_topics(topics).values():
             made.result(timeout=10)
@@ -111,12 +111,12 @@ def topics_exist(settings: Settings) -> bool:
 
 
 def answers(settings: Settings) -> bool:
-    """Whether the broker tells its topics."""
+    """Whether the broker lists its topics."""
     return _missing_topics(settings) is not None
 
 
 def _missing_topics(settings: Settings) -> list[str] | None:
-    """Topics that the broker lacks; None if it does not answer."""
+    """Topics that the broker does not have; None if it is not reachable."""
     if not _accepts(local_port(SETTING, settings.kafka.bootstrap_servers)):
         return None
     try:
@@ -131,7 +131,7 @@ def _admin(settings: Settings) -> Any:
 
 
 def _accepts(port: int) -> bool:
-    """Whether anybody listens; asking first is cheaper than a client's retries."""
+    """Whether a process listens on the port; cheaper than a client's retries."""
     try:
         socket.create_connection((LOOPBACK, port), timeout=1).close()
     except OSError:
@@ -160,5 +160,5 @@ def _format_storage(settings: Settings, properties: Path) -> None:
         lines = (answer.stderr or answer.stdout).strip().splitlines()
         raise ServiceError(
             f"Kafka's folder {properties.parent} could not be prepared: {lines[-1] if lines else 'no output'}",
-            "Remove that folder to begin with an empty one",
+            "Remove that folder to start with an empty one",
         )

@@ -14,11 +14,11 @@ from infra.local.processes import start
 NAME = "mlflow"
 SETTING = "mlflow.tracking_uri"
 START_SECONDS = 180.0
-"""The first start makes the database; on a busy machine that takes a minute."""
+"""The first start creates the database; on a busy machine that takes a minute."""
 
 
 def start_mlflow(settings: Settings) -> RunRecord:
-    """Start the server; returns once it is healthy. Raises HeadraceError saying what is in the way."""
+    """Start the server; returns once it is healthy. Raises HeadraceError with the cause if it cannot."""
     address = settings.mlflow.tracking_uri
     port = local_port(SETTING, address)
     folder = settings.home_folder / NAME
@@ -39,19 +39,19 @@ def start_mlflow(settings: Settings) -> RunRecord:
         before=prepare,
         ready=lambda: answers(settings),
         address=address,
-        # Its background jobs (nine more processes) score prompts and traces, which nothing here uses.
+        # Its background jobs (nine more processes) score prompts and traces, which are not used here.
         environment={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
         timeout_seconds=START_SECONDS,
     )
 
 
 def answers(settings: Settings) -> bool:
-    """Whether the server says that it is healthy."""
+    """Whether the server reports that it is healthy."""
     return answers_ok(f"{settings.mlflow.tracking_uri}/health")
 
 
 def answers_ok(url: str) -> bool:
-    """Whether an HTTP GET is answered with 200; useful as `ready` of any HTTP part."""
+    """Whether an HTTP GET is answered with 200; for `ready` of any HTTP service."""
     try:
         return httpx.get(url, timeout=2.0, trust_env=False).status_code == httpx.codes.OK
     except httpx.HTTPError:

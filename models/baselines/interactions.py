@@ -1,4 +1,4 @@
-"""Who took what and when, as columns: what every baseline learns from."""
+"""Interactions (user, item, time) as columns: the training data of every baseline."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COLUMNS = ["event_type", "subject_id", "item_id", "timestamp", "value"]
 
 @dataclass(frozen=True)
 class Interactions:
-    """Events of interest before a moment. Users and items are numbers; their ids are at that place of the lists."""
+    """Events of interest before a moment. Users and items are indices into the lists of ids."""
 
     users: Rows
     """[events]"""
@@ -38,12 +38,12 @@ class Interactions:
     user_ids: Sequence[str]
     item_ids: Sequence[str]
     texts: Sequence[str] = ()
-    """[items]: words that describe each item, categories first; empty where nothing is known."""
+    """[items]: words that describe each item, categories first; empty where there are none."""
 
     def __post_init__(self) -> None:
-        """Raises BadInputError if there is nothing to learn from."""
+        """Raises BadInputError if there is no event."""
         if not len(self.users):
-            raise BadInputError("there is no event of interest to learn from", "Import events, or take a later day")
+            raise BadInputError("there is no event of interest to train on", "Import events, or use a later day")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -52,7 +52,7 @@ class Interactions:
 
     @cached_property
     def taken(self) -> sparse.csr_matrix:
-        """[users, items]: 1 for each pair that ever met."""
+        """[users, items]: 1 for each pair with an event."""
         matrix = self.counts(None)
         matrix.data[:] = 1.0
         return matrix
@@ -98,8 +98,8 @@ def as_interactions(events: pa.Table, as_of: datetime, texts: pa.Table | None = 
     age = (round(as_of.timestamp() * 1_000_000) - moments) / _MICROSECONDS_PER_DAY
     if texts is None:
         return Interactions(users, items, age, user_ids, item_ids)
-    place = pc.index_in(pa.array(item_ids, pa.string()), value_set=texts.column("item_id").combine_chunks())
-    found = pc.fill_null(texts.column("text").take(place), "").to_pylist()
+    row = pc.index_in(pa.array(item_ids, pa.string()), value_set=texts.column("item_id").combine_chunks())
+    found = pc.fill_null(texts.column("text").take(row), "").to_pylist()
     return Interactions(users, items, age, user_ids, item_ids, found)
 
 

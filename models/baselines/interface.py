@@ -1,4 +1,4 @@
-"""What every baseline can do: learn from events, score items for users, and make lists."""
+"""Interface of the baselines: fit on events, score items for users, make lists."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ POPULAR_DAYS = 28.0
 _BLOCK_CELLS = 16_000_000
 """Scores held at a time, 4 bytes each; lists need about three times that."""
 _SAMPLED = 16
-"""One item in so many says roughly where a list ends."""
+"""One item in so many is sampled to estimate the score at which a list ends."""
 
 
 class Baseline(ABC):
@@ -29,7 +29,7 @@ class Baseline(ABC):
     """Items scored 0 or less are not ranked by the model, but follow by popularity."""
 
     def fit(self, events: Interactions) -> Self:
-        """Learn from `events`; returns itself. Fitting again forgets what was learnt before."""
+        """Fit on `events`; returns itself. Fitting again discards the previous fit."""
         self.events = events
         recent, ever = events.users_within(POPULAR_DAYS), np.diff(events.taken.tocsc().indptr)
         self._popular: Rows = np.lexsort([np.arange(len(ever)), -ever, -recent])
@@ -38,7 +38,7 @@ class Baseline(ABC):
 
     @abstractmethod
     def _learn(self, events: Interactions) -> None:
-        """Keep what `scores` needs."""
+        """Compute and store what `scores` needs."""
 
     @abstractmethod
     def scores(self, users: Rows) -> Floats:
@@ -48,12 +48,12 @@ class Baseline(ABC):
         """[users, k] item numbers, best first, `NO_ITEM` where the catalogue ends; a tie goes to the lower number.
 
         `exclude` [users, items]: items that are not zero in a user's row do not appear. A number of −1 in `users` is
-        somebody unknown, who gets the popular list, as does everybody without an event.
+        an unknown user, who gets the popular list, as do all users without an event.
         """
         items = self.events.shape[1]
         lists = np.full((len(users), k), NO_ITEM, np.int32)
         size = max(1, _BLOCK_CELLS // items)
-        history = np.append(np.diff(self.events.taken.indptr), 0)  # the last place is that of −1
+        history = np.append(np.diff(self.events.taken.indptr), 0)  # the last position is that of −1
         for start in range(0, len(users), size):
             block = users[start : start + size]
             hidden = None if exclude is None else exclude[start : start + size]
@@ -84,19 +84,19 @@ def best_of_each_row(values: Floats, k: int) -> npt.NDArray[np.int32]:
     lists = np.full((len(values), k), NO_ITEM, np.int32)
     floor = _floors(values, k) if values.shape[1] > k else np.full(len(values), -np.inf, np.float32)
     for row, (of_row, least) in enumerate(zip(values, floor, strict=True)):
-        places = np.flatnonzero(of_row >= least) if np.isfinite(least) else np.flatnonzero(of_row > -np.inf)
-        chosen = places[np.argsort(-of_row[places], kind="stable")[:k]]
+        columns = np.flatnonzero(of_row >= least) if np.isfinite(least) else np.flatnonzero(of_row > -np.inf)
+        chosen = columns[np.argsort(-of_row[columns], kind="stable")[:k]]
         lists[row, : len(chosen)] = chosen
     return lists
 
 
 def _floors(values: Floats, k: int) -> Floats:
     """[rows]: a value that at least `k` of each row reach, usually few more: guessed by a sample, then counted."""
-    place = k // _SAMPLED * 3 // 2 + 10
+    rank = k // _SAMPLED * 3 // 2 + 10
     sample = values[:, ::_SAMPLED]
-    if sample.shape[1] < 2 * place:
+    if sample.shape[1] < 2 * rank:
         return _kth_largest(values, k)
-    floor = _kth_largest(sample, place)
+    floor = _kth_largest(sample, rank)
     few = np.flatnonzero(np.count_nonzero(values >= floor[:, None], axis=1) < k)
     floor[few] = _kth_largest(values[few], k)
     return floor
@@ -108,7 +108,7 @@ def _kth_largest(values: Floats, k: int) -> Floats:
 
 
 def _fill(row: npt.NDArray[np.int32], popular: Rows, hidden: npt.NDArray[np.integer[Any]]) -> None:
-    """Put popular items that are neither in the list nor hidden into its empty places, which are the last."""
+    """Put popular items that are neither in the list nor hidden into its empty positions, which are the last."""
     filled = int((row != NO_ITEM).sum())
     leading = popular[: len(row) + len(hidden)]
     others = leading[~np.isin(leading, np.concatenate([row[:filled], hidden]))][: len(row) - filled]

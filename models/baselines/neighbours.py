@@ -22,8 +22,9 @@ class ItemNeighboursConfig(BaseModel):
 class ItemNeighbours(Baseline):
     """Score of an item: the similarities of its nearest neighbours that the user took.
 
-    Users count by the logarithm of how rare they are (a user of everything says little). Neighbours are cut for each
-    item that could be shown, not for each that was taken: else popular items crowd out the others (Sarwar et al. 2001).
+    Users count by the logarithm of how rare they are (a user of every item is not informative). Neighbours are cut for
+    each item that could be shown, not for each that was taken: else popular items crowd out the others (Sarwar et al.
+    2001).
     """
 
     name: ClassVar = "item k-NN"
@@ -42,7 +43,7 @@ class ItemNeighbours(Baseline):
 
 class UserNeighboursConfig(BaseModel):
     neighbours: PositiveInt = 200
-    """So many most similar users say what a user might take. Memory: 8 bytes each, times the users."""
+    """Number of most similar users that an item is scored by. Memory: 8 bytes each, times the users."""
 
 
 class UserNeighbours(Baseline):
@@ -76,14 +77,14 @@ def by_user(taken: sparse.csr_matrix) -> sparse.csr_matrix:
 
 
 def unit_rows(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
-    """The matrix with rows of length 1; rows of nothing stay."""
+    """The matrix with rows of length 1; empty rows are unchanged."""
     lengths = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
     scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
     return (sparse.diags(scale.astype(np.float32)) @ matrix).tocsr()
 
 
 def _nearest(unit: sparse.csr_matrix, neighbours: int) -> sparse.csr_matrix:
-    """[rows, rows]: cosine of each row's nearest others, nothing of itself."""
+    """[rows, rows]: cosine of each row's nearest others; 0 for itself."""
     transposed = unit.T.tocsr()
     parts = []
     for start in range(0, unit.shape[0], _BLOCK):

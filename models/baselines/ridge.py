@@ -14,6 +14,6 @@ def inverse_of(gram: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     factor, failed = linalg.lapack.dpotrf(gram, lower=1, overwrite_a=1)
     inverse, failed_too = linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)
     if failed or failed_too:
-        raise BadInputError("the matrix between items cannot be inverted", "Raise its ridge")
+        raise BadInputError("the item-item matrix is singular", "Raise its ridge")
     lower = np.tril(inverse)
     return lower + np.tril(lower, -1).T

@@ -43,7 +43,7 @@ def evaluate(settings: Settings, arguments: argparse.Namespace) -> list[Comparis
     """
     release = open_release(arguments.release or resolve_release(settings))
     console = Console(stderr=True)
-    with console.status("reading what users really took") as status, tempfile.TemporaryDirectory() as scratch:
+    with console.status("reading the ground truth") as status, tempfile.TemporaryDirectory() as scratch:
         test = arguments.test or later_events(Lake(settings.lake_root), arguments.day, Path(scratch))
         ground_truth = read_ground_truth(Lake(settings.lake_root), arguments.day, test, arguments.segment)
         status.update("lists")
@@ -73,7 +73,7 @@ def evaluate(settings: Settings, arguments: argparse.Namespace) -> list[Comparis
 def _lists(
     settings: Settings, release: Path, arguments: argparse.Namespace, test: Path, scratch: Path
 ) -> dict[Task, Path]:
-    """A file of lists for each task: those given, or those that the release makes."""
+    """A file of lists for each task: those of the arguments, or lists made by the release."""
     given: dict[Task, Path | None] = {"all": arguments.lists_all, "new": arguments.lists_new}
     files = {task: given[task] or scratch / f"{task}.parquet" for task in TASKS}
     if all(given.values()):
@@ -107,7 +107,7 @@ def _baselines(settings: Settings, day: date, ground_truth: GroundTruth) -> dict
 
 
 def _result_console() -> Console:
-    """Stdout; wide enough for the table where nobody looks at a terminal."""
+    """Stdout; wide enough for the table if it is not a terminal."""
     console = Console()
     return console if console.is_terminal else Console(width=_FILE_WIDTH)
 
@@ -117,8 +117,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--release", type=Path, help="folder of the release; default: the one that serving would use")
     parser.add_argument("--day", type=date.fromisoformat, required=True, help="last day before the test events")
     parser.add_argument("--test", type=Path, help="Parquet file of events after that day; default: those in the lake")
-    parser.add_argument("--lists-all", type=Path, help="lists made before, own items included")
-    parser.add_argument("--lists-new", type=Path, help="lists made before, own items left out")
+    parser.add_argument("--lists-all", type=Path, help="existing lists, own items included")
+    parser.add_argument("--lists-new", type=Path, help="existing lists, own items left out")
     parser.add_argument("--baselines", action="store_true", help="fit every baseline that needs no Spark, and compare")
     parser.add_argument("--segment", action="append", default=[], help="profile field to slice users by; may repeat")
     parser.add_argument("--slices", action="store_true", help="print the slices too; the report always has them")
@@ -131,7 +131,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 if everything went well, 1 with one sentence on stderr if not."""
+    """0 on success, 1 with one sentence on stderr on an error."""
     arguments = _arguments(argv)
     return reporting_errors(lambda: evaluate(load_settings(), arguments))
 

@@ -1,4 +1,4 @@
-"""Simple lists that every model must beat: what is popular, and what the user takes most."""
+"""Simple lists that every model must beat: popular items, and the items the user takes most."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ours beside other models on the same users: numbers, intervals, floors."""
+"""Our lists compared with other models' on the same users: metrics, intervals, floors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Comparison:
     scores: dict[str, ModelScore]
 
     def as_json(self) -> dict[str, Any]:
-        """For the report file; what is no number (a ratio to nothing) is null."""
+        """For the report file; NaN (a ratio to 0) becomes null."""
         models = json.dumps({name: asdict(score) for name, score in self.scores.items()})
         return {"users": self.users, "models": json.loads(models, parse_constant=lambda _nan: None)}
 
@@ -42,7 +42,7 @@ def compare(ground_truth: GroundTruth, task: Task, ours: Ints, others: Mapping[s
 
 
 def broken_floors(comparisons: list[Comparison]) -> list[str]:
-    """What ours fails to reach: above popularity on both tasks, not below personal frequency on all."""
+    """The floors that our lists miss: above popularity on both tasks, not below personal frequency on task *all*."""
     broken = []
     for comparison in comparisons:
         ours = comparison.scores[OURS].ndcg_at_20

@@ -1,4 +1,4 @@
-"""What is known of users and items at the split, to say what lists are like and for whom they are good."""
+"""Statistics of users and items at the split, for metrics beyond accuracy and for slices."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from models.metrics.slices import Flags, groups_by_activity, groups_by_profile, 
 from models.training.gold import Lake
 
 EXPECTED = 20
-"""So many of the most popular items are what anybody would have guessed: serendipity leaves them out."""
+"""Number of most popular items that serendipity leaves out, as a user expects them."""
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
 class DatasetStatistics:
-    """Beside the truth, by the same user and item numbers."""
+    """In the user and item numbers of the ground truth."""
 
     items: ItemStatistics
     user_groups: dict[str, Flags]
-    """Members among all users of the truth, by the name of the slice."""
+    """Members among all users of the ground truth, by the name of the slice."""
     item_groups: dict[str, Flags]
     own_popularity: npt.NDArray[np.float64]
-    """[users]: mean popularity of what each took before; NaN for those who took nothing."""
+    """[users]: mean popularity of the items each took before; NaN for users without any."""
 
 
 def read_dataset_statistics(
@@ -83,12 +83,12 @@ def _categories(lake: Lake, day: date, item_ids: pa.ChunkedArray) -> Rows:
     described = described.filter(current)
     names = pc.coalesce(described.column("category_2"), described.column("category_1")).combine_chunks()
     numbers = pc.fill_null(names.dictionary_encode().indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    place = pc.fill_null(pc.index_in(item_ids, value_set=described.column("item_id").combine_chunks()), -1).to_numpy()
-    return np.where(place >= 0, np.append(numbers, -1)[place], -1)
+    row = pc.fill_null(pc.index_in(item_ids, value_set=described.column("item_id").combine_chunks()), -1).to_numpy()
+    return np.where(row >= 0, np.append(numbers, -1)[row], -1)
 
 
 def _profiles(lake: Lake, day: date, user_ids: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Value by user, by profile field, of the judged users."""
+    """Value by user, by profile field, of the evaluated users."""
     rows = lake.read(GOLD_USER_FEATURES, day, ["user_id", "profile_keys", "profile_values"])
     rows = rows.filter(pc.is_in(rows.column("user_id"), value_set=pa.array(user_ids, pa.string())))
     profiles: dict[str, dict[str, str]] = {}

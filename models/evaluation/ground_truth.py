@@ -1,4 +1,4 @@
-"""What users really took after the split, and what each task asks for."""
+"""Ground truth: the items users took after the split, and the targets of each task."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _EVENT_COLUMNS = ("event_type", "user_id", "item_id", "value")
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Items that anybody took before the split, by id: only these can be targets."""
+    """Items with an event of interest before the split, by id: only these can be targets."""
 
     item_ids: list[str]
     popularity: npt.NDArray[np.float32]
@@ -49,7 +49,7 @@ class Catalogue:
 
 @dataclass(frozen=True)
 class OwnItems:
-    """What each of the judged users took before the split, best decayed count first."""
+    """The items each of the evaluated users took before the split, largest decayed count first."""
 
     users: Rows
     """User number of each pair, ascending."""
@@ -73,7 +73,7 @@ class TaskGroundTruth:
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """Everything needed to score lists made as of the split."""
+    """The data needed to score lists made as of the split."""
 
     catalogue: Catalogue
     user_ids: list[str]
@@ -83,16 +83,16 @@ class GroundTruth:
 
 
 def read_ground_truth(lake: Lake, day: date, test: Path, segments: Sequence[str] = ()) -> GroundTruth:
-    """The truth of the events in `test`, which happened after `day`; users are also sliced by `segments` of profiles.
+    """The ground truth of the events in `test`, all after `day`; users are also sliced by `segments` of profiles.
 
-    Raises BadInputError if nothing can be judged, or an event of `test` is not after all that the features know.
+    Raises BadInputError if there is no target, or an event of `test` is not after all events of the features.
     """
     features = _catalogue_features(lake, day)
     catalogue = _catalogue(features)
     pairs = _test_pairs(test, newest_known_event(lake, day))
     user_ids = sorted(set(pairs.column("user_id").to_pylist()))
-    users = _places(pairs.column("user_id"), user_ids)
-    items = _places(pairs.column("item_id"), catalogue.item_ids)
+    users = _indices(pairs.column("user_id"), user_ids)
+    items = _indices(pairs.column("item_id"), catalogue.item_ids)
     known = items >= 0
     users, items = users[known], items[known]
     own, occasions, everybody = _own_items(lake, day, user_ids, catalogue)
@@ -100,7 +100,7 @@ def read_ground_truth(lake: Lake, day: date, test: Path, segments: Sequence[str]
     had = np.isin(users * width + items, own.users * width + own.items)
     tasks: dict[Task, TaskGroundTruth] = {"all": _task(users, items), "new": _task(users[~had], items[~had])}
     if not len(tasks["all"].users):
-        raise BadInputError(f"{test}: no event is about an item known before {day}", "Give events after that day")
+        raise BadInputError(f"{test}: no event has an item that occurs before {day}", "Use events after that day")
     pairs_taken = (own.users, own.items, occasions)
     statistics = read_dataset_statistics(
         lake, day, user_ids, features, catalogue.order, pairs_taken, everybody, segments
@@ -114,7 +114,7 @@ def later_events(lake: Lake, day: date, folder: Path) -> Path:
     later = pc.greater_equal(events.column("timestamp"), pa.scalar(end_of(day), TIME))
     events = events.filter(pc.and_(later, pc.is_valid(events.column("user_id"))))
     if not events.num_rows:
-        raise BadInputError(f"the lake has no event after {day}", "Take an earlier day, or give a file with --test")
+        raise BadInputError(f"the lake has no event after {day}", "Use an earlier day, or a file with --test")
     pq.write_table(events, folder / "later_events.parquet")
     return folder / "later_events.parquet"
 
@@ -131,7 +131,7 @@ def _catalogue(bought: pa.Table) -> Catalogue:
 
 
 def newest_known_event(lake: Lake, day: date) -> datetime | None:
-    """The time of the newest event that the features of `day` were made of; None where there is none."""
+    """The time of the newest event that the features of `day` were computed from; None where there is none."""
     times = lake.read(GOLD_USER_ITEM_FEATURES, day, ["last_timestamp"]).column("last_timestamp")
     newest = pc.max(times).as_py()
     return None if newest is None else datetime.fromtimestamp(newest / 1_000_000, UTC)
@@ -156,10 +156,10 @@ def _test_pairs(test: Path, known_until: datetime | None) -> pa.Table:
 def _own_items(
     lake: Lake, day: date, user_ids: list[str], catalogue: Catalogue
 ) -> tuple[OwnItems, npt.NDArray[np.float32], int]:
-    """What the judged users took, on how many occasions each, and the number of all users that took anything."""
+    """The items the evaluated users took, on how many occasions each, and the number of all users that took an item."""
     pairs = lake.read(GOLD_USER_ITEM_FEATURES, day, ["user_id", "item_id", "count", "decayed_count"])
-    users = _places(pairs.column("user_id"), user_ids)
-    items = _places(pairs.column("item_id"), catalogue.item_ids)
+    users = _indices(pairs.column("user_id"), user_ids)
+    items = _indices(pairs.column("item_id"), catalogue.item_ids)
     decayed = pairs.column("decayed_count").to_numpy()
     known = np.flatnonzero((users >= 0) & (items >= 0))
     order = known[np.lexsort([items[known], -decayed[known], users[known]])]
@@ -169,13 +169,13 @@ def _own_items(
 
 
 def _task(users: Rows, items: Rows) -> TaskGroundTruth:
-    judged, place = np.unique(users, return_inverse=True)
-    order = np.argsort(place, kind="stable")
-    counts = np.bincount(place, minlength=len(judged))
-    return TaskGroundTruth(judged, Targets(place[order], items[order], counts))
+    evaluated, index = np.unique(users, return_inverse=True)
+    order = np.argsort(index, kind="stable")
+    counts = np.bincount(index, minlength=len(evaluated))
+    return TaskGroundTruth(evaluated, Targets(index[order], items[order], counts))
 
 
-def _places(values: pa.ChunkedArray, known: Iterable[str]) -> Rows:
-    """Place of each value in `known`; −1 for others."""
-    places = pc.index_in(values.cast(pa.string()), value_set=pa.array(list(known), pa.string()))
-    return pc.fill_null(places, -1).to_numpy().astype(np.int64)
+def _indices(values: pa.ChunkedArray, known: Iterable[str]) -> Rows:
+    """Index of each value in `known`; −1 for others."""
+    indices = pc.index_in(values.cast(pa.string()), value_set=pa.array(list(known), pa.string()))
+    return pc.fill_null(indices, -1).to_numpy().astype(np.int64)

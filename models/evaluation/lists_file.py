@@ -1,4 +1,4 @@
-"""Reads lists that a recommender wrote, in the numbers of the truth."""
+"""Reads lists that a recommender wrote, in the item numbers of the ground truth."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from models.metrics.ranking import NO_ITEM
 def read_lists(path: Path, ground_truth: GroundTruth, task: Task) -> npt.NDArray[np.int32]:
     """[users of the task, 500] item numbers from a file of (user_id, rank from 1, item_id).
 
-    A user that the file does not name gets the popular list; an item outside the catalogue keeps its place, as a miss.
+    A user who is not in the file gets the popular list; an item outside the catalogue keeps its position, as a miss.
     """
     try:
         table = pq.read_table(path, columns=["user_id", "rank", "item_id"], partitioning=None)

@@ -1,4 +1,4 @@
-"""Everything that is measured of one model's lists on one task."""
+"""The metrics of one model's lists on one task."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ class ModelScore:
     coverage_at_20: float
     popularity_rank_at_20: float
     ndcg_ratio: tuple[float, float, float]
-    """Ours over this model on the same users, with its 95 % interval."""
+    """Ratio of our metric to this model's on the same users, with its 95 % interval."""
     novelty_at_20: float
     """Mean self-information of the items shown, in bits."""
     diversity_at_20: float
     """Mean share of a list's pairs that are of two categories."""
     serendipity_at_20: float
-    """Share of places with a relevant item that is not among the 20 most popular."""
+    """Share of positions with a relevant item that is not among the 20 most popular."""
     popularity_at_20: float
     """ARP: mean recent users of the items shown."""
     popularity_lift_at_20: float
-    """How much more popular than what the users took before."""
+    """Popularity relative to the items the users took before."""
     gini_at_20: float
     popularity_curve: list[float] = field(default_factory=list)
-    """Share of all places given to the most popular `CURVE_SHARES` of the catalogue."""
+    """Share of all positions given to the most popular `CURVE_SHARES` of the catalogue."""
     slices: dict[str, SliceScore] = field(default_factory=dict)
-    """By group of users, or of the items asked for."""
+    """By group of users, or of target items."""
 
 
 def score_model(ground_truth: GroundTruth, task: Task, lists: Ints, ours: PerUser) -> ModelScore:
@@ -87,7 +87,7 @@ def score_model(ground_truth: GroundTruth, task: Task, lists: Ints, ours: PerUse
 
 
 def _ratio(ours: float, mean: float, drawn: Floats, of_model: Floats) -> tuple[float, float, float]:
-    """NaN where a model found nothing: there is no ratio to it."""
+    """NaN where a model found no target: there is no ratio to 0."""
     if not mean or not of_model.min():
         return (float("nan"),) * 3
     return (ours / mean, *bounds(drawn / of_model))

@@ -17,7 +17,7 @@ _OURS_COLOUR, _OTHER_COLOUR = "#1f6f8b", "#b0b7bd"
 
 
 def draw(folder: Path, comparisons: Sequence[Comparison], probabilities: Mapping[str, Any] | None) -> list[Path]:
-    """Write the pictures and return their places; no calibration curve where a release has no `probabilities`."""
+    """Write the plots and return their paths; no calibration curve where a release has no `probabilities`."""
     drawn = [_quality(folder / QUALITY, comparisons), _popularity_bias(folder / POPULARITY_BIAS, comparisons)]
     if probabilities:
         drawn.append(_calibration(folder / CALIBRATION, probabilities))
@@ -48,13 +48,13 @@ def _quality(path: Path, comparisons: Sequence[Comparison]) -> Path:
 
 
 def _popularity_bias(path: Path, comparisons: Sequence[Comparison]) -> Path:
-    """How much of all places the most popular items take."""
+    """Share of all positions that the most popular items have."""
     figure, panels = _figure(len(comparisons), 4.0)
     for panel, comparison in zip(panels, comparisons, strict=True):
         for name, score in comparison.scores.items():
             panel.plot(CURVE_SHARES, score.popularity_curve, label=name, linewidth=2.5 if name == OURS else 1.2)
         panel.plot(CURVE_SHARES, CURVE_SHARES, color="black", linewidth=0.5, label="all items alike")
-        panel.set(xscale="log", xlabel="share of the catalogue, most popular first", ylabel="share of all places")
+        panel.set(xscale="log", xlabel="share of the catalogue, most popular first", ylabel="share of all positions")
         panel.set_title(f"task {comparison.task}")
         panel.legend(fontsize=7)
     return _save(figure, path)

@@ -1,4 +1,4 @@
-"""Keeps an evaluation: JSON, Markdown and pictures in one folder, and in the release's run of MLflow."""
+"""Writes an evaluation: JSON, Markdown and plots to one folder, and to the release's run in MLflow."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write_report(folder: Path, release: Release, day: date, comparisons: Sequenc
 def log_report(settings: Settings, folder: Path, release: Release, comparisons: Sequence[Comparison]) -> str:
     """Log the folder and the main numbers to the release's run; returns what was done, in one sentence.
 
-    Nothing is lost where MLflow is away or knows no such run: the folder stays.
+    If MLflow is unavailable or has no such run, the folder still has all files.
     """
     numbers = {
         f"evaluation.{comparison.task}.{name}": float(getattr(comparison.scores[OURS], name))
@@ -55,7 +55,7 @@ def log_report(settings: Settings, folder: Path, release: Release, comparisons: 
 
 
 def _probabilities(release: Release) -> Mapping[str, Any] | None:
-    """What training found of the ranker's probabilities; None where the release holds no ranker, or an older one."""
+    """Metrics of the ranker's probabilities from training; None for a release without a ranker, or an older one."""
     if not (release.folder / EVALUATION).exists():
         return None
     found: Mapping[str, Any] = release.json(EVALUATION)

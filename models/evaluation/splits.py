@@ -1,6 +1,6 @@
-"""One moment parts what a model may know from what it is judged by, for all users alike: no leak of the future.
+"""Global time split: models are trained on events before it and evaluated on those after it; no leak of the future.
 
-A split per user (leave the last one out) lets a model learn from others what happens after the judged event.
+A split per user (leave the last one out) trains a model on other users' events after the evaluated one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from headrace.errors import BadInputError
 from headrace.tables import TIME
 
-_HINT = "Evaluate a model only on what happened after everything that it knows"
+_HINT = "Evaluate a model only on events after its training data"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def split_at(events: pa.Table, at: datetime) -> Split:
     split = Split(events.filter(before), events.filter(pc.invert(before)), at)
     for side, rows in (("before", split.train), ("after", split.test)):
         if not rows.num_rows:
-            raise BadInputError(f"there is no event {side} {at:%Y-%m-%d %H:%M}", "Split at another moment")
+            raise BadInputError(f"there is no event {side} {at:%Y-%m-%d %H:%M}", "Split at another time")
     return split
 
 
@@ -54,14 +54,14 @@ def require_no_leak(split: Split, features: pa.Table | None = None) -> None:
 
 
 def require_after(name: str, events: pa.Table, known_until: datetime) -> None:
-    """Raises BadInputError if an event of `events` is not after the newest that a model knows of."""
+    """Raises BadInputError if an event of `events` is not after a model's newest training event."""
     _refuse(
         name,
         events,
         "timestamp",
         pc.less_equal,
         pa.scalar(known_until, TIME),
-        "is not after what the model knows, until",
+        "is not after the model's training data, which ends at",
     )
 
 
@@ -76,7 +76,7 @@ def _refuse(
     try:
         times = rows.column(column).cast(TIME)
     except pa.ArrowInvalid:
-        raise BadInputError(f"{name}: {column} holds no times", "Give timestamps with a time zone") from None
+        raise BadInputError(f"{name}: {column} holds no times", "Use timestamps with a time zone") from None
     broken: npt.NDArray[np.bool_] = pc.fill_null(wrong(times, at), True).to_numpy(zero_copy_only=False)
     if broken.any():
         row = int(broken.argmax())

@@ -46,9 +46,9 @@ def all_tables(comparisons: Sequence[Comparison]) -> list[Rows]:
             "What the first 20 are like",
             CHARACTER,
             _of_models(comparisons, _character),
-            "novelty in bits; lift: how much more popular than what users took before; docs/how-to/evaluate.md has all",
+            "novelty in bits; lift: popularity relative to items users took before; docs/how-to/evaluate.md has all",
         ),
-        Rows("Slices", SLICES, _slices(comparisons), "of users, and of the items asked for"),
+        Rows("Slices", SLICES, _slices(comparisons), "of users and of target items"),
     ]
 
 
@@ -57,8 +57,8 @@ def for_terminal(rows: Rows) -> Table:
     table = Table(title=rows.title, caption=rows.note)
     for name in rows.head:
         table.add_column(name, justify="left" if name in _TEXT_COLUMNS else "right")
-    for place, cells in enumerate(rows.cells):
-        last = place + 1 == len(rows.cells) or rows.cells[place + 1][0] != cells[0]
+    for row, cells in enumerate(rows.cells):
+        last = row + 1 == len(rows.cells) or rows.cells[row + 1][0] != cells[0]
         table.add_row(*cells, end_section=last)
     return table
 

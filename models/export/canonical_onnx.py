@@ -1,4 +1,4 @@
-"""Gives the values of an ONNX graph names that depend on nothing but the graph.
+"""Renames the values of an ONNX graph so that names depend only on the graph.
 
 The converter names them by counters, merges equal constants and sorts nodes in no fixed order, so that the same model
 would have another content hash each time.
@@ -73,5 +73,5 @@ def _from_inputs_to_outputs(graph: Any) -> list[Any]:
 
 
 def _rename(values: Any, names: dict[str, str]) -> None:
-    for place, name in enumerate(values):
-        values[place] = names.setdefault(name, f"value_{len(names)}")
+    for index, name in enumerate(values):
+        values[index] = names.setdefault(name, f"value_{len(names)}")

@@ -26,7 +26,7 @@ class Exported:
     output: str
     """Name of its result."""
     variables: list[Any]
-    """Everything trained that it reads."""
+    """The trained weights that it reads."""
 
 
 def export_function(function: Exported, saved_model: Path | None, onnx: Path) -> None:
@@ -41,7 +41,7 @@ def write_saved_model(function: Exported, saved_model: Path) -> None:
     module = _module(function)
     concrete = module.serve.get_concrete_function()
     tf.saved_model.save(module, str(saved_model), signatures={"serving_default": concrete})
-    # It holds a random number only: without it the same training gives the same files.
+    # It contains only a random number: without it the same training writes the same files.
     (saved_model / "fingerprint.pb").unlink(missing_ok=True)
 
 

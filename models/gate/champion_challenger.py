@@ -1,6 +1,6 @@
 """Champion and challenger on the same validation users: what both would have shown them at the start of the holdout.
 
-They trained neither ranker (`models.training.validation_users`), and neither backtest knows anything of the holdout.
+Neither ranker was trained on them (`models.training.validation_users`), and neither backtest bundle on the holdout.
 Lists and times come from the code that serves (`serving.model_comparison`), in one process.
 """
 
@@ -42,7 +42,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ChampionChallenger:
-    """What came of it; arrays are of the challenger and, where there is a champion, of it."""
+    """Result of the comparison; arrays are of the challenger and, where there is a champion, of it."""
 
     comparisons: list[Comparison]
     """All models on each task, the challenger as "ours"."""
@@ -54,7 +54,7 @@ class ChampionChallenger:
     """Milliseconds to rank each known validation user's candidates."""
 
     def of_both(self) -> list[ModelScore]:
-        """Everything measured of the challenger and the champion on the first task."""
+        """The metrics of the challenger and the champion on the first task."""
         scores = self.comparisons[0].scores
         return [scores[OURS], scores[CHAMPION]]
 
@@ -62,7 +62,7 @@ class ChampionChallenger:
 def compare_with_champion(
     settings: Settings, day: date, challenger: Release, champion: Release | None
 ) -> ChampionChallenger | None:
-    """Both backtests on the validation users of the holdout that ends with `day`; None where nobody took anything.
+    """Both backtests on the validation users of the holdout that ends with `day`; None where no user took an item.
 
     Raises HeadraceError with the reason where one of the two cannot be served.
     """
@@ -94,12 +94,12 @@ def compare_with_champion(
 
 
 def choose(lake: Lake, day: date, releases: Sequence[Release], most: int) -> pa.Table:
-    """What the validation users of all `releases` took in the holdout, as purchases; at most `most` users."""
+    """The items that the validation users of all `releases` took in the holdout, as purchases; at most `most` users."""
     rows = lake.read(GOLD_RANKING_EXAMPLES, day, ["user_id", "target_items"])
-    places = validation_fractions(rows.column("user_id").to_pylist())
+    fractions = validation_fractions(rows.column("user_id").to_pylist())
     share = min(float(each.manifest.settings["training"]["ranker_validation_share"]) for each in releases)
-    validating = np.flatnonzero(places < share)
-    chosen = rows.take(pa.array(validating[np.argsort(places[validating])][:most]))
+    validating = np.flatnonzero(fractions < share)
+    chosen = rows.take(pa.array(validating[np.argsort(fractions[validating])][:most]))
     parents = pc.list_parent_indices(chosen.column("target_items"))
     items = pc.list_flatten(chosen.column("target_items"))
     return pa.table(
@@ -125,7 +125,7 @@ def _run(settings: Settings, day: date, releases: Sequence[Release], users: Path
 
 
 def _lists(folder: Path, ground_truth: GroundTruth, task: Task, releases: int) -> list[Ints]:
-    return [read_lists(folder / f"{place}_{task}.parquet", ground_truth, task) for place in range(releases)]
+    return [read_lists(folder / f"{number}_{task}.parquet", ground_truth, task) for number in range(releases)]
 
 
 def _scores(ground_truth: GroundTruth, task: Task, lists: Ints) -> Floats:

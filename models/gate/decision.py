@@ -1,4 +1,4 @@
-"""What becomes of a challenger: promoted, kept beside the champion, or refused; with all that it was decided by."""
+"""Decision on a challenger: promoted, kept as challenger, or refused; with the metrics it is based on."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Decision:
     """Release id of the champion of that moment."""
     floors: list[Gate]
     guardrails: list[Guardrail] = field(default_factory=list)
-    """Empty where nothing was compared: `why` says so."""
+    """Empty where nothing was compared; then `why` has the reason."""
     champion_challenger: ChampionChallenger | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -66,7 +66,8 @@ def decide(
     try:
         live = read_manifest(bring_release(settings, champion.run_id, champion.release_id))
         if live.as_of > release.manifest.as_of:
-            why = f"the champion {named} knows later days; `headrace release promote` takes an earlier one all the same"
+            how = "`headrace release promote` accepts an earlier release anyway"
+            why = f"the champion {named} includes later days; {how}"
             return Decision("kept", why, named, floors, [], _alone(settings, day, backtest))
         against = _backtest_of(settings, registry, champion, backtest)
         champion_challenger = compare_with_champion(settings, day, backtest, against)
@@ -85,13 +86,13 @@ def _alone(settings: Settings, day: date, backtest: Release) -> ChampionChalleng
 
 
 def _backtest_of(settings: Settings, registry: Registry, champion: Version, ours: Release) -> Release:
-    """Raises HeadraceError where it was not kept, or knows more than ours: then the comparison would be unfair."""
+    """Raises HeadraceError where there is none, or it was trained on later days than ours: an unfair comparison."""
     here = settings.backtests / champion.release_id
     if not here.exists() and not registry.keeps(champion, BACKTEST_FOLDER):
-        raise HeadraceError("its run keeps no backtest")
+        raise HeadraceError("its run has no backtest bundle")
     found = open_release(bring_backtest(settings, champion.run_id, champion.release_id))
     if found.manifest.as_of > ours.manifest.as_of:
-        raise HeadraceError("its backtest knows part of this holdout, which is longer")
+        raise HeadraceError("its backtest bundle includes part of this holdout, which is longer")
     return found
 
 

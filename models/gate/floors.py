@@ -52,7 +52,11 @@ def release_gates(retrieval: Mapping[str, Any], ranker: Mapping[str, Any]) -> li
             ranker["personal_frequency_ndcg_all"] * (1 - MOST_RANKER_LOSS),
             ranker["ndcg_all_slack"],
         ),
-        Gate("first 20 places of the served ranker as of the validated one", ranker["served_overlap"], LEAST_AGREEMENT),
+        Gate(
+            "first 20 positions of the served ranker against the validated one",
+            ranker["served_overlap"],
+            LEAST_AGREEMENT,
+        ),
     ]
 
 

@@ -52,9 +52,9 @@ def quality(
         return Guardrail(name, None, None, "equal", why)
     difference, low, high = paired_difference(challenger, champion, 1 - (1 - CONFIDENCE) / max(1, compared))
     before = float(champion.mean())
-    fell = not difference >= -tolerance * before and not high >= 0  # also where one is no number
+    fell = not difference >= -tolerance * before and not high >= 0  # also where one is NaN
     verdict: Verdict = "worse" if fell else "better" if low > 0 and not compared else "equal"
-    changed = f"{difference / before:+.1%}" if before else "from nothing"
+    changed = f"{difference / before:+.1%}" if before else "from 0"
     why = f"{changed}, difference {difference:+.4f} ({low:+.4f} to {high:+.4f}) over {len(champion):,} validation users"
     return Guardrail(name, before, float(challenger.mean()), verdict, f"{why}, limit -{tolerance:.0%}")
 
@@ -71,7 +71,7 @@ def latency(challenger_ms: Floats, champion_ms: Floats, settings: GateSettings) 
     """Milliseconds to rank the candidates of the same users, taken in turns: by the median of the users' ratios."""
     name = "latency of ranking, ms"
     if len(challenger_ms) < settings.least_validation_users:
-        return Guardrail(name, None, None, "equal", f"{len(challenger_ms)} requests are too few to say")
+        return Guardrail(name, None, None, "equal", f"{len(challenger_ms)} requests are too few to decide")
     before = float(np.median(champion_ms))
     ratio = float(np.median(challenger_ms / champion_ms))
     compared = number(name, before * ratio, before, settings.latency_tolerance, more_is_better=False)
@@ -79,7 +79,7 @@ def latency(challenger_ms: Floats, champion_ms: Floats, settings: GateSettings) 
 
 
 def drift(share: float | None, settings: GateSettings) -> Guardrail:
-    """Worse if too many features are not as they were when the champion learnt: another world, or a fault."""
+    """Worse if too many features have drifted since the champion was trained: changed behaviour or faulty data."""
     name = "drifted features, share"
     if share is None:
         return Guardrail(name, None, None, "equal", "the job `drift` has not compared this day with the champion's")
@@ -88,14 +88,14 @@ def drift(share: float | None, settings: GateSettings) -> Guardrail:
 
 
 def freshness(challenger: datetime, champion: datetime, settings: GateSettings) -> Guardrail:
-    """Knowing later days is better by itself (if the settings say so): new items, prices and tastes of today."""
+    """Training on later days counts as better (if the settings say so): new items, current prices and preferences."""
     days = (challenger - champion).total_seconds() / 86_400
     verdict: Verdict = "better" if days > 0 and settings.fresher_is_better else "equal"
-    return Guardrail("freshness", None, None, verdict, f"knows {days:g} more days")
+    return Guardrail("freshness", None, None, verdict, f"includes {days:g} more days")
 
 
 def outcome(guardrails: Sequence[Guardrail]) -> tuple[Literal["promoted", "kept", "refused"], str]:
-    """What becomes of the challenger, and why: refused if worse on any, kept as it is if better on none."""
+    """Decision on the challenger, and why: refused if worse on any guardrail, kept as challenger if better on none."""
     worse = [each.sentence for each in guardrails if each.verdict == "worse"]
     better = [each.sentence for each in guardrails if each.verdict == "better"]
     if worse:

@@ -15,7 +15,7 @@ from models.release.registry import TrainingRecord
 from models.training.command import replacing, write_json
 
 CARD, DECISION = "model_card.md", "decision.json"
-_KEPT = {"promoted": "promoted to champion", "kept": "the champion stays", "refused": "refused, the champion stays"}
+_KEPT = {"promoted": "promoted to champion", "kept": "the champion is kept", "refused": "refused, the champion is kept"}
 
 
 def write_card(folder: Path, release: Release, records: Sequence[TrainingRecord], decision: Decision) -> None:
@@ -39,8 +39,8 @@ def _head(release: Release) -> str:
     size = sum(file.bytes for file in manifest.files.values()) / 2**20
     return (
         f"# Release {release.release_id}\n\n"
-        "Ranks a catalogue for one user at a time: candidates of several sources, a two-tower among them, ordered "
-        f"by a ranker. It knows events before {manifest.as_of:%Y-%m-%d %H:%M} UTC and takes {size:.1f} MiB.\n"
+        "Ranks a catalogue for one user at a time: candidates of several sources, a two-tower among them, ordered by a "
+        f"ranker. It was trained on events before {manifest.as_of:%Y-%m-%d %H:%M} UTC; its size is {size:.1f} MiB.\n"
     )
 
 
@@ -58,20 +58,23 @@ def _decision(decision: Decision) -> str:
 
 def _quality(decision: Decision) -> list[str]:
     if decision.champion_challenger is None:
-        return ["## Quality\n\nNot measured beside others: no validation user took anything known in the holdout.\n"]
+        return ["## Quality\n\nNo comparison: no validation user took an item of the catalogue in the holdout.\n"]
     note = (
-        "Measured with the release's backtest, which knows nothing of the holdout, on users who trained no ranker; "
-        'the release itself is "ours".\n'
+        'Backtest: measured with a bundle trained without the holdout, on validation users; "ours" is this release.\n'
     )
     return [note, *(for_markdown(rows) for rows in all_tables(decision.champion_challenger.comparisons))]
 
 
 def _made_of(release: Release, records: Sequence[TrainingRecord]) -> str:
     manifest = release.manifest
-    made = {"code": manifest.code_version, "seed": manifest.seed, "made (UTC)": f"{manifest.created_at:%Y-%m-%d %H:%M}"}
+    made = {
+        "code": manifest.code_version,
+        "seed": manifest.seed,
+        "made (UTC)": f"{manifest.created_at:%Y-%m-%d %H:%M}",
+    }
     data = {f"version of {name}": version for name, version in manifest.tables.items()}
     tables: list[tuple[str, Mapping[str, Any]]] = [
-        ("Made of", {**made, **data}),
+        ("Inputs", {**made, **data}),
         ("Environment", environment()),
         *((f"Parameters of {each.name}", each.parameters) for each in records),
         *((f"Measured in training: {each.name}", each.metrics) for each in records),

@@ -1,7 +1,7 @@
 """Puts a built release before the registry and the gate: decide, log, register, promote.
 
-What a submission needs is kept in `<home>/pending/<release id>.json` until it went through, so that a release that was
-built while MLflow was away is logged later: by `headrace release register`, or by the next training.
+A submission is stored in `<home>/pending/<release id>.json` until it has succeeded, so that a release that was
+built while MLflow was unavailable is logged later: by `headrace release register`, or by the next training.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Submission:
 
 
 def keep_pending(settings: Settings, submission: Submission) -> None:
-    """Remember it until `submit` is through."""
+    """Store it until `submit` has succeeded."""
     content = {
         **{"release_id": submission.release_id, "day": str(submission.day)},
         **{"records": [asdict(each) for each in submission.records]},
@@ -57,7 +57,8 @@ def pending(settings: Settings) -> list[Submission]:
 def submit(settings: Settings, submission: Submission) -> Decision | None:
     """Decide, log and register; the alias moves if the release is promoted. None if it is champion already.
 
-    Raises ServiceError if MLflow is away (the submission stays pending) and ReleaseError if the release is refused.
+    Raises ServiceError if MLflow is unavailable (the submission stays pending) and ReleaseError if the release is
+    refused.
     """
     release = open_release(settings.releases / submission.release_id)
     try:
@@ -85,19 +86,19 @@ def submit(settings: Settings, submission: Submission) -> Decision | None:
     drop_other_backtests(settings, live, *(each.release_id for each in pending(settings)))
     if decision.outcome == "kept":
         registry.name_challenger(version)
-        print(f"release {release.release_id} is not promoted, {decision.champion} stays: {decision.why}")
+        print(f"release {release.release_id} is not promoted, {decision.champion} stays champion: {decision.why}")
     if decision.outcome == "refused":
         raise ReleaseError(
             f"release {release.release_id} is not promoted: {decision.why}",
-            f"The champion stays; {card} has the whole comparison",
+            f"The champion is kept; {card} has the full comparison",
         )
     return decision
 
 
 def submit_pending(settings: Settings, *, without: str = "") -> int:
-    """Submit what waits, but for the release `without`; a refusal is printed. Returns how many went through.
+    """Submit all pending releases except `without`; a refusal is printed. Returns how many were submitted.
 
-    Raises ServiceError if MLflow is away.
+    Raises ServiceError if MLflow is unavailable.
     """
     waiting = [each for each in pending(settings) if each.release_id != without]
     for each in waiting:
@@ -139,4 +140,6 @@ def _read(path: Path) -> Submission:
             [Gate(**each) for each in content["floors"]],
         )
     except (OSError, ValueError, TypeError, KeyError):
-        raise BadInputError(f"{path} is no pending release", "Remove it and run models.build_release again") from None
+        raise BadInputError(
+            f"{path} is not a pending release", "Remove it and run models.build_release again"
+        ) from None

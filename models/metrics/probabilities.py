@@ -1,4 +1,4 @@
-"""How good a ranker's scores and probabilities are, beside the order of its lists: AUC, log-loss, calibration."""
+"""Metrics of a ranker's scores and probabilities besides the order of its lists: AUC, log-loss, calibration."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Floats = npt.NDArray[np.floating[Any]]
 Flags = npt.NDArray[np.bool_]
 _LEAST_PROBABILITY = 1e-7
 NO_PAIR = 0.5
-"""AUC where there is nothing to compare."""
+"""AUC without a pair to compare."""
 
 
 def area_under_curve(scores: Floats, taken: Flags) -> float:
-    """Chance that a taken candidate scores above one that was not; a tie is half a win; 0.5 if there is no pair."""
+    """Probability that a taken candidate scores above one not taken; a tie counts half; 0.5 if there is no pair."""
     return float(_areas(np.zeros(len(scores), np.int64), scores, taken, 1)[0])
 
 
@@ -34,7 +34,7 @@ def area_per_user(users: npt.NDArray[np.int64], scores: Floats, taken: Flags) ->
 
 
 def log_loss(probabilities: Floats, taken: Flags) -> float:
-    """Mean −log of the probability given to what happened; probabilities are held off 0 and 1 by 1e-7."""
+    """Mean −log of the probability of the outcome; probabilities are clipped to [1e-7, 1 − 1e-7]."""
     _require_probabilities(probabilities)
     sure = np.clip(probabilities, _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
     return float(-np.log(np.where(taken, sure, 1 - sure)).mean())
@@ -87,8 +87,10 @@ def _areas(users: npt.NDArray[np.int64], scores: Floats, taken: Flags, number: i
 
 def _require_probabilities(values: Floats) -> None:
     if not len(values):
-        raise BadInputError("no candidate was scored", "Give at least one")
+        raise BadInputError("no candidate was scored", "Score at least one")
     wrong = ~((values >= 0) & (values <= 1))
     if wrong.any():
-        place = int(wrong.argmax())
-        raise BadInputError(f"candidate {place}: {values[place]} is no probability", "Calibrate the scores first")
+        candidate = int(wrong.argmax())
+        raise BadInputError(
+            f"candidate {candidate}: {values[candidate]} is not a probability", "Calibrate the scores first"
+        )

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from headrace.errors import BadInputError
 
 NO_ITEM = -1
-"""A place of a list that is left empty."""
+"""An empty position of a list."""
 
 Ints = npt.NDArray[np.integer[Any]]
 Floats = npt.NDArray[np.float64]
@@ -61,9 +61,9 @@ class PerUser:
     hit: Floats
     """1 if any item of the list is relevant."""
     reciprocal_rank: Floats
-    """1 / place of the first relevant item; 0 if there is none. Its mean is MRR."""
+    """1 / position (from 1) of the first relevant item; 0 if there is none. Its mean is MRR."""
     average_precision: Floats
-    """Sum of the precision at each relevant place / min(k, targets). Its mean is MAP."""
+    """Sum of the precision at each relevant position / min(k, targets). Its mean is MAP."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class ListProperties:
 
 
 def score_lists(lists: Ints, targets: Targets, k: int) -> PerUser:
-    """Metrics of the first `k` places of `lists` [users, at least k], best first, empty places `NO_ITEM`.
+    """Metrics of the first `k` positions of `lists` [users, at least k], best first, empty positions `NO_ITEM`.
 
     Raises BadInputError if the lists are too short or name an item twice.
     """
@@ -92,9 +92,9 @@ def in_blocks(lists: Ints, targets: Targets) -> Iterator[tuple[int, Ints, Target
 
 
 def hits(lists: Ints, targets: Targets, k: int, first_user: int = 0) -> npt.NDArray[np.bool_]:
-    """[users, k]: whether the item in that place is one of the user's targets."""
+    """[users, k]: whether the item at that position is one of the user's targets."""
     if lists.shape[1] < k:
-        raise BadInputError(f"lists of {lists.shape[1]} items cannot be scored at k = {k}", "Write longer lists")
+        raise BadInputError(f"lists of {lists.shape[1]} items are too short for k = {k}", "Write longer lists")
     shown = lists[:, :k].astype(np.int64)
     ordered = np.sort(shown, axis=1)
     twice = ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] != NO_ITEM)).any(axis=1)
@@ -107,7 +107,7 @@ def hits(lists: Ints, targets: Targets, k: int, first_user: int = 0) -> npt.NDAr
 
 
 def list_properties(lists: Ints, popularity_rank: Ints, k: int) -> ListProperties:
-    """Coverage and novelty of the first `k` places; `popularity_rank` has one entry per item of the catalogue."""
+    """Coverage and novelty of the first `k` positions; `popularity_rank` has one entry per item of the catalogue."""
     shown = lists[:, :k]
     shown = shown[shown != NO_ITEM]
     if not len(shown):
@@ -118,15 +118,15 @@ def list_properties(lists: Ints, popularity_rank: Ints, k: int) -> ListPropertie
 def _score(lists: Ints, targets: Targets, k: int, first_user: int) -> PerUser:
     hit = hits(lists, targets, k, first_user)
     best_case = np.minimum(k, targets.counts)
-    places = np.arange(1, k + 1)
-    discount = 1.0 / np.log2(places + 1)
+    positions = np.arange(1, k + 1)
+    discount = 1.0 / np.log2(positions + 1)
     any_hit = hit.any(axis=1)
     return PerUser(
         recall=hit.sum(axis=1) / best_case,
         ndcg=_gains(hit, discount) / np.cumsum(discount)[best_case - 1],
         hit=any_hit.astype(float),
         reciprocal_rank=np.where(any_hit, 1.0 / (hit.argmax(axis=1) + 1), 0.0),
-        average_precision=(hit * hit.cumsum(axis=1) / places).sum(axis=1) / best_case,
+        average_precision=(hit * hit.cumsum(axis=1) / positions).sum(axis=1) / best_case,
     )
 
 
@@ -134,8 +134,8 @@ def _gains(hit: npt.NDArray[np.bool_], discount: Floats) -> Floats:
     """Discounted gains of each user, summed exactly as `discount[hit].sum()` would: same digits, no loop over users."""
     number = hit.sum(axis=1)
     result = np.zeros(len(hit))
-    row, place = np.nonzero(hit)
+    row, position = np.nonzero(hit)
     for count in np.unique(number[number > 0]):
         of_users = number == count
-        result[of_users] = discount[place[of_users[row]]].reshape(-1, count).sum(axis=1)
+        result[of_users] = discount[position[of_users[row]]].reshape(-1, count).sum(axis=1)
     return result

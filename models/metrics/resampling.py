@@ -25,7 +25,7 @@ def paired_ratio(candidate: Floats, reference: Floats, draws: int = DRAWS, seed:
 
 
 def slack(candidate: Floats, reference: Floats) -> float:
-    """How much the mean of candidate − reference (same users) may be too low by chance: 95 % interval, upper half."""
+    """Upper bound minus mean of the 95 % interval of the mean of candidate − reference over the same users."""
     difference = candidate - reference
     return interval(difference)[1] - float(difference.mean()) if len(difference) else 0.0
 
@@ -51,7 +51,9 @@ def resampled_means(columns: Sequence[Floats], draws: int = DRAWS, seed: int = 0
     """
     users = len(columns[0])
     if any(len(values) != users for values in columns):
-        raise BadInputError("two models of different users cannot be compared", "Score both on the same users")
+        raise BadInputError(
+            "two models with lists for different users cannot be compared", "Score both on the same users"
+        )
     random = np.random.default_rng(seed)
     means = np.empty((len(columns), draws))
     for draw in range(draws):

@@ -14,11 +14,11 @@ from models.metrics.resampling import interval
 
 Flags = npt.NDArray[np.bool_]
 HEAD_SHARE = 0.8
-"""Head items are the most popular that make so much of what users took before; the rest is the tail."""
+"""Head items are the most popular ones with this share of all earlier interactions; the rest is the tail."""
 NEW_ITEM_DAYS = 28.0
 """An item is new if its first event was at most so many days before the split."""
 LEAST_USERS = 5
-"""A smaller group is not reported: its mean says nothing, and it may say who they are."""
+"""A smaller group is not reported: its mean is not significant, and it may identify the users."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class SliceScore:
 def groups_by_activity(occasions: npt.NDArray[np.floating[Any]]) -> dict[str, Flags]:
     """New users (no event before the split), and the light, middle and heavy third of the others.
 
-    `occasions` [users]: how often each took something before. A user at a boundary is of the lower third.
+    `occasions` [users]: number of earlier occasions of each. A user at a boundary is in the lower third.
     """
     known = occasions > 0
     low, high = np.quantile(occasions[known], [1 / 3, 2 / 3]) if known.any() else (0.0, 0.0)
@@ -78,9 +78,9 @@ def item_group_scores(lists: Ints, targets: Targets, groups: Mapping[str, Flags]
     found = {}
     for name, members in groups.items():
         wanted = members[targets.items]
-        users, place = np.unique(targets.users[wanted], return_inverse=True)
+        users, index = np.unique(targets.users[wanted], return_inverse=True)
         if len(users) >= LEAST_USERS:
-            kept = Targets(place, targets.items[wanted], np.bincount(place, minlength=len(users)))
+            kept = Targets(index, targets.items[wanted], np.bincount(index, minlength=len(users)))
             found[name] = score_lists(lists[users], kept, k)
     return found
 

@@ -1,4 +1,4 @@
-"""What an item says of the others, by every model that knows: rows of an item × item matrix, computed block by block.
+"""Item-to-item weights of several models: rows of an item × item matrix, computed block by block.
 
 Each is the classical model as a linear one: a user's score of an item is the sum, over the items that the user took, of
 their rows. The models are described in `models/baselines/`, where the same ones are evaluated.
@@ -23,12 +23,12 @@ from models.baselines.ridge import inverse_of
 
 Floats = npt.NDArray[np.float32]
 Block: TypeAlias = Callable[[int, int], Floats]
-"""[end − begin, items]: what the items from `begin` to `end` say of all."""
+"""[end − begin, items]: weights from the items `begin` to `end` to all items."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """What there is to learn from."""
+    """The training data."""
 
     taken: sparse.csr_matrix
     """[users, items]: how much each own item of a user counts."""
@@ -39,7 +39,7 @@ class Known:
 def ease(known: Known, training: TrainingSettings) -> Block:
     """EASE (Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019), the linear model that predicts
     each item of a user from the others: B = −P / diag(P) off the diagonal, P = (XᵀX + ridge · I)⁻¹. With fewer users
-    than items the inverse is taken on the users' side (Woodbury), so that P is never in memory whole.
+    than items the inverse is computed on the users' side (Woodbury), so that P is never completely in memory.
     """
     users, items = known.taken.shape
     by_users = users < items
@@ -48,13 +48,13 @@ def ease(known: Known, training: TrainingSettings) -> Block:
 
 
 def item_knn(known: Known, _: TrainingSettings) -> Block:
-    """Cosine of the users that took both; users count by the logarithm of how rare they are."""
+    """Cosine between the items' users; a user is weighted by the logarithm of its rarity."""
     items = by_item(_binary(known.taken))
     return _products(items, items.T.tocsr())
 
 
 def user_knn(known: Known, _: TrainingSettings) -> Block:
-    """What those took who took the item, each as much as the item says of them: cosine between users, of whom all
+    """Items of the users who took the item, weighted by the cosine between users, of whom all
     count and not the nearest only, for then it is a sum over the own items. Items count by their rarity."""
     taken = _binary(known.taken)
     return _products(by_user(taken).T.tocsr(), taken)
@@ -87,7 +87,7 @@ NEIGHBOUR_MODELS: Mapping[str, Callable[[Known, TrainingSettings], Block]] = {
     "spark_als": spark_als,
     "content": content,
 }
-"""By the name that `training.neighbour_model` gives them."""
+"""By their name in `training.neighbour_model`."""
 
 
 def _binary(taken: sparse.csr_matrix) -> sparse.csr_matrix:
@@ -101,7 +101,7 @@ def _products(left: sparse.csr_matrix, right: sparse.csr_matrix) -> Block:
 
 
 def _of_vectors(items: Floats, regularisation: float) -> Block:
-    """A user's vector is the ridge regression of what was taken on the items' vectors."""
+    """A user's vector is the ridge regression of the interactions on the items' vectors."""
     gram = (items.T @ items).astype(np.float64)
     gram[np.diag_indices_from(gram)] += regularisation
     folded = np.linalg.solve(gram, items.T).astype(np.float32)

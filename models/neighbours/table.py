@@ -1,4 +1,4 @@
-"""The release's table of neighbours: which items go with which, of each item those it says most of."""
+"""The release's table of neighbours: for each item the other items with the largest weights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _WORDS = ("title", *CODE_COLUMNS, "text")
 
 
 def neighbour_table(lake: Lake, day: date, items: pa.Table, training: TrainingSettings) -> pa.Table:
-    """The release's table of neighbours (see `headrace.release.bundle`), from what users took until `day`.
+    """The release's table of neighbours (see `headrace.release.bundle`), from interactions until the end of `day`.
 
     `items` is the item table: only the `neighbour_items` of them with most users take part, because memory and time
     grow with the square of their number.
@@ -46,11 +46,11 @@ def neighbour_table(lake: Lake, day: date, items: pa.Table, training: TrainingSe
 
 def own_matrix(pairs: pa.Table, item_ids: pa.ChunkedArray) -> sparse.csr_matrix:
     """[users, items]: the weight of each user's items, of those in `item_ids`; in an order that rows do not change."""
-    place = pc.index_in(pairs.column("item_id"), value_set=item_ids)
-    known = pairs.append_column("place", place).filter(pc.is_valid(place)).sort_by("user_id")
+    row = pc.index_in(pairs.column("item_id"), value_set=item_ids)
+    known = pairs.append_column("row", row).filter(pc.is_valid(row)).sort_by("user_id")
     users = known.column("user_id").combine_chunks().dictionary_encode()
     weights = own_weights(known.column("decayed_count").to_numpy())
-    rows, columns = users.indices.to_numpy(), known.column("place").to_numpy()
+    rows, columns = users.indices.to_numpy(), known.column("row").to_numpy()
     return sparse.csr_matrix((weights, (rows, columns)), shape=(len(users.dictionary), len(item_ids)))
 
 
@@ -64,8 +64,8 @@ def strongest_weights(block_of: Block, names: Ints, number: int) -> tuple[Ints, 
         weights[np.arange(size), begin + np.arange(size)] = 0
         best = np.argpartition(-np.abs(weights), min(number, items - 1), axis=1)[:, :number]
         values = np.take_along_axis(weights, best, axis=1)
-        item, place = np.nonzero(values)
-        found.append((names[begin + item], names[best[item, place]], values[item, place]))
+        item, column = np.nonzero(values)
+        found.append((names[begin + item], names[best[item, column]], values[item, column]))
     item, neighbour, value = (np.concatenate(part) for part in zip(*found, strict=True))
     return item, neighbour, value
 

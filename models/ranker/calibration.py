@@ -1,4 +1,4 @@
-"""Makes probabilities of a ranker's scores without changing their order (Platt 1999)."""
+"""Calibrates a ranker's scores to probabilities without changing their order (Platt 1999)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LEAST_SLOPE = 1e-3
 class Platt:
     """The probability of a score is the logistic function of `slope · score + offset`.
 
-    The slope is above 0, so that the order stays. Both go into the exported graph: what is served are log odds.
+    The slope is above 0, so that the order is unchanged. Both are in the exported graph: served scores are log odds.
     """
 
     slope: float = 1.0
@@ -30,7 +30,7 @@ class Platt:
 def fit_platt(scores: Floats, taken: npt.NDArray[np.bool_]) -> Platt:
     """By Newton's method on the log loss, with Platt's targets just inside 0 and 1 so that it stays finite.
 
-    One entry per candidate. Scores that say nothing, or the opposite of what happened, keep their slope of 1.
+    One entry per candidate. Scores without information, or that rank in the wrong order, keep a slope of 1.
     """
     positives = int(taken.sum())
     targets = np.where(taken, (positives + 1) / (positives + 2), 1 / (len(taken) - positives + 2))

@@ -1,6 +1,6 @@
 """Several rankers as one: each starts from other weights, and a candidate's score is the mean of theirs.
 
-What a ranker learns from a few thousand users depends on where it started, most of all of items that are new to a
+A ranker trained on a few thousand users depends on its starting weights, most of all for items that are new to a
 user: there the mean of two is better than either. Boosted trees, if there are any, are blended with that mean.
 """
 
@@ -58,7 +58,7 @@ class Committee(tfrs.Model):
         return tf.add_n([member.compute_loss(inputs, training) for member in self.members]) / len(self.members)
 
     def exported(self) -> Exported:
-        """`score` [n] of `numeric` and `categorical`, the log odds of being taken, for whomever the rows are of."""
+        """`score` [n] of `numeric` and `categorical`, the log odds of being taken; rows may be of any users."""
         return self._exported(self)
 
     def served(self) -> Exported:

@@ -17,7 +17,7 @@ def export_ranker(model: Committee, saved_model: Path | None, onnx: Path) -> Non
 
 
 def write_ranker_onnx(model: Committee, onnx: Path) -> None:
-    """What serving takes."""
+    """The inputs that serving uses."""
     write_onnx(model.served(), onnx)
     if model.trees:
         add_trees(onnx, model.trees, model.served_trees_factor)

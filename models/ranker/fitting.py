@@ -14,7 +14,7 @@ from headrace.outcomes import OUTCOMES
 from headrace.settings.jobs import TrainingSettings
 from models.ranker.committee import Committee
 from models.ranker.examples.examples import RankingExamples
-from models.ranker.examples.exposure import places_and_weights
+from models.ranker.examples.exposure import position_codes_and_weights
 from models.ranker.networks.losses import RankingLoss
 from models.ranker.networks.model import RankerInputs
 from models.ranker.networks.scaling import Scaling
@@ -24,7 +24,7 @@ from models.training.in_place import tensor_of
 
 @dataclass
 class Standing:
-    """How far a training has come."""
+    """Progress of a training."""
 
     steps: int = 0
     losses: list[float] = field(default_factory=list)
@@ -43,7 +43,7 @@ def fit_ranker(
 ) -> tuple[Committee, dict[str, list[float]]]:
     """The model, and its mean loss and what `after_epoch` measured of each epoch.
 
-    With `checkpoints` a training that was killed goes on from there.
+    With `checkpoints` a training that was killed resumes from the newest.
     """
     tf.keras.utils.set_random_seed(training.seed)
     tf.config.experimental.enable_op_determinism()
@@ -96,10 +96,10 @@ def _steps(users: int, size: int, epochs: int, seed: int) -> Iterator[npt.NDArra
 
 
 def _lists(examples: RankingExamples, training: TrainingSettings) -> dict[str, tf.Tensor]:
-    """What a step takes its users' lists from, in itself: handing them over would cost it a fifth of its time."""
-    places, weights = places_and_weights(examples, training)
+    """The data as tensors that a step captures: passing them as arguments would take a fifth of its time."""
+    positions, weights = position_codes_and_weights(examples, training)
     arrays = {
-        "place": places,
+        "position": positions,
         "weight": weights,
         "outcomes": examples.outcomes,
         "numeric": examples.numeric,

@@ -1,4 +1,4 @@
-"""The int8 ranker beside the float one, if both give the same lists."""
+"""The int8 ranker, exported with the float one if both rank alike."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from models.export.canonical_onnx import make_canonical
 from models.ranker.examples.examples import RankingExamples
-from models.ranker.validation import PLACES, validate
+from models.ranker.validation import K, validate
 
 Floats = npt.NDArray[np.float32]
 LEAST_OVERLAP = 0.95
-"""Share of the first 20 places that both must have in common, on average over the validation users."""
+"""Minimum share of the first 20 positions with the same items in both, on average over the validation users."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class Int8Report:
 
 
 def write_int8(onnx: Path, int8: Path) -> None:
-    """Matrices in int8, inputs of each product quantised as they come (dynamic): no examples are needed."""
+    """Matrices in int8, inputs of each product quantised at run time (dynamic): no calibration data is needed."""
     from onnxruntime.quantization import quantize_dynamic
 
     root = logging.getLogger()
     before = root.level
-    root.setLevel(logging.ERROR)  # it advises on preprocessing that changes nothing here
+    root.setLevel(logging.ERROR)  # it recommends preprocessing that has no effect here
     try:
         quantize_dynamic(str(onnx), str(int8))
     finally:
@@ -47,7 +47,7 @@ def write_int8(onnx: Path, int8: Path) -> None:
 def add_int8(
     onnx: Path, int8: Path, validation_users: RankingExamples, counts: npt.NDArray[np.int64], of_floats: Floats
 ) -> Int8Report:
-    """Write `int8` beside `onnx`, whose validation scores are `of_floats`, and remove it if the lists differ too much."""
+    """Write `int8` beside `onnx`, whose validation scores are `of_floats`, and remove it if lists differ too much."""
     write_int8(onnx, int8)
     scores = onnx_scores(int8, validation_users)
     overlap = top_overlap(of_floats, scores, validation_users.present)
@@ -71,13 +71,13 @@ def onnx_scores(model: Path, examples: RankingExamples) -> Floats:
 
 
 def top_overlap(first: Floats, second: Floats, present: npt.NDArray[np.bool_]) -> float:
-    """Mean share of the first 20 places (fewer where the list is shorter) that both scores fill with the same items."""
-    tops = [_in_first_places(scores, present) for scores in (first, second)]
+    """Mean share of the first 20 positions (fewer in shorter lists) with the same items by both scores."""
+    tops = [_in_first_positions(scores, present) for scores in (first, second)]
     return float(((tops[0] & tops[1]).sum(axis=1) / np.maximum(tops[0].sum(axis=1), 1)).mean())
 
 
-def _in_first_places(scores: Floats, present: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    order = np.argsort(-np.where(present, scores, -np.inf), axis=1, kind="stable")[:, :PLACES]
+def _in_first_positions(scores: Floats, present: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    order = np.argsort(-np.where(present, scores, -np.inf), axis=1, kind="stable")[:, :K]
     chosen = np.zeros(scores.shape, bool)
     np.put_along_axis(chosen, order, True, axis=1)
     return chosen & present

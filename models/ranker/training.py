@@ -38,11 +38,11 @@ class RankerReport:
     """What training did and how good it got on the validation users."""
 
     users: int
-    """Lists learned from: a user of two holdouts counts twice."""
+    """Training lists: a user of two holdouts counts twice."""
     validation_users: int
     seconds: float = 0.0
     earlier_days: list[str] = field(default_factory=list)
-    """Last days of the earlier holdouts that were learned from."""
+    """Last days of the earlier holdouts that were trained on."""
     losses: list[float] = field(default_factory=list)
     """Mean loss of each epoch."""
     ndcg_all: list[float] = field(default_factory=list)
@@ -52,13 +52,13 @@ class RankerReport:
     ndcg_all_slack: float = 0.0
     """How much nDCG@20 less personal frequency's may be too low by chance."""
     probabilities: ProbabilityReport | None = None
-    """Of the calibrated scores: each half of the validation users by what the other half taught."""
+    """Of the calibrated scores by cross-validation: each half of the validation users, calibrated on the other half."""
     calibration_error_before: float = 0.0
-    """The same error of the scores as the ranker learned them."""
+    """The same error without calibration."""
     calibration_slope: float = 1.0
     calibration_offset: float = 0.0
     outcome_auc: dict[str, float] = field(default_factory=dict)
-    """AUC of each outcome that was learned and did happen, over the validation users' candidates."""
+    """AUC of each outcome that was trained and occurs, over the validation users' candidates."""
     served_overlap: float = 0.0
     """Share of the first 20 positions that the served ranker has in common with the validated one."""
     int8: Int8Report | None = None
@@ -76,8 +76,8 @@ def train_ranker_model(
 ) -> tuple[Committee, RankerReport]:
     """Train without the validation users, and validate after every epoch.
 
-    With `checkpoints` a training that was killed goes on from there, to the same model as without the break.
-    `on_evaluation` gets the sum of both tasks' nDCG@20 and the number of the epoch, and may raise to give up.
+    With `checkpoints` a training that was killed resumes from the newest, and ends with the same model.
+    `on_evaluation` gets the sum of both tasks' nDCG@20 and the number of the epoch, and may raise to stop the training.
     """
     learning, validation_users = ranking_data.learning, ranking_data.validation_users
     validation_counts = ranking_data.validation_counts
@@ -87,13 +87,13 @@ def train_ranker_model(
 
     epochs = itertools.count(1)
 
-    def judged(scores: Floats) -> dict[str, float]:
+    def metrics_of(scores: Floats) -> dict[str, float]:
         validation_score = validate(scores, validation_users, validation_counts)
         short = slack(validation_score.of_all, personal.of_all)
         return {"ndcg_all": validation_score.ndcg_all, "ndcg_new": validation_score.ndcg_new, "ndcg_all_slack": short}
 
     def after_epoch(model: Committee) -> dict[str, float]:
-        found = judged(score_examples(model, validation_users))
+        found = metrics_of(score_examples(model, validation_users))
         if on_evaluation:
             on_evaluation(found["ndcg_all"] + found["ndcg_new"], next(epochs))
         return found
@@ -102,7 +102,7 @@ def train_ranker_model(
     model, curves = _fitted(learning, ranking_data, training, progress, after_epoch, checkpoints)
     scores, taken = scores_as_served(model, validation_users), validation_users.taken > 0
     if model.trees:
-        for name, value in judged(scores).items():
+        for name, value in metrics_of(scores).items():
             curves[name].append(value)
     report.losses, report.ndcg_all, report.ndcg_new = curves["losses"], curves["ndcg_all"], curves["ndcg_new"]
     report.ndcg_all_slack = curves["ndcg_all_slack"][-1]
@@ -117,15 +117,15 @@ def train_served(
     ranking_data: RankingData,
     training: TrainingSettings,
     progress: Progress,
-    judged: Committee,
+    validated: Committee,
     trees: TreesToCome | None = None,
 ) -> Committee:
-    """The ranker to serve: trained like `judged`, whose calibration it takes, on the validation users' lists too.
+    """The ranker to serve: trained like `validated`, with its calibration, on the validation users' lists too.
 
     Its `trees` may have been started before, by `trees_beside` of `ranking_data.everyone`.
     """
     model, _ = _fitted(ranking_data.everyone, ranking_data, training, progress, lambda _: {}, None, trees)
-    model.platt = judged.platt
+    model.platt = validated.platt
     return model
 
 
@@ -138,7 +138,7 @@ def _fitted(
     checkpoints: Checkpoints | None,
     trees: TreesToCome | None = None,
 ) -> tuple[Committee, dict[str, list[float]]]:
-    """Members, and trees if there are to be any, that learned from `examples`; and the members' curves."""
+    """Members and, if set, trees, trained on `examples`; and the members' loss curves."""
     trees = trees or trees_beside(examples, training, progress)
     model, curves = fit_ranker(examples, ranking_data.cardinalities, training, progress, after_epoch, checkpoints)
     if grown := trees():
@@ -147,7 +147,7 @@ def _fitted(
 
 
 def _outcome_auc(model: Committee, validation_users: RankingExamples, training: TrainingSettings) -> dict[str, float]:
-    learned = [place for place, weight in enumerate(outcome_weights(training)) if weight]
+    learned = [column for column, weight in enumerate(outcome_weights(training)) if weight]
     if not learned:
         return {}
     found = np.concatenate(
@@ -160,9 +160,9 @@ def _outcome_auc(model: Committee, validation_users: RankingExamples, training: 
     )
     happened = validation_users.outcomes[validation_users.present] > 0
     return {
-        OUTCOMES[place]: area_under_curve(found[:, place], happened[:, place])
-        for place in learned
-        if happened[:, place].any()
+        OUTCOMES[column]: area_under_curve(found[:, column], happened[:, column])
+        for column in learned
+        if happened[:, column].any()
     }
 
 

@@ -1,4 +1,4 @@
-"""How well scores order the candidates of users that did not train the ranker."""
+"""Metrics of the ranker's scores on the candidates of validation users."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from models.metrics.probabilities import NO_PAIR, area_per_user, area_under_curv
 from models.metrics.ranking import NO_ITEM, Targets, score_lists
 from models.ranker.examples.examples import RankingExamples
 
-PLACES = 20
+K = 20
 _OWN = NUMERIC.index("own_count")
 _DECAYED = NUMERIC.index("own_decayed_count")
 _POPULARITY = NUMERIC.index("popularity")
@@ -40,7 +40,7 @@ class ValidationScore:
 
 @dataclass(frozen=True)
 class ProbabilityReport:
-    """How good scores are as probabilities (their logistic function) of each candidate being taken."""
+    """Metrics of the scores as probabilities (their logistic function) of each candidate being taken."""
 
     auc: float
     """Of all users' candidates together."""
@@ -52,7 +52,7 @@ class ProbabilityReport:
     predicted: list[float]
     """Calibration curve: mean probability of each of 15 bins of equal numbers of candidates."""
     happened: list[float]
-    """Share of each bin's candidates that was taken."""
+    """Share of each bin's candidates that were taken."""
 
 
 def validate_probabilities(scores: Floats, examples: RankingExamples) -> ProbabilityReport:
@@ -75,7 +75,7 @@ def validate_probabilities(scores: Floats, examples: RankingExamples) -> Probabi
 def validate(scores: Floats, examples: RankingExamples, counts: npt.NDArray[np.int64]) -> ValidationScore:
     """nDCG@20 of `scores` [users, candidates] on both tasks.
 
-    `counts` [users, 2] has the number of all and of new targets, those that are no candidates included: what candidate
+    `counts` [users, 2] has the number of all and of new targets, those that are not candidates included: what candidate
     generation misses counts against the list.
     """
     is_new = examples.numeric[:, :, _OWN] <= 0
@@ -94,17 +94,17 @@ def personal_frequency(examples: RankingExamples) -> Floats:
 def _ndcg(
     scores: Floats, shown: npt.NDArray[np.bool_], taken: npt.NDArray[np.bool_], counts: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
-    judged = np.flatnonzero(counts > 0)
-    if not len(judged):
+    evaluated = np.flatnonzero(counts > 0)
+    if not len(evaluated):
         return np.zeros(0)
-    places = min(PLACES, scores.shape[1])
-    visible = np.where(shown[judged], scores[judged], -np.inf)
-    lists = np.argsort(-visible, axis=1, kind="stable")[:, :places]
-    lists[~np.take_along_axis(shown[judged], lists, axis=1)] = NO_ITEM
+    k = min(K, scores.shape[1])
+    visible = np.where(shown[evaluated], scores[evaluated], -np.inf)
+    lists = np.argsort(-visible, axis=1, kind="stable")[:, :k]
+    lists[~np.take_along_axis(shown[evaluated], lists, axis=1)] = NO_ITEM
     columns = scores.shape[1]
     targets = []
-    for user in judged:
+    for user in evaluated:
         found = np.flatnonzero(taken[user] & shown[user])
         missed = max(int(counts[user]) - len(found), 0 if len(found) else 1)
         targets.append(np.concatenate([found, columns + np.arange(missed)]))
-    return score_lists(lists, Targets.of(targets), places).ndcg
+    return score_lists(lists, Targets.of(targets), k).ndcg

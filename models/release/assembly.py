@@ -17,7 +17,7 @@ def assemble(
 ) -> Release:
     """Fill and seal the folder `partial`; files and folders named in `without` are left out.
 
-    What the retrieval bundle was made of is what the whole is. Raises BadInputError where `ranker` is no folder.
+    The release has the inputs of the retrieval bundle. Raises BadInputError where `ranker` is not a folder.
     """
     left_out = shutil.ignore_patterns(release.MANIFEST, *without)
     shutil.copytree(retrieval.folder, partial, ignore=left_out, dirs_exist_ok=True)

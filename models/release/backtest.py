@@ -1,7 +1,8 @@
 """What a release is evaluated by: its *backtest*, the holdout bundle with the ranker that the validation users scored.
 
-The release itself has learnt the holdout's events, so that no past event can evaluate it. Its backtest, trained in the
-same way on less, answers for it, today as challenger and later as champion: it is kept with the release's run.
+The release itself is trained on the holdout's events, so that no past event can evaluate it. Its backtest, trained in
+the same way without the holdout, is evaluated instead, today as challenger and later as champion: it is stored with the
+release's run.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def keep_backtest(settings: Settings, training: Path, release_id: str) -> Releas
 
 
 def drop_other_backtests(settings: Settings, *kept: str) -> None:
-    """Remove those on this machine that nobody will ask for: they are in MLflow."""
+    """Remove the bundles on this machine that are not needed again: they are in MLflow."""
     for folder in settings.backtests.iterdir() if settings.backtests.exists() else ():
         if folder.is_dir() and folder.name not in kept:
             shutil.rmtree(folder)

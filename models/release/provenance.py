@@ -1,4 +1,4 @@
-"""In which environment a bundle was made."""
+"""The environment in which a bundle was built."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def without_timings(content: Any) -> Any:
-    """Without what differs between two runs on the same data: the same training makes the same release."""
+    """Without fields that differ between two runs on the same data: the same training gives the same release."""
     if isinstance(content, Mapping):
         return {key: without_timings(value) for key, value in content.items() if key not in _TIMINGS}
     return [without_timings(value) for value in content] if isinstance(content, list) else content

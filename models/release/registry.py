@@ -26,12 +26,12 @@ _TIMEOUT_S = 5.0
 _CURVE_POINTS = 100
 _REPLACED_TAG = "replaced"
 _NO_SUCH_ALIAS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-"""What the registry says of a model or an alias that it does not have."""
+"""Error codes of the registry for a model or an alias that does not exist."""
 
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """One training that a release is made of."""
+    """One training of a release."""
 
     name: str
     parameters: Mapping[str, Any]
@@ -48,7 +48,7 @@ class Version:
     release_id: str
     run_id: str
     replaced: str | None
-    """Number of the version whose place it took as champion."""
+    """Number of the version that it replaced as champion."""
     refusal: str
     """Why a gate refused it; empty if none did."""
 
@@ -57,10 +57,10 @@ class Registry:
     """The tracking server of the settings."""
 
     def __init__(self, settings: MlflowSettings) -> None:
-        """Raises ServiceError if the server does not answer."""
+        """Raises ServiceError if the server is not reachable."""
         self._settings = settings
         _require_answer(settings.tracking_uri)
-        # A dead server is found out by the check above; MLflow's own retries would take minutes.
+        # An unreachable server is detected by the check above; MLflow's own retries would take minutes.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
@@ -81,8 +81,8 @@ class Registry:
     ) -> str:
         """Log one run with the bundle and a nested run per training; returns the version it was registered as.
 
-        `beside` are folders to keep with the run, by their name there. The same bundle logged twice becomes two
-        versions: the registry keeps what was done when.
+        `beside` are folders to store with the run, by their name there. The same bundle logged twice becomes two
+        versions: the registry is a history.
         """
         manifest = release.manifest
         self._mlflow.set_experiment(self._settings.experiment)
@@ -142,13 +142,13 @@ class Registry:
         return bool(self._client.list_artifacts(version.run_id, folder))
 
     def name_challenger(self, number: str) -> None:
-        """Give the version the alias of those that may take over."""
+        """Give the version the alias of the challenger."""
         self._client.set_registered_model_alias(self._settings.model_name, CHALLENGER, number)
 
     def promote(self, number: str, why: str) -> None:
-        """Make the version champion, and note with it when, why and whose place it takes.
+        """Make the version champion, and record with it when, why and which version it replaces.
 
-        Nobody is the challenger of the new champion.
+        The new champion has no challenger yet.
         """
         before = self.champion()
         if before and before.number != number:
@@ -158,9 +158,10 @@ class Registry:
         self._client.delete_registered_model_alias(self._settings.model_name, CHALLENGER)
 
     def roll_back(self, version: Version, why: str) -> None:
-        """Make an earlier version champion again, and note with the one that goes when and why.
+        """Make an earlier version champion again, and record with the replaced one when and why.
 
-        Whose place the earlier one took stays noted, so that rolling back once more goes on from there.
+        The record of which version the earlier one had replaced is kept, so that the next rollback continues from
+        there.
         """
         champion = self.champion()
         if champion:
@@ -216,5 +217,5 @@ def _require_answer(uri: str) -> None:
         httpx.get(f"{uri.rstrip('/')}/health", timeout=_TIMEOUT_S).raise_for_status()
     except httpx.HTTPError as error:
         raise ServiceError(
-            f"MLflow at {uri} does not answer ({type(error).__name__})", "Start it with `headrace up`"
+            f"MLflow at {uri} is not reachable ({type(error).__name__})", "Start it with `headrace up`"
         ) from None

@@ -1,4 +1,4 @@
-"""Lets a training that was killed go on where it stopped: weights, optimiser and place in the data, now and then."""
+"""Checkpoints of a training, so that it can resume: weights, optimiser and position in the data, at intervals."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ _STATE = "state.json"
 
 
 class Checkpoints:
-    """Those of one training, in a folder. One of another training (data, settings, code) is not taken."""
+    """Those of one training, in a folder. Checkpoints of another training (data, settings, code) are ignored."""
 
     def __init__(self, folder: Path, training: Mapping[str, Any], every_seconds: float) -> None:
-        """`training` says what is trained: anything that JSON can hold."""
+        """`training` identifies the training: any JSON value."""
         self.folder = folder
         self._training = json.dumps(training, sort_keys=True, default=str)
         self._every = every_seconds
         self._last = time.monotonic()
 
     def restore(self, model: tf.keras.Model) -> dict[str, Any]:
-        """Put the compiled model where the newest checkpoint left it; what was saved with it, or nothing."""
+        """Restore the compiled model from the newest checkpoint; returns what was saved with it, or an empty dict."""
         try:
             saved = json.loads((self.folder / _STATE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         if saved["training"] != self._training:
             return {}
-        # The optimiser's slots come with the first step.
+        # The optimiser's slots are created by the first step.
         _checkpoint(model).read(str(self.folder / saved["name"])).expect_partial()
         return dict(saved["state"])
 

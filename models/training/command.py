@@ -30,7 +30,7 @@ def day_command(
 
 
 def progress_bars(*, quiet: bool = False) -> Progress:
-    """Bars on stderr, so that results on stdout stay clean; none where `quiet`, as beside another process's."""
+    """Progress bars on stderr, so that stdout has only results; none if `quiet`, as beside another process's."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -43,7 +43,7 @@ def progress_bars(*, quiet: bool = False) -> Progress:
 
 @contextmanager
 def native_messages_hidden() -> Iterator[None]:
-    """Hide what native libraries print to stderr past Python; errors still come as exceptions."""
+    """Hide what native libraries print to stderr, bypassing Python; errors are still exceptions."""
     saved = os.dup(2)
     try:
         with Path(os.devnull).open("w") as nowhere:
@@ -55,14 +55,14 @@ def native_messages_hidden() -> Iterator[None]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """`content` as readable JSON; folders are made."""
+    """Write `content` as readable JSON; folders are created."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
 
 
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
-    """An empty folder beside `folder` that takes its place when the block ends well; an old one is kept till then."""
+    """An empty folder that replaces `folder` when the block ends without error; until then the old one is kept."""
     partial, old = folder.with_name(f".{folder.name}.partial"), folder.with_name(f".{folder.name}.old")
     for leftover in (partial, old):
         shutil.rmtree(leftover, ignore_errors=True)

@@ -16,7 +16,7 @@ from headrace.tables import Table
 
 @dataclass
 class Lake:
-    """The Delta tables below `root`. Remembers the version of each table it read."""
+    """The Delta tables below `root`. Records the version of each table it read."""
 
     root: str
     versions: dict[str, int] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Lake:
         return pa.concat_tables(held).slice(0, rows) if held else _stored(table).empty_table()
 
     def files(self, table: Table, day: date) -> int:
-        """In how many files a day is kept."""
+        """Number of files of a day."""
         return len(self._files(table, day))
 
     def parts(
@@ -74,9 +74,9 @@ class Lake:
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError, TableNotFoundError
 
-        place = f"{self.root}/{table.path}"
+        path = f"{self.root}/{table.path}"
         try:
-            delta = DeltaTable(place, version=self.versions.get(table.path))
+            delta = DeltaTable(path, version=self.versions.get(table.path))
         except (TableNotFoundError, DeltaError, OSError):
             raise BadInputError(
                 f"table {table.path} is not in {self.root}", "Run the batch jobs first: `headrace run daily`"

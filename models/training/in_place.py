@@ -1,6 +1,6 @@
-"""Arrays that TensorFlow reads where they lie: what is large is neither copied nor held twice.
+"""Arrays that TensorFlow reads without a copy, so that large ones are in memory once.
 
-TensorFlow takes memory over as it is if it starts at a multiple of 64 bytes. NumPy's own does not, Arrow's does.
+TensorFlow uses memory directly if it starts at a multiple of 64 bytes. NumPy's does not, Arrow's does.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def joined_in_place(arrays: Sequence[Array]) -> Array:
 
 
 def tensor_of(array: Array) -> tf.Tensor:
-    """The array's own memory as a tensor where it lies right, else a copy. The array must not be changed after."""
+    """The array's own memory as a tensor where it is aligned, else a copy. The array must not be changed after."""
     if array.ctypes.data % _BOUNDARY or not array.flags.c_contiguous or not array.size:
         return tf.convert_to_tensor(array)
     return tf.experimental.dlpack.from_dlpack(array.__dlpack__())

@@ -1,4 +1,4 @@
-"""Adds files and numbers to the run of a release, over MLflow's REST interface: its client takes seconds to import."""
+"""Adds files and metrics to the run of a release, over MLflow's REST API: its client takes seconds to import."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ _PROXIED = "mlflow-artifacts:/"
 def add_to_run(settings: MlflowSettings, release_id: str, folder: Path, metrics: Mapping[str, float]) -> str | None:
     """Add the files of `folder` and the metrics to the newest run of a release; its id, or None if there is none.
 
-    Raises ServiceError if the server does not answer as it should.
+    Raises ServiceError if the server is not reachable or its answer is unexpected.
     """
     if not settings.tracking_uri.startswith(("http://", "https://")):
-        raise ServiceError(f"{settings.tracking_uri} is no MLflow server", "Name one in HEADRACE_MLFLOW__TRACKING_URI")
+        raise ServiceError(
+            f"{settings.tracking_uri} is not an MLflow server", "Set its address in HEADRACE_MLFLOW__TRACKING_URI"
+        )
     try:
         with httpx.Client(base_url=f"{settings.tracking_uri.rstrip('/')}/api/2.0/", timeout=_TIMEOUT_S) as client:
             run = _newest_run(client, settings.experiment, release_id)
@@ -37,7 +39,7 @@ def add_to_run(settings: MlflowSettings, release_id: str, folder: Path, metrics:
             _add_files(client, settings, run, folder)
     except httpx.HTTPError as error:
         raise ServiceError(
-            f"MLflow at {settings.tracking_uri} does not answer as it should ({type(error).__name__})",
+            f"MLflow at {settings.tracking_uri} gave an unexpected answer ({type(error).__name__})",
             "Start it with `headrace up`",
         ) from None
     return str(run["run_id"])
@@ -54,14 +56,14 @@ def _newest_run(client: httpx.Client, experiment: str, release_id: str) -> dict[
 
 
 def _add_files(client: httpx.Client, settings: MlflowSettings, run: Mapping[str, Any], folder: Path) -> None:
-    """Through the server where it passes artifacts on, else where it says that they are."""
-    place = str(run["artifact_uri"])
-    if not place.startswith(_PROXIED):
+    """Through the server where it proxies artifacts, else to the artifact location of the run."""
+    location = str(run["artifact_uri"])
+    if not location.startswith(_PROXIED):
         import mlflow
 
         mlflow.MlflowClient(settings.tracking_uri).log_artifacts(run["run_id"], str(folder), EVALUATION_FOLDER)
         return
-    below = place.removeprefix(_PROXIED).lstrip("/")
+    below = location.removeprefix(_PROXIED).lstrip("/")
     for file in sorted(folder.iterdir()):
         path = f"mlflow-artifacts/artifacts/{below}/{EVALUATION_FOLDER}/{file.name}"
         client.put(path, content=file.read_bytes()).raise_for_status()

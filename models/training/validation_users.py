@@ -1,4 +1,4 @@
-"""Users that validate models instead of training them: the same every day, so that no release learns from them."""
+"""Users held out for validation: the same every day, so that no release is trained on them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BYTES = 8
 
 
 def validation_fractions(user_ids: Sequence[str]) -> npt.NDArray[np.float64]:
-    """[users]: a number from 0 to 1 made of each id alone; users below the validation share are validation users.
+    """[users]: a number from 0 to 1 by hash of each id; users below the validation share are validation users.
 
     It depends on neither the day, the seed nor the other users: a user chosen by one share is chosen by a larger one.
     """
@@ -22,10 +22,10 @@ def validation_fractions(user_ids: Sequence[str]) -> npt.NDArray[np.float64]:
 
 def choose_validation_users(user_ids: Sequence[str], share: float) -> npt.NDArray[np.bool_]:
     """[users]: True for validation users: about `share` of all, at least one, and never all of two or more."""
-    places = validation_fractions(user_ids)
-    validating = places < share
-    if len(places) and not validating.any():
-        validating[places.argmin()] = True
-    if len(places) > 1 and validating.all():
-        validating[places.argmax()] = False
+    fractions = validation_fractions(user_ids)
+    validating = fractions < share
+    if len(fractions) and not validating.any():
+        validating[fractions.argmin()] = True
+    if len(fractions) > 1 and validating.all():
+        validating[fractions.argmax()] = False
     return validating

@@ -26,7 +26,7 @@ class Between:
         return trial.suggest_float(name, self.low, self.high, log=self.log)
 
     def with_value(self, value: Any) -> Between:
-        """The same range, made as wide as `value` asks for."""
+        """The same range, extended to include `value`."""
         return replace(self, low=min(self.low, value), high=max(self.high, value))
 
 
@@ -74,7 +74,7 @@ RANKER: Space = {
 
 
 def with_values(space: Space, values: Mapping[str, Any]) -> Space:
-    """The space made so wide that `values` are in it."""
+    """The space, extended to include `values`."""
     return {name: choices.with_value(values[name]) for name, choices in space.items()}
 
 

@@ -16,16 +16,16 @@ from models.tuning.spaces import Space, suggested, with_values
 
 OnEvaluation = Callable[[float, int], None]
 Objective = Callable[[TrainingSettings, OnEvaluation], float]
-"""Trains with these settings and returns what is to be as large as possible; tells the look how it goes, which may
-raise to give the trial up."""
+"""Trains with these settings and returns the value to maximise; reports intermediate values to the callback, which may
+raise to prune the trial."""
 _BEGUN_WITH = "begun_with"
 _FIRST_TRIALS = 4
-"""So many are never given up: there is nothing to compare them with."""
+"""The first trials are never pruned: there is nothing to compare them with."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """A search ends with whichever comes first."""
+    """A search ends at the first of these limits."""
 
     trials: int
     """Of the whole search, those of earlier runs included."""
@@ -67,7 +67,7 @@ def search(
     budget: Budget,
     finished: Callable[[], None],
 ) -> None:
-    """Go on with the study until the budget is used up; `finished` is called after every trial."""
+    """Continue the study until the budget is used up; `finished` is called after every trial."""
 
     def run(trial: optuna.Trial) -> float:
         chosen = TrainingSettings.model_validate({**training.model_dump(), **suggested(trial, space)})
@@ -86,10 +86,10 @@ def search(
 
 
 def done(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """The trials that came to an end, given up ones included."""
+    """The trials that ended, pruned ones included."""
     return list(study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED)))
 
 
 def best_settings(study: optuna.Study) -> dict[str, Any]:
-    """Of the best trial that was not given up."""
+    """Of the best trial that was not pruned."""
     return dict(study.best_trial.params)

@@ -15,7 +15,7 @@ _RUN_OF = "run of trial {}"
 def log_trials(study: optuna.Study, settings: MlflowSettings) -> int:
     """Log all finished trials that are not yet there; how many there were.
 
-    Raises ServiceError if MLflow does not answer; the study keeps them.
+    Raises ServiceError if MLflow is not reachable; the study keeps them.
     """
     waiting = [trial for trial in done(study) if _RUN_OF.format(trial.number) not in study.user_attrs]
     if not waiting:
@@ -27,14 +27,14 @@ def log_trials(study: optuna.Study, settings: MlflowSettings) -> int:
             metrics["objective"] = trial.value
         tags = {"headrace.tuning": study.study_name, "trial": str(trial.number), "state": trial.state.name.lower()}
         run = registry.log_run(f"{study.study_name} {trial.number}", dict(trial.params), metrics, tags)
-        study.set_user_attr(_RUN_OF.format(trial.number), run)  # a finished trial takes no more notes
+        study.set_user_attr(_RUN_OF.format(trial.number), run)  # a finished trial accepts no attributes
     return len(waiting)
 
 
 def try_to_log(study: optuna.Study, settings: MlflowSettings) -> str:
-    """What to tell the person where it didn't work; empty if it did."""
+    """A message for the user if logging failed; empty if it succeeded."""
     try:
         log_trials(study, settings)
     except ServiceError as error:
-        return f"{error.problem}. The trials are kept and will be logged when you run this again. {error.hint}"
+        return f"{error.problem}. The trials are saved and will be logged by the next run of this command. {error.hint}"
     return ""

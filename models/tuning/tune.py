@@ -1,7 +1,7 @@
 """Searches for better settings: `python -m models.tuning.tune two_tower|ranker --day D --trials 20 --minutes 30`.
 
-Every trial trains on what was before the holdout of the day and is judged on the holdout. The study is kept in
-`<home>/tuning`: run the same command again to go on.
+Every trial is trained on events before the holdout of the day and evaluated on the holdout. The study is stored in
+`<home>/tuning`: run the same command again to continue.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SPACES: dict[str, Space] = {"two_tower": TWO_TOWER, "ranker": RANKER}
 def tune(settings: Settings, part: str, day: date, budget: Budget) -> optuna.Study:
     """Search on from where the study is; every finished trial is a run of MLflow.
 
-    Raises BadInputError where there is nothing to train on.
+    Raises BadInputError where there are no training data.
     """
     database = settings.home_folder / "tuning" / f"{part}-{day}.sqlite"
     study, space = open_study(f"{part} {day}", database, settings.training, SPACES[part])
@@ -91,7 +91,7 @@ def _print(study: optuna.Study, space: Space) -> None:
     table = Table("trial", "objective", *(name.removeprefix("retrieval_").removeprefix("ranker_") for name in space))
     for trial in sorted(done(study), key=lambda each: -(each.value or 0.0)):
         pruned = trial.state is TrialState.PRUNED
-        value = "given up" if pruned else f"{trial.value:.4f}"
+        value = "pruned" if pruned else f"{trial.value:.4f}"
         table.add_row(str(trial.number), value, *(_short(trial.params[name]) for name in space))
     Console().print(table)
     print("Best, as lines below [training] of a settings file:")
@@ -104,7 +104,7 @@ def _short(value: float | str) -> str:
 
 
 def main() -> int:
-    """Command line; 0 if the search went on to the end of its budget."""
+    """Command line; 0 if the search ran to the end of its budget."""
     parser = argparse.ArgumentParser(prog="python -m models.tuning.tune", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("part", choices=sorted(SPACES), help="what to tune")
     parser.add_argument("--day", type=date.fromisoformat, required=True, help="day of the gold tables, YYYY-MM-DD")

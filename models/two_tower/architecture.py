@@ -61,7 +61,7 @@ def _user_tower(
 
 
 def example_cutter(training: TrainingSettings, history_length: int, event_types: Sequence[str] = ()) -> ExampleCutter:
-    """Cuts what the user tower of `training` learns from: whole windows where it has a vector at every place.
+    """Cuts the training batches of the user tower: whole windows where it has a vector at every position.
 
     `event_types` are those of the vocabulary.
     """

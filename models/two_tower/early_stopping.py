@@ -1,4 +1,4 @@
-"""Early stopping of the two-tower by the holdout's recall: keeps the best weights, ends what no longer improves."""
+"""Early stopping of the two-tower by the holdout's recall: keeps the best weights, stops without improvement."""
 
 from __future__ import annotations
 
@@ -37,6 +37,6 @@ class EarlyStopping(tf.keras.callbacks.Callback):
             self.model.stop_training = True
 
     def on_train_end(self, _logs: dict[str, float] | None = None) -> None:
-        """Go back to the best weights, where patience is set."""
+        """Restore the best weights, where patience is set."""
         if self._patience and self._best:
             self.model.set_weights(self._best)

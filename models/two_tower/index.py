@@ -34,7 +34,7 @@ class IndexReport:
 def build_index(embeddings: npt.NDArray[np.float32], users: npt.NDArray[np.float32], folder: Path) -> IndexReport:
     """Build the index, check it with the `users`' vectors and write it to `folder`.
 
-    More parts of the tree are searched until `ENOUGH` of the truly best items are found; in the end all of them.
+    More partitions of the tree are searched until `ENOUGH` of the exact nearest items are found; if necessary all.
     """
     from scann.scann_ops.py import scann_ops_pybind
 

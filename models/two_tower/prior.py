@@ -38,7 +38,7 @@ def choose_weight(
     """The weight with the best recall of new items: old ones have a candidate source of their own.
 
     `users` [users, d] and item `vectors` [items, d] are without the prior; `log_popularity` [items] is what the weight
-    multiplies, `recent` [items] what the popular list is sorted by. At most `_MOST_USERS` users are asked.
+    multiplies, `recent` [items] what the popular list is sorted by. At most `_MOST_USERS` users are evaluated.
     """
     listed = np.flatnonzero(holdout.bought)
     column = np.full(len(vectors), -1, np.int64)
@@ -46,18 +46,18 @@ def choose_weight(
     chosen = np.unique(np.linspace(0, len(users) - 1, min(len(users), _MOST_USERS)).astype(int)) if len(users) else []
     own = [column[holdout.own[user]] for user in chosen]
     targets = [column[holdout.targets[user]] for user in chosen]
-    judged = _Validation(own, targets)
+    validation = _Validation(own, targets)
     affinity = users[chosen] @ vectors[listed].T if len(listed) else np.zeros((0, 0), np.float32)
     prior = log_popularity[listed]
-    by_weight = {weight: judged.recalls(affinity, weight * prior, new_only=True) for weight in WEIGHTS}
+    by_weight = {weight: validation.recalls(affinity, weight * prior, new_only=True) for weight in WEIGHTS}
     best = max(WEIGHTS, key=lambda weight: _mean(by_weight[weight]))
     nothing = np.zeros_like(affinity)
-    popular_new = judged.recalls(nothing, recent[listed], new_only=True)
+    popular_new = validation.recalls(nothing, recent[listed], new_only=True)
     return RetrievalReport(
-        recall_all=_mean(judged.recalls(affinity, best * prior, new_only=False)),
+        recall_all=_mean(validation.recalls(affinity, best * prior, new_only=False)),
         recall_new=_mean(by_weight[best]),
         recall_new_by_weight={weight: _mean(recalls) for weight, recalls in by_weight.items()},
-        popular_all=_mean(judged.recalls(nothing, recent[listed], new_only=False)),
+        popular_all=_mean(validation.recalls(nothing, recent[listed], new_only=False)),
         popular_new=_mean(popular_new),
         new_slack=slack(by_weight[best], popular_new),
         best_weight=best,
@@ -70,7 +70,7 @@ def _mean(values: npt.NDArray[np.float64]) -> float:
 
 @dataclass(frozen=True)
 class _Validation:
-    """Users with what they had and what they took, as columns of the scores."""
+    """Users with their own items and targets, as columns of the scores."""
 
     own: list[Columns]
     targets: list[Columns]

@@ -1,4 +1,4 @@
-"""Trains the two towers: first up to the holdout, then on over it."""
+"""Trains the two towers: first up to the holdout, then over it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from models.two_tower.network.model import TwoTower
 
 
 @dataclass
-class Place:
-    """How far a phase has come.
+class TrainingState:
+    """Progress of a phase.
 
     Order of the examples and ids that are left out follow from seed and step: a training that was killed and resumed
     ends with the same weights as one that ran through.
@@ -53,7 +53,7 @@ class PhaseReport:
     losses: list[float]
     """Mean loss per example of each step."""
     epochs: int
-    """Passes over the examples, rounded, at least one: fewer than asked for where it stopped early."""
+    """Passes over the examples, rounded, at least one: fewer than the setting where it stopped early."""
 
     @property
     def examples_per_second(self) -> float:
@@ -63,7 +63,7 @@ class PhaseReport:
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of time to learn from, in microseconds since 1970; examples weigh less the older they are."""
+    """A training window, in microseconds since 1970; older examples have smaller weights."""
 
     name: str
     begin: int
@@ -85,8 +85,8 @@ def train_phase(
 ) -> PhaseReport:
     """Train on the phase's occasions in the `worker`'s parts.
 
-    Several workers share the batch: each step adds up their gradients, and every worker makes as many steps; who has
-    fewer examples takes some twice. With `checkpoints` a worker on its own goes on where an earlier run of the same
+    Several workers share the batch: each step adds up their gradients, and every worker makes as many steps; a worker
+    with fewer examples uses some twice. With `checkpoints` a single worker resumes where an earlier run of the same
     training was killed. Raises BadInputError if there is no occasion.
     """
     if not phase.examples:
@@ -96,15 +96,15 @@ def train_phase(
         )
     batch_size = max(1, training.retrieval_batch_size // worker.workers)
     expected = phase.examples * training.retrieval_epochs
-    place = Place(**checkpoints.restore(model)) if checkpoints else Place()
-    if place.steps:
-        model.make_variables()  # there may be no step left to make them
-        print(f"{phase.name}: goes on after step {place.steps} of an earlier run")
-    sizes = list(place.examples)
+    state = TrainingState(**checkpoints.restore(model)) if checkpoints else TrainingState()
+    if state.steps:
+        model.make_variables()  # there may be no step left to create them
+        print(f"{phase.name}: resumes after step {state.steps} of an earlier run")
+    sizes = list(state.examples)
 
     def batches() -> Iterator[Batch]:
         random = np.random.default_rng([training.seed, phase.end, worker.number])
-        skipped = place.steps
+        skipped = state.steps
         for _ in range(training.retrieval_epochs) if worker.workers == 1 else itertools.count():
             for part in parts.of(worker):
                 if training.retrieval_reorders:
@@ -119,55 +119,55 @@ def train_phase(
     task = progress.add_task(f"two-tower, {phase.name}", total=expected, completed=sum(sizes))
     left = batches()
     first = list(itertools.islice(left, 1))
-    steps = _Steps(progress, task, training.retrieval_batch_size, place, sizes, checkpoints)
-    if first:  # nothing is left where the phase was through before the training was killed
+    steps = _Steps(progress, task, training.retrieval_batch_size, state, sizes, checkpoints)
+    if first:  # no batches are left where the phase had ended before the training was killed
         rest = itertools.chain(first, left)
         data = tf.data.Dataset.from_generator(
             lambda: rest, output_signature=_signature(parts.encoder, cutter)
         ).prefetch(4)
         number = None
-        if worker.workers > 1:  # the worker's own batches are what it trains on: they are neither shared nor cut
+        if worker.workers > 1:  # a worker trains on its own batches: they are neither shared nor cut
             number = math.ceil(expected / (batch_size * worker.workers))
             data = model.distribute_strategy.distribute_datasets_from_function(lambda _context, own=data: own)
         model.fit(data, epochs=1, steps_per_epoch=number, verbose=0, callbacks=[steps, *callbacks])
     if checkpoints:
-        checkpoints.save(model, place.steps, asdict(place))
+        checkpoints.save(model, state.steps, asdict(state))
     progress.update(task, completed=expected)
-    epochs = max(1, round(sum(place.examples) * worker.workers / phase.examples))
-    return PhaseReport(phase.name, sum(place.examples), place.seconds, place.losses, epochs)
+    epochs = max(1, round(sum(state.examples) * worker.workers / phase.examples))
+    return PhaseReport(phase.name, sum(state.examples), state.seconds, state.losses, epochs)
 
 
 class _Steps(tf.keras.callbacks.Callback):
-    """Moves the bar, keeps the loss curve and writes checkpoints."""
+    """Updates the progress bar, records the loss curve and writes checkpoints."""
 
     def __init__(
         self,
         progress: Progress,
         task: Any,
         batch_size: int,
-        place: Place,
+        state: TrainingState,
         sizes: list[int],
         checkpoints: Checkpoints | None,
     ) -> None:
         super().__init__()
         self._progress, self._task, self._batch_size = progress, task, batch_size
-        self._place, self._sizes, self._checkpoints = place, sizes, checkpoints
-        self._began = time.perf_counter() - place.seconds
+        self._state, self._sizes, self._checkpoints = state, sizes, checkpoints
+        self._began = time.perf_counter() - state.seconds
 
     def on_train_batch_end(self, _batch: int, logs: dict[str, float] | None = None) -> None:
-        place = self._place
-        place.examples.append(self._sizes[place.steps])
-        place.losses.append(float((logs or {})["loss"]) / self._batch_size)
-        place.seconds = time.perf_counter() - self._began
+        state = self._state
+        state.examples.append(self._sizes[state.steps])
+        state.losses.append(float((logs or {})["loss"]) / self._batch_size)
+        state.seconds = time.perf_counter() - self._began
         self._progress.advance(self._task, self._batch_size)
         if self._checkpoints and self._checkpoints.is_due():
-            self._checkpoints.save(self.model, place.steps, asdict(place))
+            self._checkpoints.save(self.model, state.steps, asdict(state))
 
 
 def _signature(encoder: TowerEncoder, cutter: ExampleCutter) -> dict[str, tf.TensorSpec]:
     history = {"history_items": tf.int32, "history_types": tf.int32, "history_ages": tf.float32}
     targets = {"target_items": tf.int32, "target_occasions": tf.int32, "target_weights": tf.float32}
-    targets |= dict.fromkeys(cutter.places, tf.int32)
+    targets |= dict.fromkeys(cutter.occasion_columns, tf.int32)
     return {
         **{name: tf.TensorSpec((None, encoder.history_length), kind) for name, kind in history.items()},
         "profile": tf.TensorSpec((None, len(encoder.profile_keys)), tf.int32),

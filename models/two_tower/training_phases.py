@@ -24,7 +24,7 @@ OnEvaluation = Callable[[float, int], None]
 
 
 class TrainingPhases:
-    """A model and what it learns from. Make it before anything else of TensorFlow where there are several workers."""
+    """A model and its training data. With several workers, create it before any other use of TensorFlow."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class TrainingPhases:
         progress: Progress,
         checkpoints: Callable[[str], Checkpoints] | None = None,
     ) -> None:
-        """`checkpoints` gives those of a phase by its name, so that a training that was killed goes on."""
+        """`checkpoints` returns those of a phase by its name, so that a training that was killed resumes."""
         self._checkpoints = checkpoints if worker.workers == 1 else None
         self._inputs, self._training, self._worker, self._progress = inputs, training, worker, progress
         length = inputs.encoder.history_length
@@ -47,10 +47,10 @@ class TrainingPhases:
             self._model = build_model(columns, event_types, sizes, length, events, training)
 
     def up_to_the_holdout(self, on_evaluation: OnEvaluation | None = None) -> PhaseReport:
-        """Learn from what was before it.
+        """Train on the events before the holdout.
 
         `training.retrieval_patience` ends it when the holdout's recall grows no more; `on_evaluation` gets that recall
-        and the number of evaluations so far, four an epoch, and may raise to give up.
+        and the number of evaluations so far, four an epoch, and may raise to stop the training.
         """
         patience = self._training.retrieval_patience
         early_stopping = (
@@ -61,8 +61,8 @@ class TrainingPhases:
         return self._learn("holdout", self._inputs.start, self._inputs.before, self._training, early_stopping)
 
     def over_the_holdout(self, epochs: int) -> PhaseReport:
-        """Learn on from the holdout itself, with the items' features of the last day; where events have no order, once
-        more from everything, for then what the holdout held is no newer than the rest."""
+        """Continue on the holdout itself, with the items' features of the last day; where events have no order, once
+        more on all events, because the holdout's are then not newer than the rest."""
         inputs = self._inputs
         self._model.item_tower.use(item_columns(inputs.items, inputs.vocabularies, self._training))
         alike = self._training.retrieval_reorders
@@ -97,7 +97,7 @@ class TrainingPhases:
         callbacks = [early_stopping] if early_stopping else []
         saved = (
             self._checkpoints(name) if self._checkpoints and not early_stopping else None
-        )  # it keeps weights of its own
+        )  # it has weights of its own
         return train_phase(
             self._model, self._cutter, parts, phase, training, self._worker, self._progress, callbacks, saved
         )

@@ -22,7 +22,7 @@ _ITEMS_AT_ONCE = 16_384
 def item_vectors(model: TwoTower, events_of_item: npt.NDArray[np.int64]) -> Floats:
     """[items + 1, embedding_size - 1]; row 0, the unknown item, is zero.
 
-    An item without a single event (`events_of_item` [items + 1]) is the sum of its features: its id was never learned.
+    An item without a single event (`events_of_item` [items + 1]) is the sum of its features: its id was never trained.
     """
     items = model.item_tower
     parts = []
@@ -59,7 +59,7 @@ class UserFunction:
 
 def user_function(model: TwoTower, vectors: Floats, history_length: int, profile_keys: int) -> UserFunction:
     """The user tower over `vectors`, with the constant 1 that meets the items' prior as its last dimension."""
-    table = tf.Variable(vectors, trainable=False)  # a constant would be copied into every graph made of it
+    table = tf.Variable(vectors, trainable=False)  # a constant would be copied into every graph that uses it
     signature = [
         tf.TensorSpec([None, history_length], tf.int32, name="history_items"),
         tf.TensorSpec([None, history_length], tf.int32, name="history_types"),

@@ -88,7 +88,7 @@ def test_the_next_day_writes_that_days_rows_and_leaves_who_is_not_in_it(lake: La
     settings.store.overlap_hours = 24
 
 
-def test_a_row_computed_anew_for_a_day_long_written_is_taken(lake: Lake, settings: Settings) -> None:
+def test_a_row_recomputed_for_a_day_long_written_is_written(lake: Lake, settings: Settings) -> None:
     later = AS_OF + timedelta(days=40)
     far = (later - timedelta(microseconds=1)).date()
     write(lake, far, [as_of(CAT, later)])
@@ -129,5 +129,5 @@ def test_a_day_without_features_and_a_store_that_is_away_are_named(lake: Lake, s
     with pytest.raises(HeadraceError, match=f"gold.user_features has no rows for {NEXT_DAY}"):
         materialise(lake, settings, NEXT_DAY)
     away = settings.store.model_copy(update={"url": f"redis://127.0.0.1:{free_ports(1)[0]}/0"})
-    with pytest.raises(ServiceError, match="does not answer"):
+    with pytest.raises(ServiceError, match="is not reachable"):
         materialise(lake, settings.model_copy(update={"store": away}), DAY)

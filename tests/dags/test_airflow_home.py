@@ -27,7 +27,7 @@ def test_scheduler_does_not_start_during_a_run(tmp_path: Path) -> None:
         pass
 
 
-def test_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
+def test_port_in_use_is_named_before_anything_starts(tmp_path: Path) -> None:
     settings = settings_on_free_ports(tmp_path)
     with socket.socket() as other:
         other.bind(("127.0.0.1", settings.airflow.port))

@@ -47,7 +47,7 @@ def test_both_ways_to_name_the_day_give_the_day_asked_for(run_of_the_example: su
     assert "shows_its_day | interval 2026-11-22 update 2026-11-22\n" in run_of_the_example.stdout
 
 
-def test_progress_of_each_task_is_told_and_nothing_runs_after_the_failure(
+def test_progress_of_each_task_is_reported_and_nothing_runs_after_the_failure(
     run_of_the_example: subprocess.CompletedProcess[str],
 ) -> None:
     told = [line.split("] ", 1)[-1] for line in run_of_the_example.stdout.splitlines()]
@@ -55,7 +55,7 @@ def test_progress_of_each_task_is_told_and_nothing_runs_after_the_failure(
     assert without_seconds[-6:] == [
         "fails_twice: started",
         "  fails_twice | trying",
-        "fails_twice: failed, will be tried again",
+        "fails_twice: failed, will be retried",
         "fails_twice: started (attempt 2)",
         "  fails_twice | trying",
         "fails_twice: failed",

@@ -25,7 +25,7 @@ from infra.local.services import PARTS as PARTS_OF
 from infra.local.services import down, status, up
 from infra.local.valkey import start_valkey
 
-PARTS = ["kafka", "valkey"]
+SERVICES = ["kafka", "valkey"]
 
 
 def settings_in(home: Path) -> Settings:
@@ -40,18 +40,18 @@ def settings_in(home: Path) -> Settings:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     settings = settings_in(tmp_path_factory.mktemp("parts"))
     try:
-        up(settings, PARTS)
+        up(settings, SERVICES)
         yield settings
     finally:
         down(settings)
 
 
 def pids(settings: Settings) -> dict[str, int | None]:
-    return {row.name: row.pid for row in status(settings) if row.name in PARTS}
+    return {row.name: row.pid for row in status(settings) if row.name in SERVICES}
 
 
 def states(settings: Settings) -> dict[str, str]:
-    return {row.name: row.state for row in status(settings) if row.name in PARTS}
+    return {row.name: row.state for row in status(settings) if row.name in SERVICES}
 
 
 def kill(settings: Settings, name: str) -> None:
@@ -78,7 +78,7 @@ def test_every_topic_is_there_with_the_partitions_of_the_settings(running):
 
 def test_a_second_up_leaves_the_processes_alone(running):
     before = pids(running)
-    up(running, PARTS)
+    up(running, SERVICES)
     assert pids(running) == before
 
 
@@ -96,7 +96,7 @@ def test_a_killed_store_is_shown_as_gone_and_up_brings_it_back_with_its_data(run
     redis.Redis.from_url(running.store.url).set("kept", "yes")
     kill(running, "valkey")
     assert states(running) == {"kafka": "up", "valkey": "gone"}
-    up(running, PARTS)
+    up(running, SERVICES)
     assert states(running) == {"kafka": "up", "valkey": "up"}
     assert redis.Redis.from_url(running.store.url).get("kept") == b"yes"
 
@@ -107,7 +107,7 @@ def test_a_killed_broker_comes_back_with_its_events(running):
     producer.produce(running.kafka.events_topic, b"kept", partition=0)
     assert producer.flush(10) == 0
     kill(running, "kafka")
-    up(running, PARTS)
+    up(running, SERVICES)
     consumer = Consumer({**servers, "group.id": "test"})
     consumer.assign([TopicPartition(running.kafka.events_topic, 0, 0)])
     message = consumer.poll(20)
@@ -146,7 +146,7 @@ def test_a_taken_port_is_said_in_one_sentence_with_setting_and_mend(tmp_path):
         with pytest.raises(HeadraceError) as error:
             start_valkey(settings)
     text = str(error.value)
-    assert text.startswith(f"Port {port} of setting 'store.url' is taken by ")
+    assert text.startswith(f"Port {port} of setting 'store.url' is in use by ")
     assert "HEADRACE_STORE__URL=redis://127.0.0.1:" in text and "\n" not in text
 
 
@@ -167,7 +167,7 @@ def test_up_names_every_part_that_could_not_be_started(tmp_path, monkeypatch):
         store={"url": "redis://elsewhere:6379/0"},
     )
     with pytest.raises(HeadraceError, match=r"Java 11 .* does not fit.*\n.*'store.url' is 'redis://elsewhere:6379/0'"):
-        up(settings, PARTS)
+        up(settings, SERVICES)
 
 
 def test_jars_of_another_list_are_not_used(tmp_path):

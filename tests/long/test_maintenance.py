@@ -139,7 +139,7 @@ def test_maintenance_changes_no_row_it_keeps_and_no_job_takes_it_for_news(lake: 
     assert lake.read(QUALITY_RESULTS, quality_before).count() == 2
     vacuum(lake, QUALITY_RESULTS, at_once=True)
     with (
-        pytest.raises(HeadraceError, match="asked for a version of a table that is not kept any more"),
+        pytest.raises(HeadraceError, match="needs a table version that retention has removed"),
         explain_spark_errors("x", ""),
     ):
         lake.read(QUALITY_RESULTS, quality_before).collect()

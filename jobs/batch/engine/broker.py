@@ -16,61 +16,63 @@ from jobs.batch.engine.lake import Lake
 from jobs.batch.engine.retries import UnavailableError
 
 Offsets = Mapping[tuple[str, int], int]
-"""A place on each partition, by topic and number: the offset of the first record that comes after it."""
+"""An offset for each partition, by topic and partition number: that of the next record."""
 _OPTIONS: Mapping[str, str] = {"default.api.timeout.ms": "10000", "request.timeout.ms": "5000"}
 
 
 class Broker:
-    """The admin's side of Kafka. Every question raises ServiceError where the broker does not answer it."""
+    """Kafka's admin client. Every method raises ServiceError where the broker refuses the request."""
 
     def __init__(self, jvm: Any, admin: Any) -> None:
         self._jvm = jvm
         self._admin = admin
 
     def topics(self, of: Collection[str]) -> list[str]:
-        """Those of the topics that there are."""
+        """Those of the topics that exist."""
         known = set(_answer(self._admin.listTopics().names()))
         return [topic for topic in of if topic in known]
 
     def is_compacted(self, topic: str) -> bool:
-        """Whether the topic keeps the last record of each key, and nothing else for good."""
+        """Whether the topic is compacted: it keeps only the last record of each key."""
         config = self._jvm.org.apache.kafka.common.config
         resource = config.ConfigResource(config.ConfigResource.Type.TOPIC, topic)
         answer = _answer(self._admin.describeConfigs(self._jvm.java.util.List.of(resource)).all())
         return "compact" in str(answer.get(resource).get("cleanup.policy").value())
 
     def ends(self, topics: Collection[str]) -> Offsets:
-        """Where the next record of each partition will be."""
+        """End offset of each partition."""
         wanted = self._jvm.java.util.HashMap()
         latest = self._jvm.org.apache.kafka.clients.admin.OffsetSpec.latest()
         answer = _answer(self._admin.describeTopics(self._jvm.java.util.ArrayList(list(topics))).allTopicNames())
         for topic in topics:
             for partition in answer.get(topic).partitions():
-                wanted.put(self._place(topic, partition.partition()), latest)
-        return {_named(place): at.offset() for place, at in _answer(self._admin.listOffsets(wanted).all()).items()}
+                wanted.put(self._partition(topic, partition.partition()), latest)
+        return {
+            _named(partition): at.offset() for partition, at in _answer(self._admin.listOffsets(wanted).all()).items()
+        }
 
     def committed(self, group: str) -> Offsets:
-        """How far the consumer group has come, on the partitions where it says so; nothing where there is no group."""
+        """The consumer group's committed offsets; empty where there is no group."""
         answer = _answer(self._admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata())
-        return {_named(place): at.offset() for place, at in answer.items() if at is not None}
+        return {_named(partition): at.offset() for partition, at in answer.items() if at is not None}
 
     def delete_before(self, offsets: Offsets) -> None:
-        """Let the partitions begin there: nobody can read what comes before any more."""
+        """Delete the records before these offsets."""
         kind = self._jvm.org.apache.kafka.clients.admin.RecordsToDelete
-        # By name alone py4j finds the method of an instance that is called the same.
+        # By name alone py4j would find the instance method of the same name.
         before_offset = JavaMember("beforeOffset", None, STATIC_PREFIX + kind._fqn, kind._gateway_client)
         asked = self._jvm.java.util.HashMap()
         for (topic, partition), offset in offsets.items():
-            asked.put(self._place(topic, partition), before_offset(offset))
+            asked.put(self._partition(topic, partition), before_offset(offset))
         _answer(self._admin.deleteRecords(asked).all())
 
-    def _place(self, topic: str, partition: int) -> Any:
+    def _partition(self, topic: str, partition: int) -> Any:
         return self._jvm.org.apache.kafka.common.TopicPartition(topic, partition)
 
 
 @contextmanager
-def asked_broker(lake: Lake, settings: Settings) -> Iterator[Broker]:
-    """The broker of the settings. Raises UnavailableError where nobody answers there."""
+def connected_broker(lake: Lake, settings: Settings) -> Iterator[Broker]:
+    """The broker of the settings. Raises UnavailableError where it is not reachable."""
     check_broker(settings.kafka.bootstrap_servers)
     jvm: Any = lake.spark.sparkContext._jvm
     given = jvm.java.util.Properties()
@@ -84,7 +86,7 @@ def asked_broker(lake: Lake, settings: Settings) -> Iterator[Broker]:
 
 
 def check_broker(servers: str) -> None:
-    """Say at once that no broker answers: Spark would try for a minute.
+    """Fail fast if no broker is reachable: Spark would try for a minute.
 
     Raises UnavailableError.
     """
@@ -95,16 +97,18 @@ def check_broker(servers: str) -> None:
             return
         except (OSError, ValueError):
             continue
-    raise UnavailableError(f"no Kafka broker answers at {servers}", "Start it with `headrace up`")
+    raise UnavailableError(f"no Kafka broker is reachable at {servers}", "Start it with `headrace up`")
 
 
-def _named(place: Any) -> tuple[str, int]:
-    return str(place.topic()), int(place.partition())
+def _named(partition: Any) -> tuple[str, int]:
+    return str(partition.topic()), int(partition.partition())
 
 
 def _answer(future: Any) -> Any:
     try:
         return future.get()
     except Py4JJavaError as error:
-        said = str(error.java_exception.getMessage())
-        raise ServiceError(f"the Kafka broker refused: {said[:300]}", "Is it well, and may this user do so?") from None
+        reason = str(error.java_exception.getMessage())
+        raise ServiceError(
+            f"the Kafka broker refused the request: {reason[:300]}", "Check its log and this user's permissions"
+        ) from None

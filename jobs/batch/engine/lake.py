@@ -22,9 +22,9 @@ from headrace.tables import SILVER_EVENTS, Table
 
 _FEW = 500_000
 NOTES_KEPT = "interval 3650 days"
-"""How long commits are kept, with their notes; Delta's own 30 days would lose the place of a job that paused."""
+"""How long commits are kept, with their notes; Delta's own 30 days would lose the progress of a paused job."""
 _APPENDS = ("WRITE", "STREAMING UPDATE")
-"""Delta's names of the commits that bring new rows; others move rows to other files, or take some away."""
+"""Delta's operations that add new rows; others rewrite files or delete rows."""
 
 
 class Lake:
@@ -35,17 +35,17 @@ class Lake:
         self.root = root
 
     def path(self, table: Table) -> str:
-        """Where the table is."""
+        """Path of the table."""
         return f"{self.root}/{table.path}"
 
     def exists(self, table: Table) -> bool:
-        """Whether anything was ever written to it."""
+        """Whether the table exists."""
         return bool(DeltaTable.isDeltaTable(self.spark, self.path(table)))
 
     def read(self, table: Table, version: int | None = None) -> DataFrame:
-        """The whole table, as it is or as of a `version`; one that nobody has written yet (version -1) is empty.
+        """The whole table, current or as of a `version`; one that does not exist yet (version -1) is empty.
 
-        Raises HeadraceError where the version is not there any more.
+        Raises HeadraceError where retention has removed the version.
         """
         if version is not None and version >= 0:
             return self._read_version(table, version)
@@ -59,8 +59,8 @@ class Lake:
             return self.spark.read.format("delta").option("versionAsOf", version).load(self.path(table))
         except AnalysisException as error:
             raise HeadraceError(
-                f"table {table.layer}.{table.name} has no version {version} any more ({error.getCondition()})",
-                "Versions are kept as long as the table's retention says; build from the tables as they are instead",
+                f"table {table.layer}.{table.name} no longer has version {version} ({error.getCondition()})",
+                "The table's retention has removed this version; build from the current tables instead",
             ) from None
 
     def read_day(self, table: Table, day: date, made_by: str) -> DataFrame:
@@ -74,7 +74,7 @@ class Lake:
         return rows
 
     def missing_day(self, table: Table, day: date, made_by: str) -> HeadraceError:
-        """The error to raise where a day was not computed."""
+        """The error for a day that was not computed."""
         return HeadraceError(
             f"table {table.layer}.{table.name} has no rows for {day}",
             f"Run `python -m jobs.batch {made_by} --day {day}` first",
@@ -106,9 +106,9 @@ class Lake:
         return self._write(rows, table, "append", {})
 
     def append_new(self, rows: DataFrame, table: Table, note: dict[str, Any] | None = None) -> int:
-        """Append the rows whose key the table does not hold yet, in one commit with `note`; returns their number.
+        """Append the rows whose key is not in the table yet, in one commit with `note`; returns their number.
 
-        `rows` are read twice, because only their keys are compared: give rows that were kept.
+        `rows` are read twice, because only their keys are compared: pass computed or persisted rows.
         """
         self.ensure(table)
         rows = self._not_held(rows, table)
@@ -127,7 +127,7 @@ class Lake:
     def _write(self, rows: DataFrame, table: Table, mode: str, options: dict[str, str]) -> int:
         seen = Observation()
         fitting = fitted(rows, table).observe(seen, F.count(F.lit(1)).alias("rows"))
-        # A column that was declared since the table was made is added to it; rows from before have no value there.
+        # A column that was declared since the table was created is added to it; older rows have NULL there.
         writer = fitting.write.format("delta").mode(mode).option("mergeSchema", "true").options(**options)
         if table.partition:
             writer = writer.partitionBy(table.partition)
@@ -135,13 +135,13 @@ class Lake:
         return int(seen.get["rows"])
 
     def ensure(self, table: Table) -> None:
-        """Make the empty table where there is none."""
+        """Create the empty table where there is none."""
         if self.exists(table):
             return
         builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table)).comment(table.meaning)
         builder = builder.addColumns(spark_schema(table.schema)).property("delta.logRetentionDuration", NOTES_KEPT)
         if table.layer == "bronze" or table is SILVER_EVENTS:
-            builder = builder.property("delta.enableChangeDataFeed", "true")  # costs nothing on appends
+            builder = builder.property("delta.enableChangeDataFeed", "true")  # no cost for appends
         if table.partition:
             builder = builder.partitionedBy(table.partition)
         builder.execute()
@@ -157,11 +157,11 @@ class Lake:
         return int(DeltaTable.forPath(self.spark, self.path(table)).detail().head()["sizeInBytes"])
 
     def note(self, table: Table, name: str, default: Any) -> Any:
-        """What the newest commit with a note says of `name`."""
+        """Value of `name` in the newest commit with such a note."""
         return next(iter(self.notes(table, name)), default)
 
     def notes(self, table: Table, name: str) -> Iterator[Any]:
-        """What the commits with a note say of `name`, newest first."""
+        """Values of `name` in the commits with such a note, newest first."""
         if not self.exists(table):
             return
         history = DeltaTable.forPath(self.spark, self.path(table)).history()
@@ -172,8 +172,8 @@ class Lake:
     def appended(self, table: Table, after: int) -> DataFrame:
         """Rows that commits after version `after` appended; `arrival` is the commit's version.
 
-        For the bronze tables and `silver.events`, which keep a feed of their changes. What maintenance does to rows
-        that were there before is no arrival.
+        For the bronze tables and `silver.events`, which have a change data feed. Rows that maintenance rewrites are
+        not arrivals.
         """
         changes = self.spark.read.format("delta").option("readChangeFeed", "true")
         arrived = [
@@ -186,7 +186,7 @@ class Lake:
         return rows.select(*table.schema.names, F.col("_commit_version").alias("arrival"))
 
     def days_appended(self, table: Table, after: int) -> list[date]:
-        """The days that got rows after version `after`, in order, as the log says, whatever became of their files."""
+        """The days that got rows after version `after`, in order, from the log, even if their files are gone."""
         commits = [f"{self.path(table)}/_delta_log/{version:020}.json" for version in self._appends(table, after)]
         if not commits:
             return []
@@ -210,7 +210,7 @@ def _ranges(versions: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def computed(rows: DataFrame) -> DataFrame:
-    """The rows, computed now and once; dropped when nothing refers to them any more."""
+    """The rows, computed now and once; released when no longer referenced."""
     return rows.localCheckpoint()
 
 
@@ -225,7 +225,7 @@ def spark_schema(schema: pa.Schema) -> StructType:
 
 
 def with_declared(rows: DataFrame, table: Table) -> DataFrame:
-    """The rows with every declared column: one that was declared since the table was made is null."""
+    """The rows with every declared column: one that was declared since the table was created is null."""
     types = {field.name: field.dataType for field in spark_schema(table.schema)}
     missing = [name for name in table.schema.names if name not in rows.columns]
     return rows.withColumns({name: F.lit(None).cast(types[name]) for name in missing}) if missing else rows

@@ -1,7 +1,7 @@
-"""Which rows of which table are about a person, and what is done with them when the person asks to be forgotten.
+"""Personal rows of each table, and their removal for forget requests.
 
-Requests know people by hash, so that neither the requests nor the tables' logs (which keep the conditions of deletes)
-say who it was.
+Requests have only a hash of the subject, so that neither they nor the tables' logs (with the conditions of deletes)
+identify the user.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ from headrace.tables import (
 from jobs.batch.engine.lake import Lake
 
 Requests = Mapping[str, datetime]
-"""Moment of the request by the hash of the subject."""
+"""Time of the request by the hash of the subject."""
 
 
 @dataclass(frozen=True)
 class Personal:
-    """SQL of whom a row is about, and of when; a row without a time is of before any request."""
+    """SQL of a row's subject and time; a row without a time counts as before any request."""
 
     subject: str
     time: str
     others: str = ""
-    """SQL of an array of more subjects that the row names, where it may be about several people."""
+    """SQL of an array of more subjects of the row, where it may have several."""
 
 
 def subject_in(text: str) -> str:
-    """SQL of the subject that a JSON text names, also where the text is cut off or otherwise no JSON."""
+    """SQL of the subject in a JSON text, also where the text is truncated or otherwise invalid JSON."""
 
     def field(name: str) -> str:
         loose = rf"""regexp_extract({text}, '"{name}"\\s*:\\s*"?([^",}}\\s]+)', 1)"""
@@ -78,7 +78,7 @@ def _trimmed(text: str) -> str:
 
 
 def _subjects_in(text: str) -> str:
-    """SQL of all subjects that a text names anywhere."""
+    """SQL of all subjects anywhere in a text."""
 
     def named(name: str, key: str) -> str:
         ids = rf"""regexp_extract_all({text}, '"{name}"\\s*:\\s*(?!null)"?([^",}}\\]\\s]+)', 1)"""
@@ -89,7 +89,7 @@ def _subjects_in(text: str) -> str:
 
 
 def _received_on(moment: str) -> str:
-    """SQL of the day's beginning: files count as received at the midnight that ends the day of their import."""
+    """SQL of the start of the day: files count as received at the midnight that ends the day of their import."""
     return f"date_trunc('DAY', {moment} - INTERVAL 1 MICROSECOND)"
 
 
@@ -101,7 +101,7 @@ _NOTED = Personal(
     subject_in("raw"),
     "coalesce(try_cast(get_json_object(raw, '$.timestamp') AS timestamp),"
     " try_cast(get_json_object(raw, '$.received_at') AS timestamp), received_at)",
-    _subjects_in("get_json_object(raw, '$.raw')"),  # a dead letter holds what was sent, of one person or several
+    _subjects_in("get_json_object(raw, '$.raw')"),  # a dead letter has the body as sent, of one user or several
 )
 _BY_DAY = Personal("user_id", "CAST(day AS timestamp)")
 PERSONAL: Mapping[Table, Personal] = {
@@ -118,11 +118,11 @@ PERSONAL: Mapping[Table, Personal] = {
     GOLD_RETRIEVAL_EXAMPLES: _BY_DAY,
     GOLD_RANKING_EXAMPLES: _BY_DAY,
 }
-"""Tables with rows of people; `quality.results` has some as samples, the others have none."""
+"""Tables with personal rows; `quality.results` has some as samples, the others have none."""
 
 
 def requests(lake: Lake) -> dict[str, datetime]:
-    """Every request that is kept, the last one of each subject."""
+    """Every stored request, the last one of each subject."""
     if not lake.exists(FORGET_REQUESTS):
         return {}
     newest = lake.read(FORGET_REQUESTS).groupBy("subject_hash").agg(F.max("requested_at").alias("at"))
@@ -130,7 +130,7 @@ def requests(lake: Lake) -> dict[str, datetime]:
 
 
 def sessions_of(lake: Lake, hashed: str) -> list[str]:
-    """Subjects of the sessions in which the user was seen: what was done there before signing in is theirs too."""
+    """Subjects of the user's sessions: their events before signing in belong to the user too."""
     if not lake.exists(SILVER_EVENTS):
         return []
     both = F.col("user_id").isNotNull() & F.col("session_id").isNotNull()
@@ -139,14 +139,14 @@ def sessions_of(lake: Lake, hashed: str) -> list[str]:
 
 
 def without_forgotten(rows: DataFrame, table: Table, asked: Requests) -> DataFrame:
-    """The rows of a bronze table, to be appended, without those of before a request."""
+    """The rows to be appended to a bronze table, without those from before a request."""
     return rows.where(~of_before(PERSONAL[table], asked)) if asked and table in PERSONAL else rows
 
 
 def remove_rows(lake: Lake, asked: Requests) -> dict[str, int]:
-    """Delete the rows of before the requests from all tables as they are now; the number removed by table.
+    """Delete the rows from before the requests from the current version of all tables; the number removed by table.
 
-    Older versions of the tables still have them: they go with their files.
+    Older versions of the tables still have them until their files are removed.
     """
     removed = {}
     for table, personal in PERSONAL.items():
@@ -172,7 +172,7 @@ def named_by(personal: Personal, hashes: Collection[str]) -> Column:
 
 
 def of_before(personal: Personal, asked: Requests) -> Column:
-    """Whether the row is about somebody who asked to be forgotten, and of before that (or of no time)."""
+    """Whether the row's subject has a forget request, and the row is from before it (or has no time)."""
     time = F.expr(personal.time)
     return reduce(
         or_,
@@ -181,7 +181,7 @@ def of_before(personal: Personal, asked: Requests) -> Column:
 
 
 def _remove_samples(lake: Lake, asked: Requests) -> int:
-    """Findings stay; the broken rows that they show do not."""
+    """Findings are kept; their samples of broken rows are removed."""
     if not lake.exists(QUALITY_RESULTS):
         return 0
     listed = ", ".join(f"'{hashed}'" for hashed in asked)

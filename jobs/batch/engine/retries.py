@@ -15,15 +15,15 @@ _Result = TypeVar("_Result")
 
 
 class UnavailableError(ServiceError):
-    """A service does not answer now; it may later."""
+    """A service is unavailable now; a retry may succeed."""
 
 
 def with_retries(
     attempt: Callable[[], _Result], seconds: float, sleep: Callable[[float], None], say: Callable[[str], None]
 ) -> _Result:
-    """What `attempt` returns; on UnavailableError it is called again, with waits of 1, 2, 4 … 60 s, `seconds` in all.
+    """Result of `attempt`; on UnavailableError it is retried after 1, 2, 4 … 60 s, `seconds` in total.
 
-    `say` gets a line before each wait. Raises the last UnavailableError as a ServiceError that says how long it waited.
+    `say` gets a line before each wait. Raises the last UnavailableError as a ServiceError with the total wait.
     """
 
     def wait(state: RetryCallState) -> float:
@@ -31,7 +31,7 @@ def with_retries(
 
     def give_up(state: RetryCallState) -> _Result:
         error = _error(state)
-        waited = f", {seconds:g} s of waiting included" if seconds else ""
+        waited = f" after {seconds:g} s of retries" if seconds else ""
         raise ServiceError(f"{error.problem}{waited}", error.hint) from None
 
     retrying = Retrying(
@@ -39,7 +39,7 @@ def with_retries(
         wait=wait,
         stop=lambda state: state.idle_for >= seconds,
         sleep=sleep,
-        before_sleep=lambda state: say(f"{_error(state).problem}; trying again in {state.upcoming_sleep:.0f} s"),
+        before_sleep=lambda state: say(f"{_error(state).problem}; retrying in {state.upcoming_sleep:.0f} s"),
         retry_error_callback=give_up,
     )
     return retrying(attempt)
@@ -47,4 +47,4 @@ def with_retries(
 
 def _error(state: RetryCallState) -> ServiceError:
     error = state.outcome.exception() if state.outcome else None
-    return error if isinstance(error, ServiceError) else ServiceError("the service does not answer")
+    return error if isinstance(error, ServiceError) else ServiceError("the service is not reachable")

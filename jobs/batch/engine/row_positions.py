@@ -1,8 +1,8 @@
-"""Wide rows by position: which rows are wanted is found in narrow columns, the rows are then read from their files.
+"""Wide rows by position: rows are selected by narrow columns, and the selected rows are then read from their files.
 
-Spark decodes every column of every row before it drops those that nobody asked for; with lists of hundreds of values in
-a row that is most of the work. Here its workers read, with Arrow, the row groups that hold a wanted row, and no others.
-A row is known by its file and by (key, event_timestamp, created_timestamp), which is unique in a feature table.
+Spark decodes every column of every row before it drops unwanted rows; with lists of hundreds of values in a row that is
+most of the work. Here its workers read, with Arrow, only the row groups with a selected row. A row is identified by its
+file and by (key, event_timestamp, created_timestamp), which is unique in a feature table.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from pyspark.sql import functions as F
 TIMES = ("event_timestamp", "created_timestamp")
 FILE = "_file"
 IDENTITY = ("_key", "_event_timestamp", "_created_timestamp")
-"""Columns of a position beside the file's address."""
+"""Columns of a position besides the file's address."""
 _ROWS_AT_ONCE = 1000
 _POSITIONS_AT_ONCE = 200_000
-"""A row group is read anew for each so many positions; they are some hundred bytes each."""
+"""Positions per batch: a row group is read again in each batch; a position is some hundred bytes."""
 
 _Rows = TypeVar("_Rows", pa.Table, pa.RecordBatch)
 
@@ -39,13 +39,13 @@ def position(key: str) -> list[Column]:
 
 
 def by_position(chosen: DataFrame) -> DataFrame:
-    """Rows that carry a position, shared out so that each worker reads from few files."""
+    """Rows with a position, partitioned so that each worker reads from few files."""
     tasks = int(chosen.sparkSession.conf.get("spark.sql.shuffle.partitions") or 1)
     return chosen.repartitionByRange(tasks, FILE, IDENTITY[0]).sortWithinPartitions(FILE, IDENTITY[0])
 
 
-def together(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same positions in few large batches: those of one file lie all over its row groups."""
+def combined(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same positions in few large batches: those of one file are spread over its row groups."""
     kept: list[pa.RecordBatch] = []
     for batch in batches:
         kept.append(batch)
@@ -109,19 +109,20 @@ def _columns(found: pa.Table, rows: int, wanted: pa.Schema) -> pa.RecordBatch:
 def _numbers(file: str, positions: pa.RecordBatch, key: str) -> npt.NDArray[np.int64]:
     """Number of each row in its file, from 0."""
     known = _identities(file, key)
-    asked = pa.table([positions.column(name) for name in IDENTITY], list(IDENTITY)).cast(known.drop(["_number"]).schema)
-    first = pc.index(known[IDENTITY[0]], asked[IDENTITY[0]][0]).as_py()
-    if first >= 0 and known.slice(first, len(asked)).drop(["_number"]).equals(asked):
-        return np.arange(first, first + len(asked))  # as they lie in the file: nothing to look up
-    asked = asked.append_column("_place", pa.array(np.arange(len(positions))))
-    found = asked.join(known, list(IDENTITY), join_type="inner").sort_by("_place")
+    wanted = pa.table([positions.column(name) for name in IDENTITY], list(IDENTITY))
+    wanted = wanted.cast(known.drop(["_number"]).schema)
+    first = pc.index(known[IDENTITY[0]], wanted[IDENTITY[0]][0]).as_py()
+    if first >= 0 and known.slice(first, len(wanted)).drop(["_number"]).equals(wanted):
+        return np.arange(first, first + len(wanted))  # in the order of the file: no lookup needed
+    wanted = wanted.append_column("_order", pa.array(np.arange(len(positions))))
+    found = wanted.join(known, list(IDENTITY), join_type="inner").sort_by("_order")
     if len(found) != len(positions):
-        raise LookupError(f"{file}: {len(positions)} rows wanted, {len(found)} found")
+        raise LookupError(f"{file}: expected {len(positions)} rows, found {len(found)}")
     return found["_number"].to_numpy()
 
 
 def opened(file: str) -> pa.NativeFile:
-    """The file at an address as Spark gives it, to be read by Arrow."""
+    """The file at Spark's address of it, opened for Arrow."""
     address = file.replace("s3a://", "s3://", 1)
     if address.startswith("file:/") and not address.startswith("file://"):
         address = address.replace("file:/", "file:///", 1)
@@ -149,7 +150,7 @@ def _group_ends(file: str) -> npt.NDArray[np.int64]:
 
 @lru_cache(maxsize=1)
 def _group(file: str, group: int, names: tuple[str, ...]) -> pa.Table:
-    """One row group; the last one is kept, for the next batch of places in a file."""
+    """One row group; the last one is kept, for the next batch of positions in a file."""
     reader = _reader(file)
     return reader.read_row_group(group, [name for name in names if name in reader.schema_arrow.names])
 

@@ -1,7 +1,7 @@
-"""Runs that would write the same: one wins, the other ends at once and says who holds it.
+"""Locks of runs: a run that would write the same as another one fails at once, with the holder of the lock.
 
-A lock is the kernel's own, on a file beside the tables: it ends with its process, however that ends, so that a killed
-run leaves nothing to clear up. A lake in a bucket has no such files; there the locks are this machine's.
+A lock is the kernel's, on a file next to the tables: it is released when its process ends, so that a killed run leaves
+no stale lock. A lake in a bucket has no such files; its locks are per machine.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from headrace.errors import HeadraceError
 from headrace.settings import Settings
 
 LAKE = "lake"
-"""Held by every run together, and by one that needs the lake to itself."""
+"""Shared lock of every run; exclusive for one that needs the whole lake."""
 
 
-LOOK_AGAIN_SECONDS = 1.0
+POLL_SECONDS = 1.0
 
 
 class HeldError(HeadraceError):
-    """Another run holds what this one needs."""
+    """Another run holds a lock that this one needs."""
 
 
 @contextmanager
@@ -39,8 +39,8 @@ def held(
 ) -> Iterator[None]:
     """Hold the locks `names` for the block; with `alone` the whole lake. `run` and `day` are shown to others.
 
-    Raises HeldError, with the other run's jobs, day, process, machine and start, if another process has one of them
-    and still has it after `wait_minutes`.
+    Raises HeldError, with the other run's jobs, day, process, host and start, if another process still holds one of
+    them after `wait_minutes`.
     """
     folder = lock_folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
@@ -48,28 +48,28 @@ def held(
     with ExitStack() as locks:
         while True:
             try:
-                _take(locks, folder, run, day, names, alone)
+                _acquire(locks, folder, run, day, names, alone)
                 break
             except HeldError:
                 locks.close()
                 if time.monotonic() >= until:
                     raise
-            time.sleep(LOOK_AGAIN_SECONDS)
+            time.sleep(POLL_SECONDS)
         yield
 
 
-def _take(locks: ExitStack, folder: Path, run: str, day: date, names: Sequence[str], alone: bool) -> None:
-    if not _taken(locks.enter_context(_opened(folder, LAKE)), shared=not alone):
+def _acquire(locks: ExitStack, folder: Path, run: str, day: date, names: Sequence[str], alone: bool) -> None:
+    if not _locked(locks.enter_context(_opened(folder, LAKE)), shared=not alone):
         raise _held_by(_holder(folder), f"`{run}`")
     for name in sorted(set(names)):
         file = locks.enter_context(_opened(folder, name))
-        if not _taken(file):
+        if not _locked(file):
             raise _held_by(_read(file), f"job `{name}`")
         _sign(file, run, day)
 
 
 def lock_folder(settings: Settings) -> Path:
-    """Where the locks of this lake are."""
+    """Folder of this lake's locks."""
     root = settings.lake_root.removeprefix("file://")
     if re.match(r"[a-z0-9]+:", root):
         return settings.home_folder / "locks" / hashlib.sha256(root.encode()).hexdigest()[:16]
@@ -82,7 +82,7 @@ def _opened(folder: Path, name: str) -> Iterator[TextIO]:
         yield file
 
 
-def _taken(file: TextIO, shared: bool = False) -> bool:
+def _locked(file: TextIO, shared: bool = False) -> bool:
     try:
         fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -98,12 +98,12 @@ def _sign(file: TextIO, run: str, day: date) -> None:
 
 
 def _holder(folder: Path) -> dict[str, str]:
-    """A run that holds one of the locks now, where the lake as a whole is refused."""
+    """A run that holds one of the locks now, if the lake's own lock is refused."""
     for path in sorted(folder.glob("*.lock")):
         if path.stem == LAKE:
             continue
         with path.open("a+", encoding="utf-8") as file:
-            if not _taken(file, shared=True):
+            if not _locked(file, shared=True):
                 return _read(file)
     return {}
 
@@ -112,7 +112,7 @@ def _read(file: TextIO) -> dict[str, str]:
     file.seek(0)
     try:
         holder = json.load(file)
-    except ValueError:  # it has the lock and is about to sign
+    except ValueError:  # it has the lock and has not written its name yet
         return {}
     return dict(holder)
 
@@ -122,6 +122,6 @@ def _held_by(holder: dict[str, str], wanted: str) -> HeldError:
     if holder:
         who = "`{run} --day {day}` (process {pid} on {host}, since {since})".format(**holder)
     return HeldError(
-        f"{who} is at work on what {wanted} would write",
-        "Wait until it has ended and run this again: the lock goes with that process, there is nothing to remove",
+        f"{who} is writing the tables that {wanted} would write",
+        "Run this again after it has ended: the lock is released with that process, nothing has to be removed",
     )

@@ -21,7 +21,7 @@ _GATEWAY = "PYSPARK_GATEWAY_PORT"
 
 
 def extra_jars(settings: Settings) -> list[Path]:
-    """Jars that Spark needs beside its own: Delta and the Kafka source. Raises HeadraceError if they are missing."""
+    """Additional jars of Spark: Delta and the Kafka source. Raises HeadraceError if they are missing."""
     jars = spark_jars(settings)
     if not any(jar.name.startswith("delta-spark") for jar in jars):
         raise HeadraceError(f"{settings.jars / 'spark'} holds no Delta jars for Spark", HINT)
@@ -43,7 +43,7 @@ def configuration(settings: Settings) -> dict[str, str]:
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.databricks.delta.snapshotPartitions": "2",
-        "spark.databricks.delta.skipRecordingEmptyCommits": "false",  # they carry notes of how far a job came
+        "spark.databricks.delta.skipRecordingEmptyCommits": "false",  # they have notes of a job's progress
         "spark.databricks.delta.stats.collect": "false",  # tables are read by day, never by a column's range
         "spark.sql.inMemoryColumnarStorage.compressed": "false",  # kept rows are read once or twice: packing costs more
         "spark.rdd.compress": "true",  # kept on disk they are mostly JSON, a fifth of it when packed
@@ -52,7 +52,7 @@ def configuration(settings: Settings) -> dict[str, str]:
         # A task that writes one day need not sort its wide rows by day first.
         "spark.sql.maxConcurrentOutputFileWriters": "2",
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-        "spark.hadoop.parquet.block.size": str(32 * 2**20),  # what a worker holds when it reads rows by their place
+        "spark.hadoop.parquet.block.size": str(32 * 2**20),  # memory of a worker that reads rows by position
     }
     if settings.spark.master.startswith("local"):
         conf |= {

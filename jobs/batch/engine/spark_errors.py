@@ -1,4 +1,4 @@
-"""Spark's errors in one sentence: no space left, a concurrent run, a version that is not kept any more."""
+"""Spark's errors in one sentence: no space left, a concurrent run, a version removed by retention."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pyspark.errors import PySparkException
 
 from headrace.errors import HeadraceError
 
-_NO_ROOM = ("No space left on device", "Disk quota exceeded", "File too large")
-"""What the kernel says when it takes no more bytes."""
-_OVERTAKEN = ("[DELTA_CONCURRENT_", "[DELTA_METADATA_CHANGED", "[DELTA_PROTOCOL_CHANGED")
-"""What Delta says when the log has a commit that the one at hand cannot follow."""
+_NO_SPACE = ("No space left on device", "Disk quota exceeded", "File too large")
+"""The kernel's messages for a full disk."""
+_CONFLICTS = ("[DELTA_CONCURRENT_", "[DELTA_METADATA_CHANGED", "[DELTA_PROTOCOL_CHANGED")
+"""Delta's error classes for a conflicting concurrent commit."""
 _GONE = "FAILED_READ_FILE.FILE_NOT_EXIST"
-_AGAIN = "Every table is as its last commit left it"
+_UNCHANGED = "Every table is as of its last commit"
 
 
 @contextmanager
 def explain_spark_errors(job: str, root: str) -> Iterator[None]:
-    """Raise known errors of `job` on the lake at `root` as a HeadraceError; others go on as they are."""
+    """Raise known errors of `job` on the lake at `root` as a HeadraceError; others are raised unchanged."""
     try:
         yield
     except (PySparkException, Py4JJavaError, OSError) as error:
@@ -37,29 +37,29 @@ def is_known_error(error: Exception) -> bool:
 
 
 def _known_error(job: str, root: str, text: str) -> HeadraceError | None:
-    for reason in _NO_ROOM:
+    for reason in _NO_SPACE:
         if reason in text:
             return HeadraceError(
-                f"job `{job}` found no room to write: {reason} (the lake is at {root})",
-                f"{_AGAIN}: make room there and in Spark's scratch folder, and run this again",
+                f"job `{job}` ran out of disk space: {reason} (the lake is at {root})",
+                f"{_UNCHANGED}: free space there and in Spark's scratch folder, then run this again",
             )
-    if any(word in text for word in _OVERTAKEN):
+    if any(word in text for word in _CONFLICTS):
         table = re.search(rf"{re.escape(root)}/(\w+)/(\w+)", text)
         name = f"table {table[1]}.{table[2]}" if table else "the same table"
         return HeadraceError(
-            f"another run wrote to {name} while job `{job}` did, and was faster",
-            f"{_AGAIN}; run this again when the other one has ended",
+            f"another run committed to {name} while job `{job}` was writing to it",
+            f"{_UNCHANGED}; run this again when the other one has ended",
         )
     if _GONE in text:
         return HeadraceError(
-            f"job `{job}` asked for a version of a table that is not kept any more",
-            "See maintenance.versions_days; build from the tables as they are instead",
+            f"job `{job}` needs a table version that retention has removed",
+            "See maintenance.versions_days; build from the current tables instead",
         )
     return None
 
 
 def _whole(error: Exception) -> str:
-    """The error's text with those of all its causes; the kernel's word is in the last."""
+    """The error's text with those of all its causes; the kernel's message is in the last."""
     cause = error.java_exception if isinstance(error, Py4JJavaError) else getattr(error, "_origin", None)
     texts = [str(error)]
     while cause is not None:

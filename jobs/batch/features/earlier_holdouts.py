@@ -1,4 +1,4 @@
-"""Earlier holdouts that the ranker of a day learns from and no run has prepared yet, as after an import of history."""
+"""Earlier holdouts that the ranker of a day is trained on and no run has prepared, as after an import."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def lacking_holdouts(lake: Lake, settings: Settings, day: date, *, with_features
     """Last days of those without ranking examples, oldest first; `with_features` only those whose users' features of
     the day before are there to make them of.
 
-    Only where events reach back a holdout's length before it: else there is too little to know anybody by.
+    Only where events reach back a holdout's length before it: else users have too little history.
     """
     wanted = settings.training.earlier_days(day)
     if not wanted or not lake.exists(SILVER_EVENTS):

@@ -1,6 +1,6 @@
-"""What an item is about, as a vector: TF-IDF of its title, categories, maker and text, reduced by an SVD.
+"""Content of an item as a vector: TF-IDF of its title, categories, maker and text, reduced by an SVD.
 
-Words are hashed into `BUCKETS` columns and counted once an item. How often two columns occur together is added up on
+Words are hashed into `BUCKETS` columns and counted once an item. How often two columns occur together is counted on
 the workers in whole numbers, so that the vectors do not depend on the order of the rows; only that matrix, whose size
 does not grow with the items, comes to the driver. Vectors have length 1 (0 without a word) and are comparable within
 one day's partition, because each computation has its own axes.
@@ -49,16 +49,16 @@ def write_item_content(lake: Lake, settings: FeatureSettings, day: date) -> int:
 def item_content(items: DataFrame, length: int) -> DataFrame:
     """`item_id` and `content` of every item, `length` floats; items are the current rows of `silver.items`."""
     described = items.select("item_id", *CATEGORY_PATH, *TEXTS)
-    pairs = described.mapInArrow(_count_pairs, "place long, items long")
-    met = pairs.groupBy("place").agg(F.sum("items").alias("items")).toArrow()
+    pairs = described.mapInArrow(_count_pairs, "pair long, items long")
+    counted = pairs.groupBy("pair").agg(F.sum("items").alias("items")).toArrow()
     together = np.zeros(BUCKETS * BUCKETS)
-    together[met.column("place").to_numpy()] = met.column("items").to_numpy()
+    together[counted.column("pair").to_numpy()] = counted.column("items").to_numpy()
     axes = content_axes(together.reshape(BUCKETS, BUCKETS), described.count(), length)
     return described.mapInArrow(_Projection(axes), "item_id string, content array<float>")
 
 
 def content_axes(together: Floats, items: int, length: int) -> Floats:
-    """[columns, length]: what a column adds to each number of an item's vector.
+    """[columns, length]: contribution of a column to each number of an item's vector.
 
     `together` [columns, columns] counts the items that have both. The axes are the first right singular vectors of the
     TF-IDF matrix, by subspace iteration from a fixed start (Halko, Martinsson and Tropp, 2011, algorithm 4.4).
@@ -85,14 +85,14 @@ def columns_of(item: dict[str, str | None]) -> Places:
 
 
 def _count_pairs(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """How many of a partition's items have both columns of a pair: place = first × BUCKETS + second."""
+    """How many of a partition's items have both columns of a pair: pair = first × BUCKETS + second."""
     counts = np.zeros(BUCKETS * BUCKETS, np.int64)
     for batch in batches:
         for item in batch.to_pylist():
             columns = columns_of(item)
-            counts[(columns[:, None] * BUCKETS + columns).ravel()] += 1  # each pair once an item
-    places = np.flatnonzero(counts)
-    yield pa.record_batch([pa.array(places), pa.array(counts[places])], names=["place", "items"])
+            counts[(columns[:, None] * BUCKETS + columns).ravel()] += 1  # each pair once per item
+    pairs = np.flatnonzero(counts)
+    yield pa.record_batch([pa.array(pairs), pa.array(counts[pairs])], names=["pair", "items"])
 
 
 class _Projection:

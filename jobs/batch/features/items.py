@@ -1,7 +1,7 @@
-"""Features of items as known at a moment: popularity, price, freshness, conversion, ratings and returns.
+"""Features of items as of a time: popularity, price, freshness, conversion, ratings and returns.
 
 Popularity is derived from the user × item pass; what is counted by event type is added up in one more pass by item.
-Sums are of whole numbers (decayed counts of 2⁻³⁰: room for billions of events an item), as in `users`.
+Sums are of whole numbers (decayed counts in units of 2⁻³⁰, enough for billions of events per item), as in `users`.
 
 Rates are posterior means: an item with little of its own is near the mean of all items (`…_prior` in the settings).
 """
@@ -34,15 +34,15 @@ _ZERO = (
     "decayed_purchases",
     "ratings",
 )
-"""Features that are 0 for an item that nothing happened to."""
+"""Features that are 0 for an item without events."""
 
 
 def item_features(
     user_items: DataFrame, behaviour: DataFrame, items: DataFrame, as_of: datetime, settings: FeatureSettings
 ) -> DataFrame:
-    """One row per item of the catalogue or of any event of interest; zeros where nothing happened.
+    """One row per item of the catalogue or of any event of interest; zeros for items without events.
 
-    `user_items` are the rows of `user_item_features`, with `lately_bought`, and `behaviour` is what they were made of.
+    `user_items` are the rows of `user_item_features`, with `recent_purchases`, and `behaviour` their events.
     """
     now = microseconds(as_of)
     met = _popularity(user_items, now, settings)
@@ -67,7 +67,7 @@ def _popularity(user_items: DataFrame, now: int, settings: FeatureSettings) -> D
     within = {"popularity": settings.popularity_days, "trend_popularity": settings.trend_days}
     return user_items.groupBy("item_id").agg(
         *(F.sum((last >= now - days * _DAY_US).cast("int")).alias(name) for name, days in within.items()),
-        F.sum("lately_bought").alias("purchases"),
+        F.sum("recent_purchases").alias("purchases"),
         F.count("*").alias("users_total"),
         (F.sum((F.col("count") >= 2).cast("int")) / F.count("*")).alias("repeat_rate"),
         F.min("first_timestamp").alias("first"),
@@ -81,7 +81,7 @@ def _prices(behaviour: DataFrame, since: int) -> DataFrame:
 
 
 def _counts(behaviour: DataFrame, now: int, settings: FeatureSettings) -> DataFrame:
-    """Per item the decayed counts, and how often it was bought, rated (and how high in all) and brought back."""
+    """Per item the decayed counts, and the numbers of purchases, ratings (with their sum) and returns."""
     half_lives = (F.lit(now) - F.col("time")) / (settings.item_half_life_days * _DAY_US)
     by_type = (
         behaviour.where(F.col("item_id").isNotNull())
@@ -111,7 +111,7 @@ def _of(name: str, *types: EventType) -> Column:
 
 
 def _rates(counts: DataFrame, settings: FeatureSettings) -> list[Column]:
-    """Conversion, mean rating and return rate, each drawn to the mean of all items."""
+    """Conversion, mean rating and return rate, each shrunk towards the mean of all items."""
     wanted = F.col("decayed_carts") + F.col("decayed_purchases")
     rates = {
         "conversion": (wanted, F.col("decayed_views") + wanted, settings.conversion_prior),
@@ -121,8 +121,8 @@ def _rates(counts: DataFrame, settings: FeatureSettings) -> list[Column]:
     sums = (F.sum(F.round(part * _VALUE_UNIT).cast("long")) for rate in rates.values() for part in rate[:2])
     totals = [total or 0 for total in counts.agg(*(each.alias(f"_{n}") for n, each in enumerate(sums))).head()]
     columns = []
-    for place, (name, (part, whole, prior)) in enumerate(rates.items()):
-        numerator, denominator = totals[2 * place : 2 * place + 2]
+    for index, (name, (part, whole, prior)) in enumerate(rates.items()):
+        numerator, denominator = totals[2 * index : 2 * index + 2]
         mean = numerator / denominator if denominator else _UNKNOWN
         known = (F.coalesce(part, F.lit(0)) + prior * mean) / (F.coalesce(whole, F.lit(0)) + prior)
         columns.append(known.alias(name))

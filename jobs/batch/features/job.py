@@ -37,7 +37,7 @@ from jobs.batch.features.user_behaviour import user_behaviour
 from jobs.batch.features.users import behaviour_before, interest_of, user_features, user_item_features, with_affinity
 
 _PART_BYTES = 64 * 2**20
-"""Of the events' files, for one task: what a task has to hold must not grow with the table."""
+"""Bytes of event files per task: a task's memory must not grow with the table."""
 
 
 def feature_days(lake: Lake, settings: Settings, day: date, *, holdout: bool) -> list[date]:
@@ -74,7 +74,7 @@ def days_with_late_events(lake: Lake, day: date, back: int) -> list[date]:
 def compute_features(lake: Lake, settings: Settings, *days: date, created: datetime | None = None) -> int:
     """Replace the gold feature partitions of the days; returns the rows written.
 
-    `created` is when the rows count as known (default: the end of each day, so that runs can be repeated).
+    `created` is the rows' created_timestamp (default: the end of each day, so that runs can be repeated).
     """
     if not lake.exists(SILVER_EVENTS):
         raise HeadraceError("table silver.events is empty", "Run `python -m jobs.batch ingest,clean` first")
@@ -82,22 +82,22 @@ def compute_features(lake: Lake, settings: Settings, *days: date, created: datet
         return 0
     version = lake.version(SILVER_EVENTS)
     events = without_bots(lake.read(SILVER_EVENTS), lake.read(SILVER_BOTS))
-    # Read and shuffled once for all days and kept on disk: every grouping of the user's side begins with the user.
+    # Read and shuffled once for all days and persisted on disk: every grouping of user features starts with the user.
     parts = max(settings.spark.shuffle_partitions, math.ceil(lake.size(SILVER_EVENTS) / _PART_BYTES))
     known = behaviour_before(events, end_of(max(days))).repartition(parts, "user_id")
     known = known.persist(StorageLevel.DISK_ONLY)
     try:
         rows = 0
         for day in days:
-            lately = _lately(events, settings, day).repartition(parts, "user_id")
-            rows += _compute_day(lake, settings, day, known, lately, version, created or end_of(day))
+            recent = _recent(events, settings, day).repartition(parts, "user_id")
+            rows += _compute_day(lake, settings, day, known, recent, version, created or end_of(day))
         return rows
     finally:
         known.unpersist()
 
 
-def _lately(events: DataFrame, settings: Settings, day: date) -> DataFrame:
-    """The behaviour of the trend window's days with its devices and surfaces, which no other features ask for."""
+def _recent(events: DataFrame, settings: Settings, day: date) -> DataFrame:
+    """The behaviour of the trend window's days with its devices and surfaces, which no other features need."""
     since = (end_of(day) - timedelta(days=settings.features.trend_days)).date()
     return behaviour_before(events.where(F.col("day") >= F.lit(since)), end_of(day), DEVICE, SURFACE)
 
@@ -107,11 +107,11 @@ def _compute_day(
     settings: Settings,
     day: date,
     known: DataFrame,
-    lately: DataFrame,
+    recent: DataFrame,
     version: int,
     created: datetime,
 ) -> int:
-    """The features of one day, of the behaviour `known` until then or later, made of this version of the events."""
+    """The features of one day from the behaviour `known` until then or later, read from this version of the events."""
     as_of = end_of(day)
     behaviour = known.where(F.col("time") < microseconds(as_of))
     interest = interest_of(behaviour)
@@ -119,7 +119,7 @@ def _compute_day(
     try:
         catalogue = with_states(lake.read(SILVER_ITEMS), lake.read(SILVER_ITEM_STATES), as_of)
         items = item_features(met, behaviour, catalogue, as_of, settings.features)
-        behaving = user_behaviour(met, lately, catalogue, as_of, settings.features)
+        behaving = user_behaviour(met, recent, catalogue, as_of, settings.features)
         users = user_features(met, interest, lake.read(SILVER_USERS), as_of, settings.features)
 
         def write(table: Table, rows: DataFrame) -> int:

@@ -1,4 +1,4 @@
-"""How users behave, as known at a moment: what they did lately, when and where, what they spent, what they prefer.
+"""Behaviour of users as of a time: recent activity, times, devices and surfaces, spend and preferences.
 
 Counts, times and money look back over `trend_days`, and only those rows are read; preferred categories are derived from
 the user × item pass. Sums are of whole numbers (money in thousandths), so that two runs of a day are equal.
@@ -37,7 +37,7 @@ _DAY_US = 86_400_000_000
 def user_behaviour(
     user_items: DataFrame, behaviour: DataFrame, items: DataFrame, as_of: datetime, settings: FeatureSettings
 ) -> DataFrame:
-    """One row per user with any event of interest, or anything done in the window; zeros and empty lists elsewhere.
+    """One row per user with any event of interest, or any other event in the window; else zeros and empty lists.
 
     `user_items` are the rows of `user_item_features`, with `units`; `behaviour` is what users did in the window (or
     longer), with devices and surfaces.
@@ -58,7 +58,7 @@ def user_behaviour(
 
 
 def _lately(behaviour: DataFrame, as_of: datetime, settings: FeatureSettings) -> DataFrame:
-    """Counts, money, times and places of the window; several events at one time (a receipt) are one visit."""
+    """Counts, spend, times, devices and surfaces in the window; events at the same time (a receipt) are one visit."""
     now = microseconds(as_of)
     inside = behaviour.where(F.col("time") >= now - settings.trend_days * _DAY_US)
     paid = F.col("event_type").eqNullSafe(EventType.PURCHASE.value)
@@ -70,7 +70,7 @@ def _lately(behaviour: DataFrame, as_of: datetime, settings: FeatureSettings) ->
         *(F.coalesce(F.min(F.nullif(name, F.lit(UNKNOWN))), F.lit(UNKNOWN)).alias(name) for name in (DEVICE, SURFACE)),
     )
     hour, weekday = hour_of(F.col("time")), weekday_of(F.col("time"))
-    per_place = visits.groupBy("user_id", DEVICE, SURFACE).agg(
+    per_context = visits.groupBy("user_id", DEVICE, SURFACE).agg(
         *(F.sum(name).alias(name) for name in COUNTED),
         F.count_if(F.col("purchases") > 0).alias("baskets"),
         F.sum("money").alias("money"),
@@ -79,10 +79,10 @@ def _lately(behaviour: DataFrame, as_of: datetime, settings: FeatureSettings) ->
         *(F.count_if(hour == each).alias(f"hour_{each}") for each in range(HOURS)),
         *(F.count_if(weekday == each).alias(f"weekday_{each}") for each in range(WEEKDAYS)),
     )
-    added = [name for name in per_place.columns if name not in ("user_id", DEVICE, SURFACE)]
-    per_user = per_place.groupBy("user_id").agg(
+    added = [name for name in per_context.columns if name not in ("user_id", DEVICE, SURFACE)]
+    per_user = per_context.groupBy("user_id").agg(
         *(F.sum(name).alias(name) for name in added),
-        F.collect_list(F.struct(DEVICE, SURFACE, "visits")).alias("places"),
+        F.collect_list(F.struct(DEVICE, SURFACE, "visits")).alias("contexts"),
     )
     spend = F.col("money") / _MONEY
     return per_user.select(
@@ -105,15 +105,15 @@ def _shares(name: str, length: int) -> Column:
 
 def _usual(name: str, most: int) -> tuple[Column, Column]:
     """Devices or surfaces of a user, those of most visits first (then by name), and the share of the visits of each."""
-    visits = f"aggregate(filter(places, place -> place.{name} = named), 0L, (sum, place) -> sum + place.visits)"
-    counted = f"transform(array_distinct(places.{name}), named -> struct(-{visits} AS rank, named AS name))"
+    visits = f"aggregate(filter(contexts, each -> each.{name} = named), 0L, (sum, each) -> sum + each.visits)"
+    counted = f"transform(array_distinct(contexts.{name}), named -> struct(-{visits} AS rank, named AS name))"
     best = F.slice(F.sort_array(F.expr(counted)), 1, most)
     shares = F.transform(best.getField("rank"), lambda rank: (-rank / F.col("visits")).cast("float"))
     return best.getField("name").alias(f"{name}s"), shares.alias(f"{name}_shares")
 
 
 def _preferred(user_items: DataFrame, items: DataFrame, as_of: datetime, settings: FeatureSettings) -> DataFrame:
-    """Each user's categories, best decayed count first (then by name), with their shares of what has a category."""
+    """Each user's categories, largest decayed count first (then by name), with their shares among items with one."""
     named = current_at(items, as_of).select("item_id", F.coalesce("category_2", "category_1").alias("category"))
     counts = (
         user_items.join(if_few(computed(named.where(F.col("category").isNotNull()))), "item_id")

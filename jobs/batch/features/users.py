@@ -1,4 +1,4 @@
-"""Features of users and of their meetings with items as known at a moment: pure functions of the silver tables.
+"""Features of users and of user-item pairs as of a time: pure functions of the silver tables.
 
 The user × item pass reads every event once; item features and each user's own items are derived from it.
 Only events with `timestamp` < `as_of` count. Decayed counts are added as whole numbers (of 2⁻⁴⁰),
@@ -23,7 +23,7 @@ _DAY_US = 86_400_000_000
 
 
 def behaviour_before(events: DataFrame, as_of: datetime, *named: str) -> DataFrame:
-    """All that users did before `as_of`: subject as `user_id`, time in microseconds as `time`.
+    """The users' behaviour before `as_of`: subject as `user_id`, time in microseconds as `time`.
 
     `named` are the entries of the context (`DEVICE`, `SURFACE`) to carry along, each as a column.
     """
@@ -52,8 +52,8 @@ def interest_before(events: DataFrame, as_of: datetime) -> DataFrame:
 
 
 def user_item_features(interest: DataFrame, as_of: datetime, settings: FeatureSettings) -> DataFrame:
-    """One row per user and item that ever met. For other features only: `lately_bought`, purchases in the trend window,
-    and `units`, the decayed count as a whole number, of which sums do not depend on the order.
+    """One row per pair with an event of interest. For other features only: `recent_purchases`, purchases in the trend
+    window, and `units`, the decayed count as a whole number, of which sums do not depend on the order.
 
     Several events of one user with one item at the same time (lines of one receipt) are one occasion.
     """
@@ -62,7 +62,7 @@ def user_item_features(interest: DataFrame, as_of: datetime, settings: FeatureSe
         "views": _is(EventType.VIEW, EventType.CLICK),
         "carts": _is(EventType.ADD_TO_CART),
         "purchases": _is(EventType.PURCHASE),
-        "lately_bought": _is(EventType.PURCHASE) & (F.col("time") >= window_start),
+        "recent_purchases": _is(EventType.PURCHASE) & (F.col("time") >= window_start),
     }
     occasions = interest.groupBy("user_id", "item_id", "time").agg(
         *(F.count_if(wanted).alias(name) for name, wanted in kinds.items())
@@ -89,8 +89,9 @@ def with_affinity(user_items: DataFrame) -> DataFrame:
 def user_features(
     user_items: DataFrame, interest: DataFrame, users: DataFrame, as_of: datetime, settings: FeatureSettings
 ) -> DataFrame:
-    """One row per user with events or a profile; empty lists where there is nothing."""
-    # Who has a history has own items too. What a full join returns is sent and sorted once more: narrow rows first.
+    """One row per user with events or a profile; else empty lists."""
+    # A user with a history has own items too. The result of a full join is shuffled and sorted again: narrow rows
+    # first.
     wide = histories(interest, settings.history_length).join(own_items(user_items, settings), "user_id", "left")
     narrow = totals(interest).join(profiles(users, as_of), "user_id", "full")
     rows = wide.join(narrow, "user_id", "full")
@@ -137,7 +138,7 @@ def sequences(interest: DataFrame) -> DataFrame:
 
 
 def own_items(user_items: DataFrame, settings: FeatureSettings) -> DataFrame:
-    """Each user's items, best decayed count first (then by id), as parallel lists of at most `affinity_items`."""
+    """Each user's items, largest decayed count first (then by id), as parallel lists of at most `affinity_items`."""
     item = F.struct(
         (-F.col("decayed_count")).alias("rank"),
         "item_id",
@@ -168,7 +169,7 @@ def totals(interest: DataFrame) -> DataFrame:
 
 
 def profiles(users: DataFrame, as_of: datetime) -> DataFrame:
-    """Each known profile as two parallel lists, keys in alphabetical order."""
+    """Each profile as two parallel lists, keys in alphabetical order."""
     entries = F.sort_array(F.map_entries("profile"))
     return current_at(users, as_of).select(
         "user_id", entries.getField("key").alias("profile_keys"), entries.getField("value").alias("profile_values")

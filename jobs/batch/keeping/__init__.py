@@ -1,3 +1,3 @@
-"""The lake kept in order: maintenance, and people forgotten."""
+"""Maintenance of the lake, and forget requests."""
 
 __all__ = ["forget", "forget_check", "maintenance"]

@@ -1,7 +1,7 @@
-"""Job `forget`: a person is removed from every table and its older versions, online store, topics and files.
+"""Job `forget`: removes a user from every table and its older versions, online store, topics and files.
 
-First what waits on the topics and in bronze is taken in and cleaned, so that no job needs a record or file that goes.
-The request is written down before anything is removed: a run that was cut off is made up for by the next one, or by
+First pending records on the topics and in bronze are ingested and cleaned, so that no job needs a removed record or
+file. The request is stored before any data is removed: an interrupted run is completed by the next one, or by
 `maintenance`.
 """
 
@@ -22,23 +22,23 @@ from jobs.batch.engine.personal_rows import PERSONAL, remove_rows, requests, ses
 from jobs.batch.keeping.forget_files import remove_from_files
 from jobs.batch.keeping.forget_online import connected, mark_forgotten, remove_online, renew_files
 from jobs.batch.keeping.forget_state import remove_checkpoints
-from jobs.batch.keeping.forget_topics import remove_from_compacted, remove_from_topics, take_in_topics
+from jobs.batch.keeping.forget_topics import ingest_pending, remove_from_compacted, remove_from_topics
 from jobs.batch.keeping.maintenance import vacuum
 
 
 def forget(lake: Lake, settings: Settings, subject: str, at: datetime) -> dict[str, int]:
-    """Remove a subject, a user with the sessions seen; the number of rows, keys and lines removed by place.
+    """Remove a subject (a user with the sessions seen); returns the rows, keys and lines removed by location.
 
-    What arrives later of before `at` will not be taken. Older versions of the tables are removed for everybody, and
-    training sets that were made of them can't be built again. Raises ServiceError, before anything is removed, where
-    the online store does not answer, or a broker goes away while its topics are taken in.
+    Events from before `at` that arrive later are ignored. Older versions of the tables are removed for all users, and
+    training sets of these versions can't be built again. Raises ServiceError, before any data is removed, where the
+    online store is not reachable, or the broker becomes unavailable while its topics are ingested.
     """
     store = connected(settings)
-    held = take_in_topics(lake, settings)
+    held = ingest_pending(lake, settings)
     if lake.exists(BRONZE_EVENTS):
         clean(lake, settings.clean)
     subjects = [subject, *sessions_of(lake, subject_hash(subject))]
-    _write_down(lake, subjects, at)
+    _store_requests(lake, subjects, at)
     asked = requests(lake)
     mark_forgotten(store, asked)
     removed = remove_rows(lake, asked)
@@ -55,9 +55,9 @@ def forget(lake: Lake, settings: Settings, subject: str, at: datetime) -> dict[s
 
 
 def repeat_requests(lake: Lake, settings: Settings, day_end: datetime) -> dict[str, int]:
-    """Remove what arrived since of people who asked to be forgotten, and drop requests that nothing can arrive for.
+    """Remove rows that arrived since the requests, and drop requests that late arrivals can no longer concern.
 
-    A request is kept for `maintenance.requests_days`. Returns the rows removed by table.
+    A request is stored for `maintenance.requests_days`. Returns the rows removed by table.
     """
     if not lake.exists(FORGET_REQUESTS):
         return {}
@@ -65,7 +65,7 @@ def repeat_requests(lake: Lake, settings: Settings, day_end: datetime) -> dict[s
     if not lake.read(FORGET_REQUESTS).where(F.col("requested_at") < F.lit(oldest)).isEmpty():
         DeltaTable.forPath(lake.spark, lake.path(FORGET_REQUESTS)).delete(F.col("requested_at") < F.lit(oldest))
     asked = requests(lake)
-    held = take_in_topics(lake, settings) if asked else {}
+    held = ingest_pending(lake, settings) if asked else {}
     if lake.exists(BRONZE_EVENTS):
         clean(lake, settings.clean)
     removed = remove_rows(lake, asked)
@@ -77,6 +77,6 @@ def repeat_requests(lake: Lake, settings: Settings, day_end: datetime) -> dict[s
     return removed
 
 
-def _write_down(lake: Lake, subjects: Iterable[str], at: datetime) -> None:
+def _store_requests(lake: Lake, subjects: Iterable[str], at: datetime) -> None:
     rows = [(subject_hash(subject), at.astimezone(UTC)) for subject in subjects]
     lake.append(lake.spark.createDataFrame(rows, spark_schema(FORGET_REQUESTS.schema)).coalesce(1), FORGET_REQUESTS)

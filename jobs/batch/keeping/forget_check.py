@@ -1,4 +1,4 @@
-"""Whether anything of a person is left: looked for in every file that is there, not only in what the tables show."""
+"""Checks whether data of a user is left: in every existing file, not only in the current tables."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from jobs.batch.keeping.forget_topics import found_on_topics
 
 
 def what_is_left(lake: Lake, settings: Settings, subjects: Sequence[str]) -> dict[str, str]:
-    """By place what is left there of the subjects; nothing, where nothing is.
+    """By location, the data of the subjects that is left there; empty if there is none.
 
-    Reads all Parquet files below the tables' folders (older versions, change feeds, files of runs that were cut off)
+    Reads all Parquet files below the tables' folders (older versions, change feeds, files of interrupted runs)
     and the tables' logs with their checkpoints, all keys of the online store, all records of the topics, the files in
-    the home folder, and of the servers' own files there those of the store and the stream's checkpoints.
+    the home folder, and the store's files and the stream's checkpoints there.
     """
     left: dict[str, str] = {}
     for table in TABLES:
@@ -51,8 +51,8 @@ def _in_table(lake: Lake, table: Table, subjects: Sequence[str]) -> dict[str, st
 
 
 def _lines_of_log(lake: Lake, table: Table) -> DataFrame:
-    """Commits and checksums as they are; checkpoints, which may hold least and greatest values of files, as JSON."""
-    texts = [place for ending in (".json", ".crc") for place in _files(lake, table, ending, of_log=True)]
+    """Commits and checksums as text; checkpoints, which may have minimum and maximum values of files, as JSON."""
+    texts = [path for ending in (".json", ".crc") for path in _files(lake, table, ending, of_log=True)]
     lines = lake.spark.read.text(texts)
     if checkpoints := list(_files(lake, table, ".parquet", of_log=True)):
         rows = lake.spark.read.option("mergeSchema", "true").parquet(*checkpoints)
@@ -71,13 +71,13 @@ def _theirs(lake: Lake, table: Table, files: list[str], subjects: Sequence[str])
 
 
 def _files(lake: Lake, table: Table, ending: str, of_log: bool = False) -> Iterator[str]:
-    """Every file below the table's folder with this ending, whoever wrote it: of the table's log, or all others."""
+    """Every file below the table's folder with this ending, also unreferenced ones: of the log, or all others."""
     jvm = lake.spark.sparkContext._jvm
     folder = jvm.org.apache.hadoop.fs.Path(lake.path(table))
     system = folder.getFileSystem(lake.spark.sparkContext._jsc.hadoopConfiguration())
     listed = system.listFiles(folder, True)
     while listed.hasNext():
-        place = str(listed.next().getPath().toString())
-        name = place.rpartition("/")[2]
-        if name.endswith(ending) and not name.startswith(".") and ("/_delta_log/" in place) == of_log:
-            yield place
+        path = str(listed.next().getPath().toString())
+        name = path.rpartition("/")[2]
+        if name.endswith(ending) and not name.startswith(".") and ("/_delta_log/" in path) == of_log:
+            yield path

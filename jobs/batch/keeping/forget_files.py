@@ -1,4 +1,4 @@
-"""A person in files beside the tables: training files, report pages, logs; found by what names people there."""
+"""A user's data in files other than tables: training files, report pages, logs; found by the id with its field name."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from headrace.settings import Settings
 COLUMNS = ("user_id", "subject_id")
 TEXTS = (".log", ".html", ".json", ".jsonl", ".csv", ".txt")
 """Endings of files that are read as text."""
-_ELSEWHERE = ("kafka", "valkey")
-"""Folders of servers, which are asked themselves."""
+_SERVER_FOLDERS = ("kafka", "valkey")
+"""Folders of servers, which are checked by their own clients."""
 
 
 def naming(subjects: Sequence[str]) -> re.Pattern[str]:
-    """What names one of the subjects in a text: the word for a person, few signs, the id."""
+    """Pattern of one of the subjects in a text: a field name for users, few signs, the id."""
     ids = "|".join(re.escape(subject) for subject in subjects)
     return re.compile(rf"(?:user_id|subject_id|user|subject)(?:&quot;|[\s\"'=:\\]){{1,24}}(?:{ids})(?![\w.-])")
 
@@ -32,20 +32,20 @@ def found_in_files(settings: Settings, subjects: Sequence[str]) -> dict[str, str
     for path in _files(settings):
         if path.suffix == ".parquet":
             rows = sum(batch.num_rows - _others(batch, subjects).num_rows for batch in _batches(path))
-            said = f"{rows:,} rows" if rows else ""
+            text = f"{rows:,} rows" if rows else ""
         else:
             with path.open(encoding="utf-8", errors="replace") as lines:
                 count = sum(pattern.search(line) is not None for line in lines)
-            said = f"{count:,} lines" if count else ""
-        if said:
-            found[str(path)] = said
+            text = f"{count:,} lines" if count else ""
+        if text:
+            found[str(path)] = text
     return found
 
 
 def remove_from_files(settings: Settings, subjects: Sequence[str]) -> dict[str, int]:
-    """Write the files anew without those rows and lines; rows and lines removed by file.
+    """Rewrite the files without those rows and lines; returns the rows and lines removed by file.
 
-    Pages go whole: they can be made again. What has a meaning only as a whole (a release, a JSON file) is left alone.
+    Pages are deleted: they can be generated again. Releases and JSON files, valid only as a whole, are not changed.
     """
     removed = {}
     for name in found_in_files(settings, subjects):
@@ -56,13 +56,17 @@ def remove_from_files(settings: Settings, subjects: Sequence[str]) -> dict[str, 
             path.unlink()
             removed[name] = 1
         else:
-            removed[name] = _rows_away(path, subjects) if path.suffix == ".parquet" else _lines_away(path, subjects)
+            removed[name] = (
+                _remove_parquet_rows(path, subjects)
+                if path.suffix == ".parquet"
+                else _remove_text_lines(path, subjects)
+            )
     return removed
 
 
 def _files(settings: Settings) -> Iterator[Path]:
     home, lake = settings.home_folder, Path(settings.lake_root)
-    skipped = [home / name for name in _ELSEWHERE]
+    skipped = [home / name for name in _SERVER_FOLDERS]
     for path in sorted(home.rglob("*")):
         if path.suffix not in (".parquet", *TEXTS) or path.is_symlink() or not path.is_file():
             continue
@@ -74,7 +78,7 @@ def _files(settings: Settings) -> Iterator[Path]:
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
     try:
         file = pq.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError):  # cut off while it was written: no reader gets anything out of it
+    except (pa.ArrowInvalid, OSError):  # truncated while it was written: no reader can open it
         return
     with file:
         if any(name in file.schema_arrow.names for name in COLUMNS):
@@ -89,7 +93,7 @@ def _others(batch: pa.RecordBatch, subjects: Sequence[str]) -> pa.RecordBatch:
     return batch
 
 
-def _rows_away(path: Path, subjects: Sequence[str]) -> int:
+def _remove_parquet_rows(path: Path, subjects: Sequence[str]) -> int:
     partial = path.with_suffix(".partial")
     removed = 0
     with pq.ParquetWriter(partial, pq.read_schema(path), compression="zstd") as writer:
@@ -101,7 +105,7 @@ def _rows_away(path: Path, subjects: Sequence[str]) -> int:
     return removed
 
 
-def _lines_away(path: Path, subjects: Sequence[str]) -> int:
+def _remove_text_lines(path: Path, subjects: Sequence[str]) -> int:
     pattern = naming(subjects)
     partial = path.with_suffix(".partial")
     removed = 0

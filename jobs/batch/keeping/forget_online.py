@@ -1,4 +1,4 @@
-"""A person in the online store: the rows are deleted, and the files that the store keeps are written anew."""
+"""A user's rows in the online store: they are deleted, and the store's files are rewritten."""
 
 from __future__ import annotations
 
@@ -21,42 +21,42 @@ from jobs.batch.keeping.forget_state import contains
 
 _TIMEOUT_S = 10.0
 _REWRITE_S = 600.0
-_LOOK_AGAIN_S = 0.1
+_POLL_S = 0.1
 _BUSY = ("aof_rewrite_in_progress", "aof_rewrite_scheduled", "rdb_bgsave_in_progress")
 
 
 def connected(settings: Settings) -> redis.Redis:
-    """The online store. Raises ServiceError where it does not answer."""
+    """The online store. Raises ServiceError where it is not reachable."""
     store = redis.Redis.from_url(settings.store.url, socket_timeout=_TIMEOUT_S)
     try:
         store.ping()
     except redis.RedisError as error:
         raise ServiceError(
-            f"the online store at {settings.store.url} does not answer ({type(error).__name__})",
-            "Start it with `headrace up`, or set HEADRACE_STORE__URL; nothing was removed yet",
+            f"the online store at {settings.store.url} is not reachable ({type(error).__name__})",
+            "Start it with `headrace up`, or set HEADRACE_STORE__URL; nothing was removed",
         ) from None
     return store
 
 
 def mark_forgotten(store: redis.Redis, asked: Requests) -> None:
-    """Let the stream know of the requests, and of no others: those whose time has passed are taken off."""
-    with store.pipeline() as together:
-        together.delete(FORGOTTEN_KEY)
+    """Publish the requests to the stream; expired ones are removed."""
+    with store.pipeline() as pipeline:
+        pipeline.delete(FORGOTTEN_KEY)
         if asked:
-            together.hset(FORGOTTEN_KEY, mapping={hashed: microseconds(at) for hashed, at in asked.items()})
-        together.execute()
+            pipeline.hset(FORGOTTEN_KEY, mapping={hashed: microseconds(at) for hashed, at in asked.items()})
+        pipeline.execute()
 
 
 def remove_online(store: redis.Redis, subjects: Iterable[str]) -> int:
-    """Delete the batch row and the live row of each subject; how many there were."""
+    """Delete the batch row and the live row of each subject; returns the number of deleted rows."""
     keys = [key for subject in subjects for key in _keys(subject)]
-    return sum(bool(store.delete(key)) for key in keys)  # one by one: in a cluster they live apart
+    return sum(bool(store.delete(key)) for key in keys)  # one by one: in a cluster they are on different nodes
 
 
 def renew_files(store: redis.Redis, settings: Settings, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Let the store write its log (and its dump, where there is one) anew, and wait until the old files are gone.
+    """Make the store rewrite its log (and its dump, where there is one), and wait until the old files are gone.
 
-    Without compression, so that ids can be looked for. A managed store does all that by itself, and refuses CONFIG.
+    Without compression, so that ids can be searched. A managed store does this by itself, and refuses CONFIG.
     """
     with suppress(redis.RedisError):
         store.config_set("rdbcompression", "no")
@@ -64,17 +64,17 @@ def renew_files(store: redis.Redis, settings: Settings, sleep: Callable[[float],
         kept, dumped = config["appendonly"] == "yes", bool(config["save"])
         dumped = dumped or any(_folder(settings).glob("*.rdb"))
         for command in ["BGREWRITEAOF"] * kept + ["BGSAVE"] * dumped:
-            _wait_until_idle(store, sleep)  # one that is under way began before the keys were gone
+            _wait_until_idle(store, sleep)  # a running one started before the keys were deleted
             store.execute_command(command)  # type: ignore[no-untyped-call]
             _wait_until_idle(store, sleep)
 
 
 def _wait_until_idle(store: redis.Redis, sleep: Callable[[float], None]) -> None:
-    for _ in range(round(_REWRITE_S / _LOOK_AGAIN_S)):
+    for _ in range(round(_REWRITE_S / _POLL_S)):
         state = _state(store)
         if not any(state.get(name) for name in _BUSY):
             return
-        sleep(_LOOK_AGAIN_S)
+        sleep(_POLL_S)
 
 
 def _state(store: redis.Redis) -> dict[str, Any]:
@@ -82,16 +82,16 @@ def _state(store: redis.Redis) -> dict[str, Any]:
 
 
 def found_online(store: redis.Redis, subjects: Iterable[str]) -> list[str]:
-    """The keys of the subjects that are there: of all keys, those that hold one of the ids where ids are."""
+    """The existing keys of the subjects, found by a scan of all keys."""
     wanted = {key: f"{kind} row of {subject}" for subject in subjects for key, kind in _keys(subject).items()}
     return sorted(wanted[key] for key in store.scan_iter(count=1000) if key in wanted)
 
 
 def found_in_files_of_store(settings: Settings, subjects: Sequence[str]) -> dict[str, str]:
-    """By file of a store that is kept below home, in what form it names one of the subjects' keys.
+    """Files of a store below home that contain one of the subjects' keys.
 
-    Its log of writes holds keys as text with the length before it, its dump with one or two bytes of length; the
-    contents of other rows name nobody.
+    Its append-only log has keys as text after their length, its dump after one or two bytes of length; the contents
+    of other rows have no user ids.
     """
     needles = [form for subject in subjects for key in _keys(subject) for form in (_in_log(key), _in_dump(key))]
     files = (path for path in _folder(settings).rglob("*") if path.suffix in (".aof", ".rdb"))

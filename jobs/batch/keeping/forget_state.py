@@ -1,4 +1,4 @@
-"""A person in the stream's checkpoints: found by bytes, removed with the checkpoint while no stream needs it."""
+"""A user in the stream's checkpoints: found by bytes, removed with the checkpoint while no stream uses it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from headrace.machine.stream_state import checkpoint_folder, unused_state
 from headrace.settings import Settings
 
 _SHORT = 7
-"""Longest text, in bytes, that Flink's rows hold in place: filled up with zeros, its length in the last byte."""
+"""Longest text, in bytes, that Flink's rows store inline: padded with zeros, its length in the last byte."""
 _RETRY_S = 180.0
-_LOOK_AGAIN_S = 0.5
+_POLL_S = 0.5
 
 
 def found_in_checkpoints(settings: Settings, subjects: Sequence[str]) -> dict[str, str]:
-    """By checkpoint below home, that it names one of the subjects."""
+    """Checkpoints below home that contain one of the subjects."""
     folder = checkpoint_folder(settings)
     return {
-        f"checkpoint {checkpoint.relative_to(folder)}": "the stream's state names them"
+        f"checkpoint {checkpoint.relative_to(folder)}": "the user is in the stream's state"
         for checkpoint in _naming(settings, subjects)
     }
 
@@ -30,13 +30,13 @@ def found_in_checkpoints(settings: Settings, subjects: Sequence[str]) -> dict[st
 def remove_checkpoints(
     settings: Settings, subjects: Sequence[str], sleep: Callable[[float], None] = time.sleep
 ) -> dict[str, int]:
-    """Remove the checkpoints that name one of the subjects; a stream that runs does so itself and is waited for.
+    """Remove the checkpoints with one of the subjects; a running stream does so itself and is waited for.
 
-    What starts next goes on from the offsets that were committed with the last checkpoint: no event is lost, and one
-    that comes again changes nothing.
+    The next start continues from the offsets that were committed with the last checkpoint: no event is lost, and a
+    repeated one has no effect.
     """
     found = _naming(settings, subjects)
-    for _ in range(round(_RETRY_S / _LOOK_AGAIN_S)):
+    for _ in range(round(_RETRY_S / _POLL_S)):
         with unused_state(settings) as unused:
             left = _naming(settings, subjects)
             if unused:
@@ -45,13 +45,13 @@ def remove_checkpoints(
                 left = []
         if not left:
             break
-        sleep(_LOOK_AGAIN_S)
+        sleep(_POLL_S)
     removed = len(set(found) - set(left))
     return {"checkpoints of the stream": removed} if removed else {}
 
 
 def contains(path: Path, wanted: bytes | re.Pattern[bytes]) -> bool:
-    """Whether a file holds these bytes."""
+    """Whether a file contains these bytes."""
     if not path.stat().st_size:
         return False
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -59,7 +59,7 @@ def contains(path: Path, wanted: bytes | re.Pattern[bytes]) -> bool:
 
 
 def _naming(settings: Settings, subjects: Sequence[str]) -> list[Path]:
-    """Folders of one checkpoint, or of what several share."""
+    """Folders of a checkpoint, or of files that several share."""
     wanted = re.compile(b"|".join(_in_row(subject.encode()) for subject in subjects))
     folders = sorted(checkpoint_folder(settings).glob("*/*"))
     return [folder for folder in folders if any(_holds(path, wanted) for path in folder.rglob("*"))]
@@ -68,12 +68,12 @@ def _naming(settings: Settings, subjects: Sequence[str]) -> list[Path]:
 def _holds(path: Path, wanted: re.Pattern[bytes]) -> bool:
     try:
         return path.is_file() and contains(path, wanted)
-    except FileNotFoundError:  # Flink has dropped an older one meanwhile
+    except FileNotFoundError:  # Flink has removed an older one meanwhile
         return False
 
 
 def _in_row(text: bytes) -> bytes:
-    """How a row of Flink's holds a text, as a pattern; the bytes around it tell a short one from what looks like it."""
+    """Pattern of a text in Flink's row format; the bytes around it distinguish a short one from other data."""
     if len(text) <= _SHORT:
         return re.escape(text.ljust(_SHORT, b"\0") + bytes([0x80 | len(text)]))
     return rb"(?<![\w.:-])" + re.escape(text) + rb"(?![\w.-])"

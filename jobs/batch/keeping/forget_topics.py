@@ -1,7 +1,7 @@
-"""A person on the topics: what waits there is taken in, then every topic begins after the person's last record.
+"""A user's records on the topics: pending ones are ingested, then all records up to the user's last one are deleted.
 
-Kafka deletes no record from the middle of a topic, but everything before an offset at once. Nothing is lost by that:
-a record goes only if it was on the topic before it was taken in, and if the stream has read it too.
+Kafka cannot delete a record from the middle of a topic, only all records before an offset. No data is lost: a record
+is deleted only if it was ingested, and if the stream has read it too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from headrace.errors import ServiceError
 from headrace.machine.stream_state import CONSUMER_GROUP
 from headrace.settings import Settings
 from headrace.tables import BRONZE_NOTES
-from jobs.batch.engine.broker import Broker, Offsets, asked_broker
+from jobs.batch.engine.broker import Broker, Offsets, connected_broker
 from jobs.batch.engine.lake import Lake
 from jobs.batch.engine.personal_rows import PERSONAL, Personal, Requests, named_by, of_before
 from jobs.batch.engine.retries import UnavailableError
@@ -25,13 +25,13 @@ from jobs.batch.ingest.topic import from_kafka, ingest_kafka, ingest_notes
 
 _BY_KEY = Personal("key", "received_at")
 _CHECKPOINTS_WAITED = 3
-"""The stream commits with its checkpoints: where it is behind, it is given the time of so many to catch up."""
+"""The stream commits offsets with its checkpoints: if it lags, it gets the time of so many to catch up."""
 
 
-def take_in_topics(lake: Lake, settings: Settings) -> Offsets:
-    """Take in what waits on the topics; how far bronze holds them. Nothing is taken where no broker answers."""
+def ingest_pending(lake: Lake, settings: Settings) -> Offsets:
+    """Ingest pending records; returns the offsets up to which bronze has them. Empty if no broker is reachable."""
     try:
-        with asked_broker(lake, settings) as broker:
+        with connected_broker(lake, settings) as broker:
             ends = broker.ends(broker.topics(settings.kafka.topics))
     except UnavailableError:
         return {}
@@ -48,23 +48,23 @@ def remove_from_topics(
     held: Offsets,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, int]:
-    """Let each topic that is not compacted begin after the last record, of `held`, that a request is about.
+    """Delete from each topic that is not compacted the records up to the last one, of `held`, with a request.
 
-    Where the stream is behind, only as far as it has come. Returns by topic the partitions that begin later now.
-    Raises ServiceError where the broker refuses.
+    Where the stream lags, only up to its offsets. Returns by topic the number of changed partitions. Raises
+    ServiceError where the broker refuses the request.
     """
     if not held or not asked:
         return {}
     moved: dict[str, int] = {}
-    with asked_broker(lake, settings) as broker:
+    with connected_broker(lake, settings) as broker:
         for topic in sorted({topic for topic, _ in held}):
             if broker.is_compacted(topic):
                 continue
-            about_them = of_before(PERSONAL[BRONZE_NOTES], asked) | of_before(_BY_KEY, asked)
-            theirs = _records(lake, settings, topic).where(about_them)
-            wanted = {place: min(after, held[place]) for place, after in _ends(theirs, topic).items() if place in held}
+            is_theirs = of_before(PERSONAL[BRONZE_NOTES], asked) | of_before(_BY_KEY, asked)
+            theirs = _records(lake, settings, topic).where(is_theirs)
+            wanted = {key: min(after, held[key]) for key, after in _ends(theirs, topic).items() if key in held}
             if topic == settings.kafka.events_topic:
-                wanted = _as_far_as_the_stream(broker, settings, wanted, sleep)
+                wanted = _up_to_the_stream(broker, settings, wanted, sleep)
             if wanted:
                 broker.delete_before(wanted)
                 moved[f"topic {topic}"] = len(wanted)
@@ -72,9 +72,9 @@ def remove_from_topics(
 
 
 def remove_from_compacted(lake: Lake, settings: Settings, subjects: Sequence[str]) -> dict[str, int]:
-    """Write an empty record for each subject to the topics that keep the last one of each key; records by topic."""
+    """Write a tombstone for each subject to the compacted topics; returns the records by topic."""
     try:
-        with asked_broker(lake, settings) as broker:
+        with connected_broker(lake, settings) as broker:
             topics = [topic for topic in broker.topics(settings.kafka.topics) if broker.is_compacted(topic)]
     except UnavailableError:
         return {}
@@ -86,21 +86,21 @@ def remove_from_compacted(lake: Lake, settings: Settings, subjects: Sequence[str
 
 
 def found_on_topics(lake: Lake, settings: Settings, hashes: Collection[str]) -> dict[str, str]:
-    """By topic how many records are about the subjects, read from its beginning to its end; or that nobody can say."""
+    """By topic the number of records of the subjects, read from its start to its end; or why it is unknown."""
     try:
-        with asked_broker(lake, settings) as broker:
+        with connected_broker(lake, settings) as broker:
             return {
-                f"topic {topic}": said
+                f"topic {topic}": text
                 for topic in broker.topics(settings.kafka.topics)
-                if (said := _found(lake, settings, broker, topic, hashes))
+                if (text := _found(lake, settings, broker, topic, hashes))
             }
     except ServiceError as error:
-        return {"topics": f"not looked at: {error.problem}"}
+        return {"topics": f"not checked: {error.problem}"}
 
 
 def _found(lake: Lake, settings: Settings, broker: Broker, topic: str, hashes: Collection[str]) -> str:
-    about_them = named_by(PERSONAL[BRONZE_NOTES], hashes) | named_by(_BY_KEY, hashes)
-    theirs = _records(lake, settings, topic).where(about_them)
+    is_theirs = named_by(PERSONAL[BRONZE_NOTES], hashes) | named_by(_BY_KEY, hashes)
+    theirs = _records(lake, settings, topic).where(is_theirs)
     counted = F.count("*").alias("records"), F.max("received_at").alias("newest"), F.max("source_offset").alias("last")
     try:
         rows = theirs.groupBy("source_partition").agg(*counted).collect()
@@ -109,17 +109,17 @@ def _found(lake: Lake, settings: Settings, broker: Broker, topic: str, hashes: C
     if not rows:
         return ""
     records, newest = sum(row["records"] for row in rows), max(row["newest"] for row in rows)
-    said = f"{records:,} records, the newest of {newest:%Y-%m-%d %H:%M}"
+    text = f"{records:,} records, the newest of {newest:%Y-%m-%d %H:%M}"
     if broker.is_compacted(topic):
-        return f"{said}; they go when the broker compacts the topic"
-    come = _read_by_stream(broker, topic)
-    if come and any(come.get((topic, row["source_partition"]), 0) <= row["last"] for row in rows):
-        return f"{said}; the stream has not read them yet: start it (`headrace up stream`), then forget again"
-    return said
+        return f"{text}; they are deleted when the broker compacts the topic"
+    read = _read_by_stream(broker, topic)
+    if read and any(read.get((topic, row["source_partition"]), 0) <= row["last"] for row in rows):
+        return f"{text}; the stream has not read them yet: start it (`headrace up stream`), then run this command again"
+    return text
 
 
 def _records(lake: Lake, settings: Settings, topic: str) -> DataFrame:
-    """The records that are on the topic, as bronze would take them, with their key."""
+    """The records on the topic, in bronze's form, with their key."""
     records = (
         lake.spark.read.format("kafka")
         .option("kafka.bootstrap.servers", settings.kafka.bootstrap_servers)
@@ -136,19 +136,19 @@ def _ends(records: DataFrame, topic: str) -> dict[tuple[str, int], int]:
 
 
 def _read_by_stream(broker: Broker, topic: str) -> Offsets:
-    """How far the stream has read the topic; empty where it never did."""
-    return {place: offset for place, offset in broker.committed(CONSUMER_GROUP).items() if place[0] == topic}
+    """The stream's committed offsets of the topic; empty where it has none."""
+    return {key: offset for key, offset in broker.committed(CONSUMER_GROUP).items() if key[0] == topic}
 
 
-def _as_far_as_the_stream(
+def _up_to_the_stream(
     broker: Broker, settings: Settings, wanted: Offsets, sleep: Callable[[float], None]
 ) -> dict[tuple[str, int], int]:
-    """The offsets, but none beyond what the stream has committed; all of them where there never was a stream."""
+    """The offsets, limited to those that the stream has committed; unchanged where there never was a stream."""
     interval = settings.flink.checkpoint_interval_ms / 1000
     for wait in [*[interval] * _CHECKPOINTS_WAITED, 0.0]:
-        come = _read_by_stream(broker, settings.kafka.events_topic)
-        reached = {place: min(after, come.get(place, 0)) if come else after for place, after in wanted.items()}
+        read = _read_by_stream(broker, settings.kafka.events_topic)
+        reached = {key: min(after, read.get(key, 0)) if read else after for key, after in wanted.items()}
         if reached == dict(wanted) or not wait:
             break
         sleep(wait)
-    return {place: offset for place, offset in reached.items() if offset > 0}
+    return {key: offset for key, offset in reached.items() if offset > 0}

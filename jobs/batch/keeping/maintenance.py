@@ -1,7 +1,7 @@
-"""Job `maintenance`: old days dropped, small files put together, versions that nobody may ask for any more removed.
+"""Job `maintenance`: drops old days, compacts small files, removes versions past retention.
 
-Moves and removes rows, never brings any: no job takes what it does for new rows. What jobs noted in the tables'
-commits stays, and training sets can be built again as long as the versions they name are kept.
+It moves and removes rows, but never adds any: no job mistakes its commits for new rows. Notes in the tables' commits
+are kept, and training sets can be built again as long as their versions are kept.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from jobs.batch.engine.lake import NOTES_KEPT, Lake
 WHOLE_LAYERS = ("gold",)
 """Layers whose days are written whole, in as many files as they should have."""
 LASTING = (GOLD_ITEM_CONTENT,)
-"""Tables in which a day counts until a later one is written, however old it gets."""
+"""Tables in which a day is valid until a later one is written, however old it is."""
 _LARGE_FILE = 256 * 2**20
 
 
 @dataclass(frozen=True)
 class Maintained:
-    """What one run did."""
+    """Result of one run."""
 
     days: int
     """Days dropped, over all tables."""
     small_files: int
-    """Files put together…"""
+    """Files before compaction…"""
     files: int
-    """…into so many."""
+    """…and after."""
 
 
 def maintain(lake: Lake, settings: Settings, day: date) -> Maintained:
-    """Keep all tables, report pages and training files as `settings.maintenance` says; ages count back from `day`."""
+    """Apply `settings.maintenance` to all tables, report pages and training files; ages count back from `day`."""
     keep = settings.maintenance
     days = small = large = 0
     for table in filter(lake.exists, TABLES):
@@ -55,7 +55,7 @@ def maintain(lake: Lake, settings: Settings, day: date) -> Maintained:
 
 
 def vacuum(lake: Lake, table: Table, at_once: bool = False) -> None:
-    """Remove the files that only versions older than the table keeps have, and those of runs that were cut off.
+    """Remove the files of versions past the table's retention, and those of interrupted runs.
 
     With `at_once` all but those of the newest version.
     """
@@ -63,12 +63,12 @@ def vacuum(lake: Lake, table: Table, at_once: bool = False) -> None:
         "spark.databricks.delta.retentionDurationCheck.enabled": "false",
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": lake.spark.conf.get("spark.sql.shuffle.partitions"),
     }
-    with _set_for_now(lake.spark, few):
+    with _temporary_conf(lake.spark, few):
         DeltaTable.forPath(lake.spark, lake.path(table)).vacuum(*([0] if at_once else []))
 
 
 def _set_properties(lake: Lake, table: Table, keep: MaintenanceSettings) -> None:
-    """What the table says of itself, also where it is older than these settings."""
+    """The table's own properties, also where it is older than these settings."""
     wanted = {
         "delta.logRetentionDuration": NOTES_KEPT,
         "delta.deletedFileRetentionDuration": f"interval {keep.versions_days} days",
@@ -87,7 +87,7 @@ def _days_kept(keep: MaintenanceSettings, table: Table) -> int:
 
 
 def _drop_days(lake: Lake, table: Table, day: date, kept: int) -> int:
-    """Whole partitions, so that no file is written again."""
+    """Whole partitions, so that no file is rewritten."""
     if not kept:
         return 0
     old = F.col("day") <= F.lit(day - timedelta(days=kept))
@@ -98,8 +98,8 @@ def _drop_days(lake: Lake, table: Table, day: date, kept: int) -> int:
 
 
 def _compact(lake: Lake, table: Table) -> tuple[int, int]:
-    """Put the files of each day together; the number before and after, of those that were changed."""
-    with _set_for_now(lake.spark, {"spark.databricks.delta.optimize.maxFileSize": str(_LARGE_FILE)}):
+    """Compact the files of each day; returns the number of removed and of added files."""
+    with _temporary_conf(lake.spark, {"spark.databricks.delta.optimize.maxFileSize": str(_LARGE_FILE)}):
         metrics = DeltaTable.forPath(lake.spark, lake.path(table)).optimize().executeCompaction().head()["metrics"]
     return int(metrics["numFilesRemoved"]), int(metrics["numFilesAdded"])
 
@@ -117,7 +117,7 @@ def _drop_files(settings: Settings, day: date) -> None:
 
 
 @contextmanager
-def _set_for_now(spark: SparkSession, conf: dict[str, str]) -> Iterator[None]:
+def _temporary_conf(spark: SparkSession, conf: dict[str, str]) -> Iterator[None]:
     before = {name: spark.conf.get(name, None) for name in conf}
     for name, value in conf.items():
         spark.conf.set(name, value)

@@ -1,8 +1,8 @@
-"""Job `materialise`: what is new in the gold features → the online store, in the feature store's own row format.
+"""Job `materialise`: new rows of the gold features → the online store, in the feature store's row format.
 
-Written from Spark's workers, so that a table never passes through the driver. A row in the store that speaks of a
-later moment stays; rows of entities that the tables do not hold are left alone. How far a view came is noted in the
-store itself: a store that was emptied gets everything again.
+Written from Spark's workers, so that a table never passes through the driver. A row in the store with a later
+event_timestamp is kept; rows of entities that are not in the tables are not changed. The progress of a view is stored
+in the store itself: an emptied store gets all rows again.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ _SECONDS_PER_DAY = 86_400
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a view came: the newest times among the rows written, in microseconds since 1970."""
+    """Progress of a view: the newest times among the rows written, in microseconds since 1970."""
 
     event_timestamp: int
     created_timestamp: int
     made_of: str
-    """The table's address and its features: progress of another table, or with other features, does not count."""
+    """The table's address and its features: progress of another table, or with other features, is ignored."""
 
 
 def materialise(lake: Lake, settings: Settings, day: date, full: bool = False) -> int:
-    """Bring the store up to `day`; returns how many rows were written (newer ones in the store are not counted).
+    """Write the features up to `day`; returns the number of rows written (not those that are newer in the store).
 
-    Only rows that are new since the last time are read, and with `full` all of them. Raises HeadraceError where the
-    day's features are missing, ServiceError where the store does not answer.
+    Only rows that are new since the last run are read, and with `full` all of them. Raises HeadraceError where the
+    day's features are missing, ServiceError where the store is not reachable.
     """
     with redis.Redis.from_url(settings.store.url, socket_timeout=_CONNECT_TIMEOUT_S) as store:
         _check(store, settings.store.url)
-        with ThreadPoolExecutor(len(VIEWS)) as both:  # most of a small view's time is Spark's start of a query
+        with ThreadPoolExecutor(len(VIEWS)) as both:  # for a small view Spark's start of a query takes longest
             return sum(both.map(lambda view: _materialise_view(lake, settings.store, store, view, day, full), VIEWS))
 
 
@@ -70,7 +70,7 @@ def _materialise_view(
     if not fresh:
         return 0
     with_new = [each for each, newest in days.items() if newest is not None]
-    written = write_view(newest_places(rows.where(is_new), view.key, with_new), view, settings)
+    written = write_view(newest_positions(rows.where(is_new), view.key, with_new), view, settings)
     known = [(before.event_timestamp, before.created_timestamp)] if before else []
     event, created = (max(times) for times in zip(*fresh, *known, strict=True))
     store.set(_progress_key(view), json.dumps(asdict(Progress(event, created, made_of))))
@@ -78,30 +78,30 @@ def _materialise_view(
 
 
 def _days(rows: DataFrame, is_new: Column) -> dict[date, tuple[int, int] | None]:
-    """The days that there are, each with the newest times (event, created) of its new rows; None where it has none."""
+    """The existing days, each with the newest times (event, created) of its new rows; None where it has none."""
     times = (F.max(F.when(is_new, F.unix_micros(name))) for name in ("event_timestamp", "created_timestamp"))
     found = rows.groupBy("day").agg(*times).collect()
     return {day: None if event is None else (event, created) for day, event, created in found}
 
 
 def write_view(positions: DataFrame, view: OnlineView, settings: StoreSettings) -> int:
-    """Write the rows at these places, best as they lie in their files; returns how many the store took."""
+    """Write the rows at these positions, preferably in file order; returns the number of rows the store accepted."""
     writer = partition_writer(view, settings.url, settings.feature_row_ttl_days * _SECONDS_PER_DAY)
     written = positions.mapInArrow(writer, "written long")
     return int(written.groupBy().sum("written").head()[0] or 0)
 
 
 def new_since(before: Progress, overlap: timedelta) -> Column:
-    """Whether a row is about, or was computed at, a later moment than what was written before, less the overlap."""
+    """Whether a row has a later event or created time than the rows written before, less the overlap."""
     back = round(overlap.total_seconds() * 1_000_000)
     about = F.col("event_timestamp") > F.timestamp_micros(F.lit(before.event_timestamp - back))
     return about | (F.col("created_timestamp") > F.timestamp_micros(F.lit(before.created_timestamp - back)))
 
 
-def newest_places(rows: DataFrame, key: str, days: Sequence[date]) -> DataFrame:
-    """The place of each entity's newest row, by event time, then by when it was computed, of `rows` of these days.
+def newest_positions(rows: DataFrame, key: str, days: Sequence[date]) -> DataFrame:
+    """The position of each entity's newest row, by event time, then by created time, of `rows` of these days.
 
-    A day has one row an entity, so that in one day alone there is nothing to find, and nothing to be sorted by place.
+    A day has one row per entity, so that a single day needs neither a search nor a sort.
     """
     positions = rows.where(F.col("day").isin(list(days))).select(*position(key))
     if len(days) == 1:
@@ -116,7 +116,7 @@ def _progress_key(view: OnlineView) -> str:
 
 
 def _progress(store: redis.Redis, view: OnlineView, made_of: str) -> Progress | None:
-    """What the last run noted, if it wrote the same features of the same table."""
+    """Progress of the last run, if it wrote the same features of the same table."""
     raw = store.get(_progress_key(view))
     noted = Progress(**json.loads(raw)) if raw else None  # type: ignore[arg-type]
     return noted if noted and noted.made_of == made_of else None
@@ -127,6 +127,6 @@ def _check(store: redis.Redis, url: str) -> None:
         store.ping()
     except redis.RedisError as error:
         raise ServiceError(
-            f"the online store at {url} does not answer ({type(error).__name__})",
+            f"the online store at {url} is not reachable ({type(error).__name__})",
             "Start it with `headrace up`, or set HEADRACE_STORE__URL",
         ) from None

@@ -1,7 +1,7 @@
-"""Rows of one partition → the online store: one atomic compare-and-set a row, all of a batch in one stream of bytes.
+"""Rows of one partition → the online store: one atomic compare-and-set per row, a batch in one stream of bytes.
 
 A client library packs a command from its arguments in Python, which for 40 arguments a row costs more than all the
-rest; here the commands of a batch are put together as one Arrow column and sent as they are.
+rest; here the commands of a batch are built as one Arrow column and sent without a copy.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import redis
 from headrace.features.columns import encode_column, encode_times, join, row_keys
 from headrace.features.rows import feature_names, field_key, time_field, value_kind
 from headrace.tables import Table
-from jobs.batch.engine.row_positions import rows_at, together
+from jobs.batch.engine.row_positions import combined, rows_at
 
 _TIMEOUT_S = 60.0
 
@@ -57,9 +57,9 @@ class OnlineView:
 def partition_writer(
     view: OnlineView, url: str, ttl_seconds: int
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """A function for `mapInArrow` that writes the rows at a partition's places (`jobs.batch.engine.row_positions`).
+    """A function for `mapInArrow` that writes the rows at a partition's positions (`jobs.batch.engine.row_positions`).
 
-    It yields one number: the rows that were not older than what the store held.
+    It yields one number: the rows that were not older than those in the store.
     """
     wanted = pa.schema([view.table.schema.field(name) for name in (view.key, "event_timestamp", *_features(view))])
 
@@ -67,7 +67,7 @@ def partition_writer(
         written = 0
         with redis.Redis.from_url(url, socket_timeout=_TIMEOUT_S, single_connection_client=True) as store:
             script = store.script_load(WRITE_IF_NOT_OLDER)
-            for batch in together(batches):
+            for batch in combined(batches):
                 for _, rows in rows_at(batch, view.key, wanted):
                     written += _send(store, commands(rows, view, script, ttl_seconds))
         yield pa.record_batch([pa.array([written], pa.int64())], names=["written"])

@@ -1,4 +1,4 @@
-"""What came in on a day against what was to be expected: volume, freshness and the share of refused rows."""
+"""Arrivals of a day against expectations: volume, freshness and the share of refused rows."""
 
 from __future__ import annotations
 

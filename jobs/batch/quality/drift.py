@@ -1,7 +1,7 @@
-"""Job `drift`: each gold feature of a day against the day whose features the live release learnt from.
+"""Job `drift`: each gold feature of a day against the day whose features the live release was trained on.
 
-Spark counts how often each value occurs on either day, in one pass a table; numbers are rounded to three significant
-digits first, so that what comes to the driver stays small, and of a large table a sample of the keys is read.
+Spark counts how often each value occurs on either day, in one pass per table; numbers are rounded to three significant
+digits first, so that the driver gets little data, and of a large table a sample of the keys is read.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from jobs.batch.quality.findings import Finding, keep
 from jobs.batch.quality.report import write_report
 
 _KEY_SHARES = 1 << 20
-"""Keys are sampled in so many parts."""
+"""Number of hash buckets by which keys are sampled."""
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Side:
 
     @property
     def values(self) -> int:
-        """How many values there are."""
+        """Number of values."""
         return sum(self.counts.values())
 
     @property
@@ -56,7 +56,7 @@ class Side:
 
 
 def check_drift(lake: Lake, settings: Settings, day: date, against: date | None = None) -> list[Finding]:
-    """Compare the day's features; keep the findings, write the page and `<home>/reports/drift.prom`, return them.
+    """Compare the day's features; store the findings, write the page and `<home>/reports/drift.prom`, return them.
 
     `against` is the release's day if not given. Raises HeadraceError where there is no release or no features.
     """
@@ -131,7 +131,7 @@ def feature_counts(rows: DataFrame, table: Table) -> Mapping[tuple[date, str], S
 
 
 def _partition(lake: Lake, table: Table, day: date) -> date:
-    """The partition that speaks of a day: its own, or the newest until then where a day counts until the next one."""
+    """The partition valid on a day: its own, or the newest until then where a day is valid until the next one."""
     if table not in LASTING:
         return day
     return lake.read(table).where(F.col("day") <= F.lit(day)).agg(F.max("day")).head()[0] or day
@@ -139,9 +139,9 @@ def _partition(lake: Lake, table: Table, day: date) -> date:
 
 def _with_mean(rows: DataFrame, vector: str) -> DataFrame:
     """The rows with the mean vector of their day, of length 1, as `MEAN`."""
-    places = rows.select("day", F.posexplode(vector).alias("place", "number")).groupBy("day", "place")
+    numbers = rows.select("day", F.posexplode(vector).alias("index", "number")).groupBy("day", "index")
     means: dict[date, list[float]] = defaultdict(list)
-    for row in places.agg(F.avg("number").alias("mean")).orderBy("day", "place").collect():
+    for row in numbers.agg(F.avg("number").alias("mean")).orderBy("day", "index").collect():
         means[row["day"]].append(row["mean"])
     mean = F.lit(None).cast("array<double>")
     for day, numbers in means.items():

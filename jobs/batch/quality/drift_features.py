@@ -1,7 +1,7 @@
-"""What of each gold feature is compared from day to day: a number of a row, or its list of categories, in SQL.
+"""Values of each gold feature that are compared from day to day: a number of a row, or its list of categories, in SQL.
 
 A list stands for what can move in it: how long it is, how far back it reaches, its largest share. A vector has other
-axes on each day, so what is compared is how near an item lies to the mean of all items of its own day.
+axes on each day, so the compared value is an item's similarity to the mean of all items of its own day.
 """
 
 from __future__ import annotations
@@ -77,4 +77,4 @@ CATEGORIES: dict[str, dict[str, str]] = {
 }
 """Features compared as categories: an expression in SQL that gives a row's list of them."""
 NOT_COMPARED = {"history_event_ids": "each is there once; how many there are is the length of `history_items`"}
-"""Columns of which nothing is compared, and why."""
+"""Columns that are not compared, and why."""

@@ -1,4 +1,4 @@
-"""How far two distributions of one feature are apart. Pure NumPy over values and how often each occurs."""
+"""Distances between two distributions of one feature. Pure NumPy over values and their counts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 _LEAST_SHARE = 1e-4
-"""Stands for an empty class in the index, whose logarithm would be infinite."""
+"""Share used for an empty class in the index, whose logarithm would be infinite."""
 _CLASSES = 10
 
 
@@ -25,14 +25,14 @@ def numeric_index(reference: Mapping[float, int], current: Mapping[float, int]) 
     """The index over ten classes that are equally full in the reference; fewer where a value repeats."""
     values, counts = _sorted(reference)
     shares = np.cumsum(counts) / counts.sum()
-    places = np.searchsorted(shares, np.arange(1, _CLASSES) / _CLASSES - 1e-12)
-    edges = np.unique(values[places])  # a class holds (edge before, edge]
+    indices = np.searchsorted(shares, np.arange(1, _CLASSES) / _CLASSES - 1e-12)
+    edges = np.unique(values[indices])  # a class holds (edge before, edge]
     edges = edges[edges < values[-1]] if len(edges) > 1 else edges
     return population_stability_index(_filled(reference, edges), _filled(current, edges))
 
 
 def category_index(reference: Mapping[str, int], current: Mapping[str, int]) -> float:
-    """The index with one class a category of either side."""
+    """The index with one class per category of either side."""
     names = sorted({*reference, *current})
     sides = (np.array([side.get(name, 0) for name in names], np.float64) for side in (reference, current))
     return population_stability_index(*sides)

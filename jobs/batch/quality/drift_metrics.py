@@ -12,7 +12,7 @@ from jobs.batch.quality.findings import Finding
 
 
 def write_metrics(settings: Settings, day: date, findings: Sequence[Finding]) -> Path:
-    """Write `<home>/reports/drift.prom` in one move; returns its place."""
+    """Write `<home>/reports/drift.prom` atomically; returns its path."""
     file = settings.reports / "drift.prom"
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial")
@@ -21,7 +21,7 @@ def write_metrics(settings: Settings, day: date, findings: Sequence[Finding]) ->
 
 
 def metrics_text(day: date, findings: Sequence[Finding]) -> str:
-    """Three families: how far each feature moved, whether that is beyond its limit, and of which moment this speaks."""
+    """Three families: each feature's drift, whether it is beyond its limit, and the as-of time."""
     compared = [finding for finding in findings if finding.measured is not None]
     lines = [
         *_family("headrace_feature_drift", "Distance of a feature from the training data, by measure."),

@@ -1,4 +1,4 @@
-"""Findings of the jobs `quality` and `drift`: kept in `quality.results`, where a run replaces its stage of the day."""
+"""Findings of the jobs `quality` and `drift`: stored in `quality.results`, a run replaces its stage of the day."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class Finding:
 
     @property
     def sentence(self) -> str:
-        """Table, column, rule, what is wrong and, where rows were counted, some of them."""
+        """Table, column, rule, problem and, where rows were counted, some of them."""
         column = f", column '{self.column}'" if self.column else ""
         shown = f"; for example {'; '.join(self.samples)}" if self.samples else ""
         return f"{self.table}{column}, rule {self.rule}: {self.message}{shown}"
 
 
 class QualityError(HeadraceError):
-    """Expectations of severity `error` failed: nothing after them may read the tables."""
+    """Expectations of severity `error` failed: later jobs must not read the tables."""
 
 
 def keep(lake: Lake, day: date, stages: Iterable[str], findings: Sequence[Finding]) -> list[Finding]:
@@ -53,13 +53,13 @@ def keep(lake: Lake, day: date, stages: Iterable[str], findings: Sequence[Findin
     return [*kept, *findings]
 
 
-def stop_if_broken(findings: Iterable[Finding], place: str) -> None:
-    """Raise QualityError with one sentence for each failed expectation of severity `error`; `place` is the report's."""
+def stop_if_broken(findings: Iterable[Finding], report: str) -> None:
+    """Raise QualityError with one sentence for each failed expectation of severity `error`; `report` is its path."""
     broken = [finding for finding in findings if not finding.passed and finding.severity == "error"]
     if broken:
         many = f"{len(broken)} expectation{'s' if len(broken) > 1 else ''} failed"
         sentences = "".join(f"\n  {finding.sentence}" for finding in broken)
-        raise QualityError(f"{many}, nothing after this may read the tables:{sentences}\n  Report: {place}")
+        raise QualityError(f"{many}, jobs after this must not read the tables:{sentences}\n  Report: {report}")
 
 
 def _finding(row: dict[str, object]) -> Finding:

@@ -1,6 +1,6 @@
 """Job `quality`: checks `headrace.expectations` against the tables of a day, one pass a table.
 
-Only what failed is read once more, for a few broken rows to show.
+Only tables with failed rules are read again, for a few broken rows as samples.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SAMPLE_LENGTH = 300
 
 
 def check_quality(lake: Lake, settings: Settings, day: date, stages: Sequence[Stage]) -> list[Finding]:
-    """Check the tables of `stages` for the day; keep the findings, write the report page and return the findings.
+    """Check the tables of `stages` for the day; store the findings, write the report page and return the findings.
 
     Raises QualityError, after all that, if an expectation of severity `error` failed.
     """
@@ -68,7 +68,7 @@ def _findings(lake: Lake, settings: QualitySettings, expected: Expectations, day
     counts = rows.agg(F.count(F.lit(1)), *(_broken(rule) for rule in counted)).head()
     checked = int(counts[0])
     for rule, number in zip(counted, counts[1:], strict=True):
-        yield from _judged(lake, settings, expected, rule, checked, int(number or 0), rows)
+        yield from _findings_of_rule(lake, settings, expected, rule, checked, int(number or 0), rows)
 
 
 def _of_day(lake: Lake, table: Table, day: date) -> DataFrame:
@@ -77,7 +77,7 @@ def _of_day(lake: Lake, table: Table, day: date) -> DataFrame:
 
 
 def _with_references(lake: Lake, rows: DataFrame, rules: Sequence[object], day: date) -> DataFrame:
-    """The rows with a column per reference that is true where the name is known."""
+    """The rows with a column per reference that is true where the referenced value exists."""
     for rule in rules:
         if isinstance(rule, Refers):
             known = _of_day(lake, rule.to, day).select(F.col(rule.to_column).alias(rule.column)).distinct()
@@ -106,7 +106,7 @@ def _broken(rule: RowRule | Unique | Refers | Filled) -> Column:
     return F.sum(_is_broken(rule).cast("long"))
 
 
-def _judged(
+def _findings_of_rule(
     lake: Lake,
     settings: QualitySettings,
     expected: Expectations,
@@ -140,7 +140,7 @@ def _judged(
         if broken and lake.read(rule.to).isEmpty():
             broken, share, text = 0, 0.0, f"not compared, {to} has no rows"
         else:
-            text = f"{counted} name a {rule.to_column} that {to} does not know"
+            text = f"{counted} have a {rule.to_column} that is not in {to}"
         limit = getattr(settings, rule.tolerated) if rule.tolerated else 0.0
         if rule.tolerated:
             yield finding(rule.column, "reference", "warn", broken == 0, "no row", text)
@@ -148,7 +148,7 @@ def _judged(
 
 
 def _samples(table: Table, rule: RowRule | Unique | Refers | Filled, rows: DataFrame, number: int) -> tuple[str, ...]:
-    """Some broken rows as JSON, cut to a readable length: key and column first, then what else is short."""
+    """Some broken rows as JSON, cut to a readable length: key and column first, then other short values."""
     if isinstance(rule, Filled):
         return ()
     if isinstance(rule, Unique):

@@ -26,7 +26,7 @@ _ORDER = {"failed": 0, "warning": 1, "passed": 2}
 
 
 def write_report(settings: Settings, day: date, findings: Sequence[Finding]) -> Path:
-    """Write the day's page in one move, so that a reader never sees half of it; returns its place."""
+    """Write the day's page atomically, so that a reader never sees a partial one; returns its path."""
     page = settings.reports / "quality" / f"{day}.html"
     page.parent.mkdir(parents=True, exist_ok=True)
     partial = page.with_suffix(".partial")
@@ -35,7 +35,7 @@ def write_report(settings: Settings, day: date, findings: Sequence[Finding]) -> 
 
 
 def report_page(day: date, findings: Sequence[Finding]) -> str:
-    """The page as text: a headline, what needs a look, then every check by table."""
+    """The page as text: a headline, failed checks, then every check by table."""
     wrong = sorted((each for each in findings if not each.passed), key=lambda each: _ORDER[_state(each)])
     failed = sum(_state(each) == "failed" for each in findings)
     state = "failed" if failed else "warning" if wrong else "passed"
@@ -45,7 +45,7 @@ def report_page(day: date, findings: Sequence[Finding]) -> str:
     )
     parts = [
         f"<h1>Quality of {day}</h1><p class='state {state}'>{headline}</p>",
-        f"<h2>To look at</h2>{_table(wrong, with_table=True)}" if wrong else "",
+        f"<h2>Failed checks</h2>{_table(wrong, with_table=True)}" if wrong else "",
     ]
     by_table = sorted(findings, key=lambda each: (each.stage == "drift", each.table))
     for (drift, table), group in groupby(by_table, key=lambda each: (each.stage == "drift", each.table)):
@@ -64,7 +64,7 @@ def _state(finding: Finding) -> str:
 
 
 def _table(findings: Sequence[Finding], with_table: bool = False) -> str:
-    names = (*(("table",) if with_table else ()), "column", "rule", "limit", "measured", "what was found")
+    names = (*(("table",) if with_table else ()), "column", "rule", "limit", "measured", "finding")
     head = "".join(f"<th>{name}</th>" for name in ("", *names))
     return f"<table><tr>{head}</tr>{''.join(_row(each, with_table) for each in findings)}</table>"
 

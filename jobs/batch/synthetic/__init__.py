@@ -1,1 +1,1 @@
-"""A synthetic shop: visits, tastes and what was shown, as pure functions of a seed and row numbers (no Spark)."""
+"""A synthetic shop: visits, preferences and impressions, as pure functions of a seed and row numbers (no Spark)."""

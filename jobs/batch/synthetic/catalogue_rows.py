@@ -1,4 +1,4 @@
-"""Users and items of a world as Arrow rows: what a shop knows of them, and beside it the truth it does not know."""
+"""Users and items of a world as Arrow rows: the data of a shop, and the ground truth that a shop does not have."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ ITEM_SCHEMA = pa.schema(
     [*((name, pa.string()) for name in _ITEM_TEXTS), ("price", pa.float64()), ("available", pa.bool_())]
 )
 USER_SCHEMA = pa.schema([(name, pa.string()) for name in ("user_id", "age", "country", "household_size", "joined")])
-ITEM_TRUTH = pa.schema(
+ITEM_GROUND_TRUTH = pa.schema(
     [
         ("item_id", pa.string()),
         ("factors", FLOATS),
         ("quality", pa.float64()),  # in logits
-        ("popularity", pa.float64()),  # chance among the popular items of its lane
+        ("popularity", pa.float64()),  # probability among the popular items of its lane
         ("appears_at", TIME),
     ]
 )
-USER_TRUTH = pa.schema(
+USER_GROUND_TRUTH = pa.schema(
     [("user_id", pa.string()), ("factors", FLOATS), ("favourite_categories", STRINGS), ("appears_at", TIME)]
 )
 _AGES = pa.array(["18-24", "25-34", "35-44", "45-54", "55-64", "65+"])
@@ -37,7 +37,7 @@ _BRANDS = 40
 
 
 def item_rows(policy: Policy, item: Ints) -> pa.RecordBatch:
-    """Rows of the items file; brand and words go with the category, so that content says something about taste."""
+    """Rows of the items file; brand and words go with the category, so that content reflects preferences."""
     tastes, draws = policy.tastes, policy.tastes.world.draws
     leaf = tastes.leaf(item).tolist()
     adjective = draws.below(len(ADJECTIVES), "item/adjective", item).tolist()
@@ -74,8 +74,8 @@ def user_rows(policy: Policy, user: Ints) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=USER_SCHEMA)
 
 
-def item_truth(policy: Policy, item: Ints) -> pa.RecordBatch:
-    """What makes items liked and shown."""
+def item_ground_truth(policy: Policy, item: Ints) -> pa.RecordBatch:
+    """Ground truth of the items: why they are liked and shown."""
     tastes = policy.tastes
     columns = [
         item_ids(item),
@@ -84,11 +84,11 @@ def item_truth(policy: Policy, item: Ints) -> pa.RecordBatch:
         pa.array(policy.popularity(item)),
         _times(tastes.world, tastes.world.item_appears(item)),
     ]
-    return pa.RecordBatch.from_arrays(columns, schema=ITEM_TRUTH)
+    return pa.RecordBatch.from_arrays(columns, schema=ITEM_GROUND_TRUTH)
 
 
-def user_truth(policy: Policy, user: Ints) -> pa.RecordBatch:
-    """What users like."""
+def user_ground_truth(policy: Policy, user: Ints) -> pa.RecordBatch:
+    """Ground truth of the users: their preferences."""
     tastes = policy.tastes
     names = np.asarray(leaf_names(tastes.world.leaves).to_pylist(), dtype=object)[tastes.favourites(user)]
     columns = [
@@ -97,7 +97,7 @@ def user_truth(policy: Policy, user: Ints) -> pa.RecordBatch:
         pa.array(names.tolist(), STRINGS),
         _times(tastes.world, tastes.world.user_appears(user)),
     ]
-    return pa.RecordBatch.from_arrays(columns, schema=USER_TRUTH)
+    return pa.RecordBatch.from_arrays(columns, schema=USER_GROUND_TRUTH)
 
 
 def _times(world: World, seconds: Ints) -> pa.Array:

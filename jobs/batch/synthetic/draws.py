@@ -1,4 +1,4 @@
-"""Random numbers as hashes of (seed, purpose, row numbers): the same wherever and however often they are drawn."""
+"""Random numbers as hashes of (seed, purpose, row numbers): the same in every process and at every draw."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Draws:
     def uniform(self, purpose: str, *rows: ArrayLike) -> Floats:
         """Numbers in [0, 1), one for each combination of the broadcast `rows` (whole numbers).
 
-        Another purpose gives independent numbers for the same rows. The mixing is that of splitmix64 (Steele, Lea
-        and Flood, 2014), once for each part of the key.
+        With another purpose the numbers for the same rows are independent. The mixing is that of splitmix64 (Steele,
+        Lea and Flood, 2014), once for each part of the key.
         """
         key = hashlib.blake2b(f"{self.seed}/{purpose}".encode(), digest_size=8).digest()
         state: Any = np.uint64(int.from_bytes(key, "little"))
@@ -38,7 +38,7 @@ class Draws:
         return np.asarray((state >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
 
     def below(self, limit: ArrayLike, purpose: str, *rows: ArrayLike) -> Ints:
-        """Whole numbers in [0, limit), each as likely as the others."""
+        """Integers in [0, limit), uniformly distributed."""
         limits = np.asarray(limit, dtype=np.int64)
         return np.minimum((self.uniform(purpose, *rows) * limits).astype(np.int64), limits - 1)
 
@@ -52,12 +52,12 @@ def zipf_rank(uniform: ArrayLike, size: ArrayLike, exponent: float) -> Ints:
     """Ranks in [0, size) of a Zipf-like law (density (1 + x)^-exponent, exponent ≠ 1) for `uniform` in [0, 1)."""
     power = 1.0 - exponent
     sizes = np.asarray(size, dtype=np.int64)
-    place = (1.0 + np.asarray(uniform) * ((1.0 + sizes) ** power - 1.0)) ** (1.0 / power) - 1.0
-    return np.clip(place.astype(np.int64), 0, np.maximum(sizes - 1, 0))
+    index = (1.0 + np.asarray(uniform) * ((1.0 + sizes) ** power - 1.0)) ** (1.0 / power) - 1.0
+    return np.clip(index.astype(np.int64), 0, np.maximum(sizes - 1, 0))
 
 
 def zipf_probability(rank: ArrayLike, size: ArrayLike, exponent: float) -> Floats:
-    """How likely `zipf_rank` gives `rank`; 0 outside [0, size)."""
+    """Probability that `zipf_rank` returns `rank`; 0 outside [0, size)."""
     power = 1.0 - exponent
     ranks, sizes = np.asarray(rank, dtype=np.float64), np.asarray(size, dtype=np.float64)
     inside = (ranks >= 0) & (ranks < sizes)

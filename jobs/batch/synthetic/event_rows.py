@@ -57,7 +57,7 @@ def _context(policy: Policy, events: Events) -> pa.MapArray:
     )
     surface = pa.array(["homepage", "search"]).take(pa.array(events.searching.astype(np.int8)))
     written = pa.array(events.propensity[known]).cast(pa.string())
-    # Values are laid out by kind (surfaces, devices, propensities), then gathered row by row.
+    # Values are concatenated by kind (surfaces, devices, propensities), then gathered row by row.
     values = pa.concat_arrays([surface, _DEVICES.take(pa.array(device)), written])
     offsets = np.concatenate([[0], np.cumsum(2 + known)])
     source = np.empty(2 * rows + extra, dtype=np.int64)

@@ -1,10 +1,11 @@
-"""Job `generate`: a synthetic world as Parquet files that `headrace import` takes, with the truth about it beside them.
+"""Job `generate`: a synthetic world as Parquet files that `headrace import` accepts, with a folder of ground truth.
 
     python -m jobs.batch.synthetic.generate --users 1000 --items 500 --events 100000 --seed 7 --end 2026-11-20 \
         --output world
 
-Spark spreads row numbers over its workers; every row is a function of the seed and its number (`jobs.batch.synthetic`),
-and goes from there to disk. Nothing is collected, so the driver needs no more memory for more events.
+Spark distributes row numbers over its workers; every row is a function of the seed and its number
+(`jobs.batch.synthetic`) and is written there. No rows are collected, so the driver's memory does not depend on the
+events.
 """
 
 from __future__ import annotations
@@ -38,12 +39,12 @@ Rows = Callable[[Policy, Ints], pa.RecordBatch]
 
 EVENTS_PER_FILE = 1_000_000
 ROWS_PER_FILE = 1_000_000
-_EVENTS_PER_TASK = 100_000  # below it a task's start costs more than its work
-_AT_ONCE = 4_000  # numbers worked on together: bounds a worker's memory
+_EVENTS_PER_TASK = 100_000  # with fewer a task's start costs more than its work
+_AT_ONCE = 4_000  # row numbers per batch: limits a worker's memory
 
 
 def generated(spark: SparkSession, world: World, rows: Rows, schema: pa.Schema, count: int, parts: int) -> DataFrame:
-    """The rows of the numbers 0 to `count` − 1; how many `parts` make them changes nothing."""
+    """The rows of the numbers 0 to `count` − 1; the result does not depend on the number of `parts`."""
     policy = Policy(Tastes(world))
 
     def make(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -61,12 +62,12 @@ def events(spark: SparkSession, world: World, parts: int) -> DataFrame:
 
 
 def write_world(spark: SparkSession, world: World, output: Path) -> None:
-    """Write events, items, users and the truth below `output`; `world.json` comes last and says that all is there."""
+    """Write events, items, users and the ground truth below `output`; `world.json` is last and marks completion."""
     tables = (
         ("items", catalogue.item_rows, catalogue.ITEM_SCHEMA, world.items),
         ("users", catalogue.user_rows, catalogue.USER_SCHEMA, world.users),
-        ("truth/items", catalogue.item_truth, catalogue.ITEM_TRUTH, world.items),
-        ("truth/users", catalogue.user_truth, catalogue.USER_TRUTH, world.users),
+        ("truth/items", catalogue.item_ground_truth, catalogue.ITEM_GROUND_TRUTH, world.items),
+        ("truth/users", catalogue.user_ground_truth, catalogue.USER_GROUND_TRUTH, world.users),
     )
     for name, rows, schema, count in tables:
         made = generated(spark, world, rows, schema, count, -(-count // ROWS_PER_FILE))
@@ -81,13 +82,13 @@ def write_world(spark: SparkSession, world: World, output: Path) -> None:
 
 
 def require_new(output: Path) -> None:
-    """Raise BadInputError where the folder holds something already."""
+    """Raise BadInputError where the folder is not empty."""
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise BadInputError(f"{output} is not empty", "Name another folder, or remove it first")
 
 
 def event_parts(world: World, cores: int) -> int:
-    """How many files of events: enough for all cores, none with more than EVENTS_PER_FILE."""
+    """Number of event files: enough for all cores, none with more than EVENTS_PER_FILE."""
     most = -(-world.events // EVENTS_PER_FILE)
     return max(most, min(cores, -(-world.events // _EVENTS_PER_TASK)))
 

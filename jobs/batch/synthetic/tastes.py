@@ -1,4 +1,4 @@
-"""What users like: latent factors of users and items, and the chance of a click that follows from them.
+"""Preferences of users: latent factors of users and items, and the probability of a click that follows from them.
 
 A user has three favourite leaves (narrowest categories). Vectors have length 1; user · item is the *affinity*.
 
@@ -17,7 +17,7 @@ from jobs.batch.synthetic.world import LIST_LENGTH, World, lane_size
 
 FACTORS = 8
 FAVOURITES = (0.5, 0.3, 0.2)
-"""How much of a user's taste each favourite leaf is."""
+"""Shares of the favourite leaves in a user's preferences."""
 BIAS, SLOPE = -1.5, 2.5
 QUALITY_SPREAD = 0.5
 CATEGORY_SKEW = 0.7
@@ -25,10 +25,10 @@ CATEGORY_SKEW = 0.7
 LEAF_SKEW = 0.9
 """Exponent of the popularity of items within a leaf."""
 REPERTOIRE = 12
-"""Items that a user buys again and again."""
+"""Number of items that a user buys regularly."""
 REPERTOIRE_SKEW = 0.8
 EXAMINATION = (1.0 + np.arange(LIST_LENGTH)) ** -0.7
-"""Chance that a user looks at a position at all (the position's propensity)."""
+"""Probability that a user examines a position (the position's propensity)."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Tastes:
 
     def favourites(self, user: Ints) -> Ints:
         """(…, 3) leaves, the best first; the same leaf may be there twice."""
-        place = np.arange(len(FAVOURITES))
-        drawn = self.world.draws.uniform("user/favourite", user[..., None], place)
+        index = np.arange(len(FAVOURITES))
+        drawn = self.world.draws.uniform("user/favourite", user[..., None], index)
         return zipf_rank(drawn, self.world.leaves, CATEGORY_SKEW)
 
     def user_vectors(self, user: Ints) -> Floats:
@@ -61,7 +61,7 @@ class Tastes:
         return _length_one(self.leaf_vectors[self.leaf(item)] + 0.2 * own)
 
     def quality(self, item: Ints) -> Floats:
-        """What makes an item clicked by everybody, in logits."""
+        """Quality of an item for all users, in logits."""
         return QUALITY_SPREAD * self.world.draws.normal("item/quality", item)
 
     def price(self, item: Ints) -> Floats:
@@ -70,32 +70,32 @@ class Tastes:
 
     def leaf(self, item: Ints) -> Ints:
         """The narrowest category; an item's leaf and its lane are independent."""
-        place = np.where(item < self.world.first_items, item, item - self.world.first_items)
-        return np.asarray(place // LIST_LENGTH % self.world.leaves, dtype=np.int64)
+        index = np.where(item < self.world.first_items, item, item - self.world.first_items)
+        return np.asarray(index // LIST_LENGTH % self.world.leaves, dtype=np.int64)
 
     def affinity(self, user: Ints, item: Ints) -> Floats:
         """User · item in [−1, 1]; the shapes must broadcast."""
         return np.asarray((self.user_vectors(user) * self.item_vectors(item)).sum(axis=-1), dtype=np.float64)
 
     def attraction(self, affinity: Floats, item: Ints) -> Floats:
-        """Chance of a click on an item that is looked at."""
+        """Probability of a click on an examined item."""
         return 1.0 / (1.0 + np.exp(-(BIAS + SLOPE * affinity + self.quality(item))))
 
     def leaf_size(self, leaf: Ints, lane: Ints) -> Ints:
-        """How many items of the start are in both."""
+        """Number of initial items that are in both."""
         return lane_size(lane_size(self.world.first_items, lane), leaf, self.world.leaves)
 
     def leaf_item(self, leaf: Ints, lane: Ints, rank: Ints) -> Ints:
-        """The item of the start at `rank` among those of the leaf and lane."""
+        """The initial item at `rank` among those of the leaf and lane."""
         return (rank * self.world.leaves + leaf) * LIST_LENGTH + lane
 
     def repertoire_item(self, user: Ints, uniform: Floats) -> Ints:
-        """One of the user's few regular items, its first ones the likeliest."""
-        place, draws = zipf_rank(uniform, REPERTOIRE, REPERTOIRE_SKEW), self.world.draws
-        lane = draws.below(LIST_LENGTH, "repertoire/lane", user, place)
-        which = np.searchsorted(np.cumsum(FAVOURITES)[:-1], draws.uniform("repertoire/leaf", user, place), side="right")
+        """One of the user's few regular items, the first ones most likely."""
+        index, draws = zipf_rank(uniform, REPERTOIRE, REPERTOIRE_SKEW), self.world.draws
+        lane = draws.below(LIST_LENGTH, "repertoire/lane", user, index)
+        which = np.searchsorted(np.cumsum(FAVOURITES)[:-1], draws.uniform("repertoire/leaf", user, index), side="right")
         leaf = np.take_along_axis(self.favourites(user), which[..., None], axis=-1)[..., 0]
-        rank = zipf_rank(draws.uniform("repertoire/rank", user, place), self.leaf_size(leaf, lane), LEAF_SKEW)
+        rank = zipf_rank(draws.uniform("repertoire/rank", user, index), self.leaf_size(leaf, lane), LEAF_SKEW)
         return self.leaf_item(leaf, lane, rank)
 
 

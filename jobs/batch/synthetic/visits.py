@@ -1,7 +1,7 @@
-"""What happens in a visit: a list is shown, some of it is clicked and perhaps bought, the rest are the user's errands.
+"""The events of a visit: a list is shown, some items are clicked and perhaps bought, the rest are other events.
 
-A visit has EVENTS_PER_VISIT events. First come the list and what follows from it, with the widest steps first, so that
-no click is ever cut off: search, impressions, clicks, views, carts, purchases, ratings. Errands fill what is left.
+A visit has EVENTS_PER_VISIT events. The list and its consequences are first, in order of the funnel, so that no click
+is ever cut off: search, impressions, clicks, views, carts, purchases, ratings. Events without a list fill up the rest.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from jobs.batch.synthetic.world import EVENTS_PER_VISIT, LIST_LENGTH
 SEARCHES = 0.2
 """Share of visits that begin with a search for a favourite category."""
 CART, PURCHASE, RATING = 0.35, 0.6, 0.3
-"""Chances of each step after the one before it."""
+"""Probability of each step of the funnel after the one before it."""
 KINDS = tuple(kind.value for kind in EventType)
 STEPS = ("impression", "click", "view", "add_to_cart", "purchase", "rating")
-ERRANDS = EVENTS_PER_VISIT - LIST_LENGTH
-_ERRAND_KINDS = ("view", "purchase", "add_to_cart", "like", "dislike")
-_ERRAND_UNTIL = (0.5, 0.82, 0.92, 0.97)
+OTHER_EVENTS = EVENTS_PER_VISIT - LIST_LENGTH
+_OTHER_KINDS = ("view", "purchase", "add_to_cart", "like", "dislike")
+_OTHER_UNTIL = (0.5, 0.82, 0.92, 0.97)
 _CHECKOUT_S, _RATED_S = 1_500, 3_000  # a visit's purchases are one basket: they share their time
 
 
 class Lists(NamedTuple):
-    """What visits were shown and how they took it; all (visits,) or (visits, LIST_LENGTH)."""
+    """The lists of visits and the reactions to them; all (visits,) or (visits, LIST_LENGTH)."""
 
     visit: Ints
     user: Ints
     second: Ints
     searched: Ints
-    """Place of the searched category among the favourites; −1 without a search."""
+    """Index of the searched category among the favourites; −1 without a search."""
     audience: Audience
     item: Ints
     propensity: Floats
@@ -45,11 +45,11 @@ class Lists(NamedTuple):
 
 
 class Events(NamedTuple):
-    """Events as columns of equal length, ordered by visit and place in it."""
+    """Events as columns of equal length, ordered by visit and position in it."""
 
     number: Ints
     kind: Ints
-    """Place in KINDS."""
+    """Index in KINDS."""
     visit: Ints
     user: Ints
     item: Ints
@@ -67,7 +67,7 @@ class Events(NamedTuple):
     leaf: Ints
     """The searched category, −1: none."""
     searching: Bools
-    """Whether the visit's list was an answer to a search."""
+    """Whether the visit's list is a search result."""
 
 
 def lists(policy: Policy, visit: Ints) -> Lists:
@@ -100,11 +100,11 @@ def events_of(policy: Policy, visit: Ints) -> Events:
     rated = bought & (draws.uniform("list/rating", here, position) < RATING)
     always = np.ones_like(shown.clicked)
     search = (shown.searched >= 0)[:, None]
-    errand = np.ones((len(visit), ERRANDS), dtype=bool)
-    happens = np.hstack([search, always, shown.clicked, shown.clicked, cart, bought, rated, errand])
-    place = np.cumsum(happens, axis=1) - 1
-    row, column = np.nonzero(happens & (place < EVENTS_PER_VISIT))
-    number = visit[row] * EVENTS_PER_VISIT + place[row, column]
+    other = np.ones((len(visit), OTHER_EVENTS), dtype=bool)
+    happens = np.hstack([search, always, shown.clicked, shown.clicked, cart, bought, rated, other])
+    order = np.cumsum(happens, axis=1) - 1
+    row, column = np.nonzero(happens & (order < EVENTS_PER_VISIT))
+    number = visit[row] * EVENTS_PER_VISIT + order[row, column]
     within = number < policy.tastes.world.events
     return _events(policy, shown, number[within], row[within], column[within])
 
@@ -113,12 +113,12 @@ def _events(policy: Policy, shown: Lists, number: Ints, row: Ints, column: Ints)
     tastes, draws = policy.tastes, policy.tastes.world.draws
     visit, user = shown.visit[row], shown.user[row]
     step, position = (column - 1) // LIST_LENGTH, (column - 1) % LIST_LENGTH
-    is_search, is_errand = column == 0, step >= len(STEPS)
-    in_list = ~is_search & ~is_errand
-    errand_kind, errand_item = _errands(policy, shown, row, number)
+    is_search, is_other = column == 0, step >= len(STEPS)
+    in_list = ~is_search & ~is_other
+    other_kind, other_item = _other_events(policy, shown, row, number)
     step_kind = np.asarray([KINDS.index(name) for name in STEPS])[np.minimum(step, len(STEPS) - 1)]
-    kind = np.where(is_search, KINDS.index("search"), np.where(is_errand, errand_kind, step_kind))
-    item = np.where(is_search, -1, np.where(is_errand, errand_item, shown.item[row, position]))
+    kind = np.where(is_search, KINDS.index("search"), np.where(is_other, other_kind, step_kind))
+    item = np.where(is_search, -1, np.where(is_other, other_item, shown.item[row, position]))
     stars = np.rint(3 + 2 * shown.affinity[row, position] + 0.5 * draws.normal("event/stars", number))
     value = np.select(
         [_is(kind, "view"), _is(kind, "add_to_cart", "purchase"), _is(kind, "rating")],
@@ -146,11 +146,11 @@ def _events(policy: Policy, shown: Lists, number: Ints, row: Ints, column: Ints)
     )
 
 
-def _errands(policy: Policy, shown: Lists, row: Ints, number: Ints) -> tuple[Ints, Ints]:
-    """Kind and item of an errand: regular items are bought again, others looked at as they are found."""
+def _other_events(policy: Policy, shown: Lists, row: Ints, number: Ints) -> tuple[Ints, Ints]:
+    """Kind and item of an event that is not from a list: regular items are bought again, others viewed at random."""
     tastes, draws = policy.tastes, policy.tastes.world.draws
-    choice = np.searchsorted(_ERRAND_UNTIL, draws.uniform("errand/kind", number), side="right")
-    kind = np.asarray([KINDS.index(name) for name in _ERRAND_KINDS])[choice]
+    choice = np.searchsorted(_OTHER_UNTIL, draws.uniform("errand/kind", number), side="right")
+    kind = np.asarray([KINDS.index(name) for name in _OTHER_KINDS])[choice]
     lane = draws.below(LIST_LENGTH, "errand/lane", number)
     audience = shown.audience.at(row)
     source, leaf, rank = (draws.uniform(f"errand/{name}", number) for name in ("source", "leaf", "rank"))
@@ -160,7 +160,7 @@ def _errands(policy: Policy, shown: Lists, row: Ints, number: Ints) -> tuple[Int
 
 
 def _offset_ms(policy: Policy, kind: Ints, in_list: Bools, position: Ints, number: Ints) -> Ints:
-    """Milliseconds since the visit began; a list's click, view and cart follow its impression in this order."""
+    """Milliseconds since the start of the visit; a list's click, view and cart follow its impression in this order."""
     jitter = policy.tastes.world.draws.uniform("event/time", number)
     click = 3_000 + 8_000 * position
     of_list = np.select(

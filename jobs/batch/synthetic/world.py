@@ -1,6 +1,6 @@
-"""The size and the calendar of a synthetic world: who and what exists when, and which visit is on which day.
+"""The size and the calendar of a synthetic world: which users and items exist when, and the day of each visit.
 
-Users and items are numbers. The first ones are there from the start, the later ones (`NEW_USERS`, `NEW_ITEMS`) appear
+Users and items are numbers. The first ones exist from the start, the later ones (`NEW_USERS`, `NEW_ITEMS`) appear
 one after another, evenly over the period. Times are whole seconds since the period's first midnight.
 """
 
@@ -28,7 +28,7 @@ NEW_USERS = 0.3
 ANONYMOUS = 0.06
 FEWEST_ITEMS = 100
 USER_SKEW = 0.6
-"""Exponent of the activity of the users that were there from the start; new ones are alike."""
+"""Exponent of the activity of the users that exist from the start; new ones are equally active."""
 _WEEK = (0.95, 0.85, 0.9, 0.95, 1.05, 1.25, 1.15)  # Monday first
 _YEAR_SWING, _YEAR_PEAK = 0.3, 350  # busiest in mid-December
 _DAY_SWING, _DAY_PEAK = 0.6, 0.75  # busiest at 18:00 UTC
@@ -36,7 +36,7 @@ _DAY_SWING, _DAY_PEAK = 0.6, 0.75  # busiest at 18:00 UTC
 
 @dataclass(frozen=True)
 class World:
-    """What the rows of a world depend on; equal worlds have equal rows."""
+    """Parameters of a world; equal parameters give equal rows."""
 
     users: int
     items: int
@@ -49,16 +49,18 @@ class World:
     def __post_init__(self) -> None:
         for name, least in (("users", 10), ("items", FEWEST_ITEMS), ("events", 1), ("days", 1)):
             if getattr(self, name) < least:
-                raise BadInputError(f"--{name} {getattr(self, name)}: a world needs at least {least}", "Give more")
+                raise BadInputError(
+                    f"--{name} {getattr(self, name)}: a world needs at least {least}", "Use a larger number"
+                )
 
     @cached_property
     def draws(self) -> Draws:
-        """Its random numbers."""
+        """The world's random numbers."""
         return Draws(self.seed)
 
     @property
     def start(self) -> datetime:
-        """The midnight that the period begins with."""
+        """The first midnight of the period."""
         first = self.end - timedelta(days=self.days - 1)
         return datetime(first.year, first.month, first.day, tzinfo=UTC)
 
@@ -69,12 +71,12 @@ class World:
 
     @property
     def first_items(self) -> int:
-        """Items that are there from the start."""
+        """Items that exist from the start."""
         return self.items - int(self.items * NEW_ITEMS)
 
     @property
     def first_users(self) -> int:
-        """Users that are there from the start."""
+        """Users that exist from the start."""
         return self.users - int(self.users * NEW_USERS)
 
     @property
@@ -91,7 +93,7 @@ class World:
         return np.rint(shares * self.visits).astype(np.int64)
 
     def visit_seconds(self, visit: Ints) -> Ints:
-        """When visits start; early enough in the day that all their events are on the same UTC day."""
+        """Start times of visits; early enough in the day that all their events are on the same UTC day."""
         day = np.searchsorted(self.first_visits, visit, side="right") - 1
         first, after = self.first_visits[day], self.first_visits[day + 1]
         quantile = (visit - first + self.draws.uniform("visit/time", visit)) / (after - first)
@@ -100,11 +102,11 @@ class World:
         return np.asarray(day * DAY_S + (part * (DAY_S - LONGEST_VISIT_S)).astype(np.int64), dtype=np.int64)
 
     def new_items_at(self, seconds: Ints) -> Ints:
-        """How many of the new items have appeared."""
+        """Number of new items that exist."""
         return _appeared(seconds, self.items - self.first_items, self.days)
 
     def item_appears(self, item: ArrayLike) -> Ints:
-        """Second from which an item exists; 0 for those that were there from the start."""
+        """Second from which an item exists; 0 for those that exist from the start."""
         return _appears(np.asarray(item) - self.first_items, self.items - self.first_items, self.days)
 
     def user_appears(self, user: ArrayLike) -> Ints:
@@ -112,7 +114,7 @@ class World:
         return _appears(np.asarray(user) - self.first_users, self.users - self.first_users, self.days)
 
     def visitors(self, visit: Ints, seconds: Ints) -> Ints:
-        """Who visits: a user's number, or −1 − visit for somebody not signed in."""
+        """The visitor: a user's number, or −1 − visit for an anonymous one."""
         new = _appeared(seconds, self.users - self.first_users, self.days)
         is_new = self.draws.uniform("visit/new", visit) < new / (self.first_users + new)
         newcomer = self.first_users + self.draws.below(np.maximum(new, 1), "visit/newcomer", visit)
@@ -122,7 +124,7 @@ class World:
 
 
 def lane_size(count: ArrayLike, lane: ArrayLike, step: int = LIST_LENGTH) -> Ints:
-    """How many of the numbers 0 to `count` − 1 are `lane` modulo `step`."""
+    """Number of the integers 0 to `count` − 1 that are `lane` modulo `step`."""
     return np.asarray((np.asarray(count) - np.asarray(lane) + step - 1) // step, dtype=np.int64)
 
 
@@ -134,7 +136,7 @@ def _appeared(seconds: Ints, new: int, days: int) -> Ints:
     return np.clip(seconds * (new + 1) // (days * DAY_S), 0, new)
 
 
-def _appears(place: Ints, new: int, days: int) -> Ints:
-    """The first second at which `_appeared` counts the new one at `place`."""
-    second = -(-(place + 1) * (days * DAY_S) // (new + 1))
-    return np.where(place < 0, 0, second).astype(np.int64)
+def _appears(index: Ints, new: int, days: int) -> Ints:
+    """The first second at which `_appeared` counts the new one at `index`."""
+    second = -(-(index + 1) * (days * DAY_S) // (new + 1))
+    return np.where(index < 0, 0, second).astype(np.int64)

@@ -21,7 +21,7 @@ from jobs.batch.engine.session import spark_session
 
 
 def factorise(spark: SparkSession, argv: Sequence[str]) -> None:
-    """Fit and write the vectors of both sides. The same pairs and seed give the same vectors on the same cluster."""
+    """Fit and write the vectors of both sides. The result is deterministic for the same pairs, seed and cluster."""
     given = _arguments(argv)
     pairs = spark.read.parquet(str(given.pairs))
     model = ALS(

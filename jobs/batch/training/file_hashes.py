@@ -1,7 +1,7 @@
-"""Whether a training set was rebuilt to the byte: the hash of the data in its files.
+"""Hash of the data in a training set's files, to check that a rebuilt set has the same bytes.
 
-Parquet's footer is left out. It lists each column's encodings in an order that changes from one Java process to the
-next (a hash set of objects that have no hash of their own), although the pages that they describe are the same.
+Parquet's footer is not included. It lists each column's encodings in an order that changes from one Java process to the
+next (a hash set of objects without a hash of their own), although the described pages are the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from jobs.batch.engine.row_positions import opened
 
 _BLOCK = 16 * 2**20
 _TAIL = 8
-"""Bytes behind the footer: its length and the format's name."""
+"""Bytes after the footer: its length and the format's name."""
 
 
 def training_bytes(lake: Lake, day: date) -> str:
@@ -29,7 +29,7 @@ def training_bytes(lake: Lake, day: date) -> str:
     for table in (GOLD_RETRIEVAL_EXAMPLES, GOLD_RANKING_EXAMPLES):
         rows = lake.read(table).where(F.col("day") == F.lit(day))
         files = rows.select("_metadata.file_path", "_metadata.file_name").distinct()
-        # In the order in which Spark numbered them: a set has one file of each number.
+        # In the order of Spark's file numbers: a set has one file of each number.
         for _, of_file in sorted(files.select("file_name", hashed("file_path")).collect()):
             digest.update(bytes.fromhex(of_file))
     return digest.hexdigest()

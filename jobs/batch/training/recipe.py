@@ -1,4 +1,4 @@
-"""What a day's training sets were made of: the tables' versions and the settings, noted in the commits of the sets."""
+"""Inputs of a day's training sets: the tables' versions and the settings, recorded in the commits of the sets."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from headrace.tables import GOLD_RANKING_EXAMPLES, GOLD_USER_FEATURES, SILVER_BO
 from jobs.batch.engine.lake import Lake
 
 SOURCES = (SILVER_EVENTS, SILVER_BOTS, SILVER_USERS, GOLD_USER_FEATURES)
-"""Tables that training sets are made of."""
+"""Source tables of training sets."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """With the same code, all that the files of a day's training sets depend on."""
+    """The inputs that, with the same code, determine the files of a day's training sets."""
 
     versions: dict[str, int]
     """Delta version by the table's path; -1 where there was no table."""
@@ -26,18 +26,18 @@ class Recipe:
     retrieval_days: int
     history_length: int
     files: int
-    """Files that each set is written in, by hash of the user."""
+    """Number of files of each set, by hash of the user."""
     day: str
     code: str = ""
-    """Version of the code; sets of before it was noted have none."""
+    """Version of the code; empty in sets from before it was recorded."""
 
     def note(self) -> dict[str, Any]:
-        """As the commit carries it."""
+        """As stored in the commit."""
         return {"training_sets": asdict(self)}
 
 
 def current_recipe(lake: Lake, settings: Settings, day: date) -> Recipe:
-    """The tables as they are now, and these settings."""
+    """The current versions of the tables, and these settings."""
     return Recipe(
         versions={table.path: lake.version(table) for table in SOURCES},
         holdout_days=settings.training.holdout_days,
@@ -55,6 +55,6 @@ def recorded_recipe(lake: Lake, day: date) -> Recipe:
         if note["day"] == day.isoformat():
             return Recipe(**note)
     raise HeadraceError(
-        f"table gold.ranking_examples has no commit that says what the sets of {day} were made of",
+        f"table gold.ranking_examples has no commit that records the inputs of the training sets of {day}",
         f"Build them first: python -m jobs.batch training_sets --day {day}",
     )

@@ -1,4 +1,4 @@
-"""Job `training_sets`: examples for both models, with features as they were known before what is to be predicted."""
+"""Job `training_sets`: examples for both models, with features as of the time before their targets."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ _DAY_US = 86_400_000_000
 def write_training_sets(lake: Lake, settings: Settings, day: date, recipe: Recipe | None = None) -> int:
     """Replace both gold example partitions of `day`; returns the rows written.
 
-    With the `recipe` of an earlier build its versions and settings are taken, and the same data comes out. Raises
-    HeadraceError where the user features of the day before the holdout were not computed, or a version is gone.
+    With the `recipe` of an earlier build its versions and settings are used, and the result has the same data. Raises
+    HeadraceError where the user features of the day before the holdout were not computed, or retention has removed a
+    version.
     """
     recipe = recipe or current_recipe(lake, settings, day)
     sources = {table: lake.read(table, recipe.versions[table.path]) for table in SOURCES}
@@ -48,7 +49,7 @@ def write_training_sets(lake: Lake, settings: Settings, day: date, recipe: Recip
     features = sources[GOLD_USER_FEATURES]
     if known_at(features, holdout_start).isEmpty():
         raise HeadraceError(
-            f"table gold.user_features has no row known at {holdout_start:%Y-%m-%d %H:%M}",
+            f"table gold.user_features has no row as of {holdout_start:%Y-%m-%d %H:%M}",
             f"Run `python -m jobs.batch features --day {holdout_day}` first, or `features --holdout --day {day}`",
         )
     shown = impressions(events, holdout_start, as_of)
@@ -67,16 +68,16 @@ def retrieval_examples(
     start = microseconds(as_of) - window_days * _DAY_US
     newest_before = Window.partitionBy("user_id", "_inside").orderBy(F.desc("time"), F.desc("event_id"))
     placed = interest.withColumn("_inside", F.col("time") >= start).withColumn(
-        "_place", F.row_number().over(newest_before)
+        "_rank", F.row_number().over(newest_before)
     )
-    kept = placed.where(F.col("_inside") | (F.col("_place") <= history_length))
+    kept = placed.where(F.col("_inside") | (F.col("_rank") <= history_length))
     first_target = F.size(F.filter("timestamps", lambda time: time < start)).cast("int")
     examples = sequences(kept).withColumn("first_target", first_target).where(F.col("first_target") < F.size("items"))
     return _with_profile(examples, profiles(users, as_of)).drop("event_ids")
 
 
 def impressions(events: DataFrame, start: datetime, end: datetime) -> DataFrame:
-    """What was shown in [start, end): `position` is -1 and `propensity` 1 where the event does not say."""
+    """Impressions in [start, end): `position` is -1 and `propensity` 1 where the event has none."""
     inside = (F.col("timestamp") >= F.lit(start)) & (F.col("timestamp") < F.lit(end))
     days = F.col("day").between(F.lit(start.date()), F.lit(end.date()))
     chance = F.expr(f"try_cast(context['{PROPENSITY}'] AS float)")
@@ -94,10 +95,10 @@ def impressions(events: DataFrame, start: datetime, end: datetime) -> DataFrame:
 def ranking_examples(
     features: DataFrame, interest: DataFrame, as_of: datetime, shown: DataFrame | None = None
 ) -> DataFrame:
-    """One row per user with events of interest from `as_of` on: the features as known at `as_of`, the items of those
+    """One row per user with events of interest from `as_of` on: the features as of `as_of`, the items of those
     events with what was done to each, and those of the impressions in `shown`.
 
-    Who was not known yet gets a row of empty features, as serving would have had.
+    Users without features yet get a row of empty ones, as serving would have had.
     """
     later = interest.where(F.col("time") >= microseconds(as_of))
     if shown is not None:
@@ -116,12 +117,12 @@ def ranking_examples(
         F.min(F.when(is_shown, F.struct("time", "event_id", "position", "propensity"))).alias("first"),
     )
     target = F.struct("item_id", "occasions", "clicks", "carts", "purchases", "dwell")
-    place = F.struct("item_id", "first.position", "first.propensity")
+    shown = F.struct("item_id", "first.position", "first.propensity")
     targets = (
         met.groupBy("user_id")
         .agg(
             F.sort_array(F.collect_list(F.when(F.col("occasions") > 0, target))).alias("taken"),
-            F.sort_array(F.collect_list(F.when(F.col("first").isNotNull(), place))).alias("shown"),
+            F.sort_array(F.collect_list(F.when(F.col("first").isNotNull(), shown))).alias("shown"),
         )
         .where(F.size("taken") > 0)
         .select(
@@ -146,12 +147,12 @@ def _is(*kinds: str) -> Column:
 
 
 def known_at(features: DataFrame, as_of: datetime) -> DataFrame:
-    """The rows that speak of a moment up to `as_of` and had been computed by then."""
+    """The rows with event_timestamp and created_timestamp up to `as_of`."""
     return features.where((F.col("event_timestamp") <= F.lit(as_of)) & (F.col("created_timestamp") <= F.lit(as_of)))
 
 
 def _in_order(rows: DataFrame, files: int) -> DataFrame:
-    """Each user's rows in the same file and place every time, whatever order they were computed in."""
+    """Each user's rows at the same position of the same file in every build, whatever the order of computation."""
     return rows.repartition(files, "user_id").sortWithinPartitions("user_id")
 
 

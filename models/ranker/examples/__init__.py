@@ -1,3 +1,3 @@
-"""What the ranker learns from: candidates with features as served and their outcomes."""
+"""Training data of the ranker: candidates with features as served and their outcomes."""
 
 __all__ = ["examples", "exposure", "training_data"]

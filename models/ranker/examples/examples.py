@@ -1,6 +1,6 @@
-"""What the ranker learns from: each user's candidates with features as served, and which of them were taken.
+"""Training data of the ranker: each user's candidates with features as served, and which of them were taken.
 
-The arrays are the largest part of a training, so they lie where TensorFlow reads them in place
+The arrays use most of a training's memory, so they are allocated where TensorFlow reads them in place
 (`models.training.in_place`).
 """
 
@@ -26,7 +26,7 @@ Ints = npt.NDArray[np.int32]
 
 CANDIDATE_COLUMNS = ("user_id", "item_rows", "numeric", "categorical", "labels")
 HAPPENED_COLUMNS = ("outcomes", "positions", "propensities")
-"""Files of earlier versions lack them: then nothing else is known to have happened, and nothing to have been shown."""
+"""Missing in files of earlier versions: then no other outcomes and no impressions are known."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class RankingExamples:
     outcomes: Floats
     """[users, candidates, len(OUTCOMES)]: what else happened to it."""
     positions: Ints
-    """[users, candidates]: place in the list it was shown in, from 1; 0 = not shown."""
+    """[users, candidates]: position in the list it was shown in, from 1; 0 = not shown."""
     propensities: Floats
     """[users, candidates]: chance with which it was."""
 
@@ -80,8 +80,8 @@ def _longer(array: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
 def read_examples(path: Path, most_users: int) -> RankingExamples:
     """At most `most_users` users of a file that `python -m serving.offline candidates` wrote.
 
-    Raises BadInputError if the file is missing, was made with other features, holds fewer than ten users or nothing to
-    learn from, or if a number in it is none.
+    Raises BadInputError if the file is missing, was made with other features, has fewer than ten users or no candidates
+    to train on, or if a number in it is not finite.
     """
     try:
         found = pq.read_schema(path).names
@@ -89,7 +89,7 @@ def read_examples(path: Path, most_users: int) -> RankingExamples:
         table = pq.read_table(path, columns=columns).slice(0, most_users)
     except (OSError, pa.ArrowInvalid) as error:
         raise BadInputError(
-            f"{path}: no candidates to learn from ({error})", "Write them: python -m serving.offline candidates --help"
+            f"{path}: no candidates to train on ({error})", "Write them: python -m serving.offline candidates --help"
         ) from None
     if table.num_rows < 10:
         raise BadInputError(
@@ -109,7 +109,7 @@ def read_examples(path: Path, most_users: int) -> RankingExamples:
     taken, candidates = int((examples.taken > 0).sum()), int(present.sum())
     if taken in (0, candidates):
         raise BadInputError(
-            f"{path}: {'all' if taken else 'none'} of the {candidates} candidates were taken: nothing to learn from",
+            f"{path}: {'all' if taken else 'none'} of the {candidates} candidates were taken: the ranker needs both",
             "Import events of the last training.holdout_days too, and of more users",
         )
     return examples
@@ -124,7 +124,7 @@ def _happened(table: pa.Table, present: npt.NDArray[np.bool_], path: Path) -> di
 
 
 def nothing_happened(present: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[Any]]:
-    """Outcomes, positions and propensities of candidates of which nothing is known but what was taken."""
+    """Outcomes, positions and propensities of candidates of which only the taken ones are known."""
     return {
         "outcomes": np.zeros((*present.shape, len(OUTCOMES)), np.float32),
         "positions": np.zeros(present.shape, np.int32),
@@ -135,11 +135,11 @@ def nothing_happened(present: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[An
 def _require_numbers(examples: RankingExamples, path: Path) -> None:
     wrong = ~np.isfinite(examples.numeric)
     if wrong.any():
-        user, candidate, place = (int(each) for each in np.argwhere(wrong)[0])
-        value = examples.numeric[user, candidate, place]
+        user, candidate, column = (int(each) for each in np.argwhere(wrong)[0])
+        value = examples.numeric[user, candidate, column]
         raise BadInputError(
-            f"{path}: '{NUMERIC[place]}' of user {examples.user_ids[user]} is {value}",
-            "Look for the cause in gold.user_features and gold.item_features of the day, then write the file again",
+            f"{path}: '{NUMERIC[column]}' of user {examples.user_ids[user]} is {value}",
+            "Check gold.user_features and gold.item_features of the day, then write the file again",
         )
 
 

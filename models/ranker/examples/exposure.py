@@ -1,4 +1,4 @@
-"""What being shown did to what was taken: training takes it into account, serving never sees it."""
+"""Position bias and propensity weights: used in training, never in serving."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from headrace.settings.jobs import TrainingSettings
 from models.ranker.examples.examples import RankingExamples
 
 POSITIONS = 50
-"""Places of a list with a bias of their own; all later ones share the last."""
+"""Positions of a list with a bias of their own; all later ones share the last."""
 
 
-def place_codes(positions: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """0 for candidates that were not shown, else the place from 1 to POSITIONS."""
+def position_codes(positions: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """0 for candidates that were not shown, else the position from 1 to POSITIONS."""
     return np.minimum(positions, POSITIONS)
 
 
@@ -26,11 +26,11 @@ def inverse_propensities(
     return np.where(weighted, np.minimum(1 / np.maximum(propensities, 1e-6), most), 1.0).astype(np.float32)
 
 
-def places_and_weights(
+def position_codes_and_weights(
     examples: RankingExamples, training: TrainingSettings
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """[users, candidates] each: codes of the places that training may know of, and the weights by propensity."""
+    """[users, candidates] each: codes of the positions that training uses, and the weights by propensity."""
     positions = examples.positions if training.ranker_positions else np.zeros_like(examples.positions)
     most = training.ranker_most_propensity_weight
     weights = inverse_propensities(examples.taken > 0, examples.positions, examples.propensities, most)
-    return place_codes(positions), weights
+    return position_codes(positions), weights

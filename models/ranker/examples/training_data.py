@@ -29,22 +29,22 @@ class RankingData:
 
     examples: RankingExamples
     validating: npt.NDArray[np.bool_]
-    """[users]: who validates instead of training."""
+    """[users]: whether it is a validation user."""
     validation_counts: npt.NDArray[np.int64]
     """[validation users, 2]: number of all and of new targets of each validation user."""
     cardinalities: tuple[int, ...]
     """Codes of each of `CATEGORICAL`, the unknown one included."""
     earlier: Mapping[date, RankingExamples] = field(default_factory=dict)
-    """Of earlier holdouts, by day; the validation users' own among them: they are known when they are served."""
+    """Of earlier holdouts, by day; with those of validation users, whose earlier events are known at serving time."""
 
     @property
     def validation_users(self) -> RankingExamples:
-        """Kept from training."""
+        """Examples that are not trained on."""
         return self.examples[np.flatnonzero(self.validating)]
 
     @property
     def learning(self) -> RankingExamples:
-        """What is learned from while the validation users are kept out."""
+        """Training examples without the validation users'."""
         return joined([self.examples[np.flatnonzero(~self.validating)], *self.earlier.values()])
 
     @cached_property
@@ -77,7 +77,7 @@ def read_ranking_data(settings: Settings, day: date) -> RankingData:
 def recoded(
     codes: npt.NDArray[np.int32], from_names: Sequence[Sequence[str]], to_names: Sequence[Sequence[str]]
 ) -> npt.NDArray[np.int32]:
-    """[…, columns] of codes of `from_names` (by column; 0 is unknown, then by place from 1) as codes of `to_names`."""
+    """[…, columns] of codes of `from_names` (by column; 0 is unknown, then by index from 1) as codes of `to_names`."""
     result = np.empty_like(codes)
     for column, (old, new) in enumerate(zip(from_names, to_names, strict=True)):
         code_of = {name: code for code, name in enumerate(new, start=1)}

@@ -1,4 +1,4 @@
-"""The rankers by the name that `training.ranker_model` gives them."""
+"""The rankers by their name in `training.ranker_model`."""
 
 from __future__ import annotations
 

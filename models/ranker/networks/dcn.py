@@ -1,4 +1,4 @@
-"""DCN-v2 (Wang et al. 2021): products of inputs up to a bounded degree, beside a small network."""
+"""DCN-v2 (Wang et al. 2021): products of inputs up to a bounded degree, in parallel with a small network."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class DeepAndCross(Ranker):
     def build_layers(self) -> None:
         """The crosses are of full rank: the inputs are few."""
         self.crossed = []
-        for place in range(CROSSES):
-            start = tf.keras.initializers.GlorotUniform(seed=self.seed + 100 + place)
+        for cross in range(CROSSES):
+            start = tf.keras.initializers.GlorotUniform(seed=self.seed + 100 + cross)
             self.crossed.append(tfrs.layers.dcn.Cross(kernel_initializer=start))
         self.hidden = [self.dense(size, "relu") for size in HIDDEN]
 

@@ -1,4 +1,4 @@
-"""What the ranker is punished for."""
+"""Losses of the ranker."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class RankingLoss(tf.keras.losses.Loss):
     Labels are [users, candidates, 4]: taken, new to the user, present, weight where taken. `log_loss` is pointwise:
     every candidate by itself; `pairwise` (RankNet, Burges et al. 2005) compares each taken candidate of a user with
     each other one; `softmax` is listwise (ListNet): the taken candidates of a user against all of them. To each,
-    `new_weight` times the softmax over the new candidates alone is added, so that discovery is learned beside repeats.
+    `new_weight` times the softmax over the new candidates alone is added, so that discovery is learned as well as
+    repeats.
     """
 
     def __init__(self, kind: LossKind, new_weight: float) -> None:
@@ -62,14 +63,14 @@ def outcome_loss(odds: Tensor, outcomes: Tensor, present: Tensor, weights: Seque
     one. Seconds: squared error of their log1p where there are any.
     """
     total = tf.constant(0.0)
-    for place, (name, weight) in enumerate(zip(OUTCOMES, weights, strict=True)):
+    for column, (name, weight) in enumerate(zip(OUTCOMES, weights, strict=True)):
         if not weight:
             continue
-        happened = tf.cast(outcomes[:, :, place] > 0, tf.float32) * present
+        happened = tf.cast(outcomes[:, :, column] > 0, tf.float32) * present
         if name == "dwell":
-            errors = tf.square(odds[:, :, place] - tf.math.log1p(outcomes[:, :, place])) * happened
+            errors = tf.square(odds[:, :, column] - tf.math.log1p(outcomes[:, :, column])) * happened
         else:
-            errors = tf.nn.sigmoid_cross_entropy_with_logits(labels=happened, logits=odds[:, :, place]) * present
+            errors = tf.nn.sigmoid_cross_entropy_with_logits(labels=happened, logits=odds[:, :, column]) * present
         total += weight * tf.reduce_sum(errors) / tf.maximum(tf.reduce_sum(happened), 1.0)
     return total
 

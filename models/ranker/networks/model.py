@@ -19,29 +19,29 @@ Tensor = Any
 EMBEDDING = 8
 CATEGORY_DECAY = 0.03
 """Weight of the squared category weights in the loss."""
-_PLACE_SPEED = 10.0
-"""The bias of a place learns so much faster than the weights: it is one number, far from 0, and every list has it."""
+_BIAS_SCALE = 10.0
+"""Factor of the position bias: it learns faster than the weights, as it is one number, far from 0, in every list."""
 _OWN = NUMERIC.index("own_count")
 SIGNATURE = (
     tf.TensorSpec([None, len(NUMERIC)], tf.float32, name="numeric"),
     tf.TensorSpec([None, len(CATEGORICAL)], tf.int32, name="categorical"),
 )
-"""Inputs of a ranker, as serving gives them."""
+"""Inputs of a ranker, as in serving."""
 
 
 @dataclass(frozen=True)
 class RankerInputs:
-    """What a ranker must know of its inputs before it learns."""
+    """Properties of the inputs that a ranker needs before training."""
 
     scaling: Scaling
     cardinalities: tuple[int, ...]
     """Number of codes of each categorical input, unknown included."""
     outcome_weights: tuple[float, ...] = (0.0,) * len(OUTCOMES)
-    """What the loss of each outcome counts for beside that of being taken."""
+    """Weight of each outcome's loss; that of being taken has weight 1."""
 
 
 class Ranker(tfrs.Model, ABC):
-    """Scores candidates; trained on whole candidate lists. An architecture says what it makes of the inputs."""
+    """Scores candidates; trained on whole candidate lists. Subclasses define the architecture."""
 
     def __init__(self, inputs: RankerInputs, loss: RankingLoss, seed: int) -> None:
         super().__init__()
@@ -60,21 +60,21 @@ class Ranker(tfrs.Model, ABC):
         self.heads: Any = None
         if any(inputs.outcome_weights):
             self.heads = self.dense(len(OUTCOMES), None)
-        self.place_bias = self.add_weight(name="place_bias", shape=(POSITIONS,), initializer="zeros")
-        nothing = tuple(tf.zeros([1, spec.shape[1]], spec.dtype) for spec in SIGNATURE)
-        self(nothing)  # makes the weights
+        self.position_bias = self.add_weight(name="position_bias", shape=(POSITIONS,), initializer="zeros")
+        empty = tuple(tf.zeros([1, spec.shape[1]], spec.dtype) for spec in SIGNATURE)
+        self(empty)  # creates the weights
         if self.heads:
-            self.outcomes(*nothing)
+            self.outcomes(*empty)
 
     @abstractmethod
     def build_layers(self) -> None:
-        """Make the layers that `represent` uses, with `dense`."""
+        """Create the layers that `represent` uses, with `dense`."""
 
     @abstractmethod
     def represent(self, numeric: Tensor, categorical: Tensor, *, one_user: bool = False) -> Tensor:
-        """[n, width] of what the last layer reads, from the inputs as serving gives them.
+        """[n, width]: inputs of the last layer, from the inputs as in serving.
 
-        With `one_user` all rows are of one user, whose half of the first layer is computed once.
+        With `one_user` all rows are of one user, whose part of the first layer is computed once.
         """
 
     def shortcut(self, numeric: Tensor, categorical: Tensor, *, one_user: bool = False) -> Tensor:  # noqa: ARG002
@@ -82,8 +82,8 @@ class Ranker(tfrs.Model, ABC):
         return 0.0
 
     def memory(self) -> list[Any]:
-        """Weights that belong to single categories. They decay: what a category learns in one holdout is mostly its
-        season, and only strong evidence may stay."""
+        """Weights of single categories. They decay: what is learned of a category in one holdout is mostly seasonal,
+        and only strong evidence should remain."""
         return list(self.embeddings)
 
     def call(self, inputs: tuple[Tensor, Tensor], one_user: bool = False) -> Tensor:
@@ -100,16 +100,16 @@ class Ranker(tfrs.Model, ABC):
 
     def compute_loss(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:  # noqa: ARG002
         """Loss of a batch of users: numeric [users, candidates, …], categorical; taken, present, weight [users,
-        candidates], and what serving has not: place and outcomes."""
+        candidates], and those that serving does not have: position and outcomes."""
         shape = tf.shape(inputs["taken"])
         numeric = tf.reshape(inputs["numeric"], [-1, len(NUMERIC)])
         categorical = tf.reshape(inputs["categorical"], [-1, len(CATEGORICAL)])
         hidden = self.represent(numeric, categorical)
-        # What a place adds to being taken is learned apart, and not served: else what is usually shown first would
-        # look as if it were liked (Zhao et al. 2019).
-        bias = tf.concat([[0.0], _PLACE_SPEED * self.place_bias], axis=0)
-        place = tf.gather(bias, inputs["place"])
-        scores = tf.reshape(self._score(hidden, numeric, categorical), shape) + place
+        # The position bias is learned separately and not served: else items that are usually shown first would seem to
+        # be preferred (Zhao et al. 2019).
+        bias = tf.concat([[0.0], _BIAS_SCALE * self.position_bias], axis=0)
+        bias_of_position = tf.gather(bias, inputs["position"])
+        scores = tf.reshape(self._score(hidden, numeric, categorical), shape) + bias_of_position
         is_new = tf.cast(inputs["numeric"][:, :, _OWN] <= 0, tf.float32)
         taken = tf.cast(inputs["taken"] > 0, tf.float32)
         labels = tf.stack([taken, is_new, inputs["present"], inputs["weight"]], axis=-1)
@@ -126,7 +126,7 @@ class Ranker(tfrs.Model, ABC):
 
     def codes(self, categorical: Tensor) -> list[Tensor]:
         """[n, EMBEDDING] of each code."""
-        return [tf.gather(table, categorical[:, place]) for place, table in enumerate(self.embeddings)]
+        return [tf.gather(table, categorical[:, column]) for column, table in enumerate(self.embeddings)]
 
     def dense(self, size: int, activation: str | None) -> Any:
         """A layer that starts differently from the ones before it, and the same way each time."""

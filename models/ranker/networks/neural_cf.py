@@ -1,6 +1,6 @@
-"""A small neural CF (He et al. 2017): a user's and an item's half, their product, and a network over both.
+"""A small neural CF (He et al. 2017): a user's and an item's vector, their product, and a network over both.
 
-Both vectors are made of features instead of ids, so that users and items nobody has seen yet have them too.
+Both vectors are computed from features instead of ids, so that new users and items have them too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from models.ranker.networks.split_first_layer import split_first_layer
 FACTORS = 32
 HIDDEN = (64, 32)
 _OF_ITEM = [NUMERIC.index(name) for name in ITEM_FEATURES]
-_OF_OTHERS = [place for place in range(len(NUMERIC)) if place not in _OF_ITEM]
+_OF_OTHERS = [column for column in range(len(NUMERIC)) if column not in _OF_ITEM]
 _OF_USER = slice(_OF_OTHERS.index(OF_USER.start), _OF_OTHERS.index(OF_USER.stop))
 
 
@@ -23,7 +23,7 @@ class NeuralCf(Ranker):
     """The smallest of the rankers."""
 
     def build_layers(self) -> None:
-        """A factor layer for each half, and the network."""
+        """A factor layer for each of the two, and the network."""
         self.of_user = self.dense(FACTORS, None)
         self.of_item = self.dense(FACTORS, None)
         self.hidden = [self.dense(size, "relu") for size in HIDDEN]

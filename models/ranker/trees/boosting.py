@@ -1,7 +1,7 @@
 """Boosted trees (XGBoost) over the numbers of the candidates: what the neural members of a ranker are blended with.
 
 Trees find thresholds and their combinations (due again, on promotion, the third time) in a few thousand users, where a
-network has learned little more than slopes. They learn each candidate by itself, by log loss.
+network has learned little more than slopes. They are trained pointwise, by log loss.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rich.progress import Progress, TaskID
 from headrace.features.ranking import NUMERIC
 from headrace.settings.jobs import TrainingSettings
 from models.ranker.examples.examples import RankingExamples
-from models.ranker.examples.exposure import places_and_weights
+from models.ranker.examples.exposure import position_codes_and_weights
 
 DEPTH = 6
 _LEAST_WEIGHT = 5.0
@@ -30,10 +30,10 @@ _SHRINKAGE = 5.0
 _FEATURES_A_TREE = 0.6
 _ROWS_A_TREE = 0.8
 _OWN = NUMERIC.index("own_count")
-_PLACE = len(NUMERIC)
+_POSITION = len(NUMERIC)
 _REFUSED = 500_000
-"""At most so many of the candidates that were not taken, drawn at random, teach a forest, each for all that it stands
-for: as good on the demo's validation users, in a third of the time."""
+"""Maximum number of candidates not taken, drawn at random, in a forest's training data, each weighted for all that it
+stands for: as good on the demo's validation users, in a third of the time."""
 _FAR = float(np.finfo(np.float32).max)
 
 
@@ -44,7 +44,7 @@ class Trees:
     roots: npt.NDArray[np.int32]
     """[trees]: number of each tree's first node."""
     features: npt.NDArray[np.int32]
-    """[nodes]: place in `NUMERIC`; 0 in leaves."""
+    """[nodes]: column of `NUMERIC`; 0 in leaves."""
     thresholds: npt.NDArray[np.float32]
     """[nodes]: smaller numbers go left."""
     left: npt.NDArray[np.int32]
@@ -95,26 +95,26 @@ class _Lists:
     """All candidates that are there, one below the other."""
 
     numeric: npt.NDArray[np.float32]
-    """[all, len(NUMERIC)]: of these and of those that are not there, as they lie in the examples."""
+    """[all, len(NUMERIC)]: of these and of absent ones, in the memory of the examples."""
     rows: npt.NDArray[np.int64]
-    """[candidates]: places in `numeric`."""
-    places: npt.NDArray[np.int32]
+    """[candidates]: rows of `numeric`."""
+    positions: npt.NDArray[np.int32]
     taken: npt.NDArray[np.bool_]
     weights: npt.NDArray[np.float64]
 
     @classmethod
     def of(cls, examples: RankingExamples, training: TrainingSettings) -> _Lists:
         here = examples.present
-        places, weights = places_and_weights(examples, training)
+        positions, weights = position_codes_and_weights(examples, training)
         of_new = np.where(examples.numeric[..., _OWN] <= 0, training.ranker_trees_new_weight, 1)
-        numeric = examples.numeric.reshape(-1, _PLACE)
-        return cls(numeric, np.flatnonzero(here), places[here], examples.taken[here] > 0, (weights * of_new)[here])
+        numeric = examples.numeric.reshape(-1, _POSITION)
+        return cls(numeric, np.flatnonzero(here), positions[here], examples.taken[here] > 0, (weights * of_new)[here])
 
     def numbers(self, kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-        """[kept candidates, numbers and the place]."""
-        result = np.empty((int(kept.sum()), _PLACE + 1), np.float32)
-        result[:, :_PLACE] = self.numeric[self.rows[kept]]
-        result[:, _PLACE] = self.places[kept]
+        """[kept candidates, numbers and the position]."""
+        result = np.empty((int(kept.sum()), _POSITION + 1), np.float32)
+        result[:, :_POSITION] = self.numeric[self.rows[kept]]
+        result[:, _POSITION] = self.positions[kept]
         return result
 
 
@@ -148,7 +148,7 @@ class _Advance(xgboost.callback.TrainingCallback):
         self._progress, self._task = progress, task
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:  # noqa: ARG002
-        """Go on."""
+        """Continue."""
         self._progress.advance(self._task)
         return False
 
@@ -160,7 +160,7 @@ def _trees_of(booster: xgboost.Booster) -> list[dict[str, Any]]:
 
 
 def _nodes(trees: list[dict[str, Any]], forests: int) -> Trees:
-    """The mean of so many forests. What splits on the place in a list is decided here: there is none."""
+    """The mean of so many forests. Splits on the position in a list take the branch of an unknown one."""
     sizes = [len(tree["left_children"]) for tree in trees]
     roots = np.cumsum([0, *sizes[:-1]]).astype(np.int32)
 
@@ -174,11 +174,11 @@ def _nodes(trees: list[dict[str, Any]], forests: int) -> Trees:
         for side in ("left", "right")
     )
     conditions, features = joined("split_conditions", np.float32), joined("split_indices", np.int32)
-    is_place = ~is_leaf & (features == _PLACE)
-    thresholds = np.where(is_place, np.where(conditions > 0, _FAR, -_FAR), np.where(is_leaf, 0, conditions))
+    is_position = ~is_leaf & (features == _POSITION)
+    thresholds = np.where(is_position, np.where(conditions > 0, _FAR, -_FAR), np.where(is_leaf, 0, conditions))
     return Trees(
         roots=roots,
-        features=np.where(is_leaf | is_place, 0, features).astype(np.int32),
+        features=np.where(is_leaf | is_position, 0, features).astype(np.int32),
         thresholds=thresholds.astype(np.float32),
         left=left,
         right=right,

@@ -1,3 +1,3 @@
-"""What the towers learn from: sequences, windows, the item table, the holdout."""
+"""Training data of the towers: sequences, windows, the item table, the holdout."""
 
 __all__ = ["holdout", "inputs", "item_table", "parts", "sequences", "windows"]

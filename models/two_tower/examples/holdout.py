@@ -1,4 +1,4 @@
-"""The users of the holdout as arrays: what the tower reads of them, what they had and what they took."""
+"""The users of the holdout as arrays: the tower's inputs, their own items and the items they took."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class HoldoutUsers:
     own: list[Rows]
     """Item rows each user took before."""
     targets: list[Rows]
-    """Item rows each user took in the holdout, of items that anybody took before it."""
+    """Item rows each user took in the holdout, of items with an event of interest before it."""
     bought: npt.NDArray[np.bool_]
-    """[items]: anybody took it before the holdout; others are neither listed nor counted."""
+    """[items]: whether it has an event of interest before the holdout; others are neither listed nor counted."""
 
 
 def read_holdout(
@@ -64,7 +64,7 @@ def _rows(items: list[str], row_of: Mapping[str, int]) -> Rows:
 
 
 def count_targets(examples: pa.Table, bundle: Release) -> dict[str, tuple[int, int]]:
-    """Number of all and of new targets by user id, of items that anybody took before the bundle's as_of.
+    """Number of all and of new targets by user id, of items with an event of interest before the bundle's as_of.
 
     `examples` has the columns user_id, own_items and target_items of `gold.ranking_examples`.
     """

@@ -35,13 +35,13 @@ class RetrievalInputs:
     encoder: TowerEncoder
     holdout_users: HoldoutUsers
     start: int
-    """Microseconds since 1970: begin of the training window, of the holdout, and the day's end."""
+    """Microseconds since 1970: start of the training window, of the holdout, and the day's end."""
     before: int
     after: int
 
 
 def read_inputs(settings: Settings, day: date, progress: Progress) -> RetrievalInputs:
-    """Raises BadInputError where a table is missing, or nobody has two events."""
+    """Raises BadInputError where a table is missing, or no user has two events."""
     task = progress.add_task("reading gold tables", total=None)
     lake = Lake(settings.lake_root)
     training = settings.training

@@ -40,7 +40,7 @@ def item_table(lake: Lake, day: date, features_of: date | None = None) -> pa.Tab
 
     With `features_of` the features, and the promotions as announced then, are those of that day instead; the rows are
     those of `day` in both cases, so that a row number means the same item. An item without text, states or features
-    keeps its row: it is available and not blocked. Raises BadInputError if there is none at all.
+    keeps its row: it is available and not blocked. Raises BadInputError if there are no items.
     """
     as_of = end_of(day)
     states = _current_at(lake, SILVER_ITEM_STATES, _STATES, as_of)
@@ -88,14 +88,14 @@ def _promotions(lake: Lake, day: date, item_ids: pa.StringArray) -> dict[str, pa
 
 
 def with_surprise(items: pa.Table, lake: Lake, day: date) -> pa.Table:
-    """The items with what the trending baseline says of each at the end of `day`; 0 where nothing happened.
+    """The items with their score in the trending baseline at the end of `day`; 0 for items without events.
 
     It reads the five columns of all events that the baseline needs, about 40 bytes an event.
     """
     events = read_interactions(lake, end_of(day))
     scores = pa.array(Trending().fit(events).scores(np.zeros(1, np.int64))[0])
-    place = pc.index_in(items.column("item_id"), value_set=pa.array(events.item_ids, pa.string()))
-    return items.append_column(SURPRISE, pc.fill_null(scores.take(place.combine_chunks()), 0.0))
+    index = pc.index_in(items.column("item_id"), value_set=pa.array(events.item_ids, pa.string()))
+    return items.append_column(SURPRISE, pc.fill_null(scores.take(index.combine_chunks()), 0.0))
 
 
 def build_vocabularies(items: pa.Table, examples: Iterable[pa.Table]) -> dict[str, list[str]]:

@@ -79,7 +79,7 @@ class SequenceCounts:
     events: dict[int, npt.NDArray[np.int64]]
     """[items + 1] by moment: events of each item before it."""
     examples: dict[tuple[int, int], int]
-    """Examples by window, from its begin to its end."""
+    """Number of examples of each window."""
 
     def examples_between(self, begin: int, end: int) -> int:
         """Of the windows from `begin` to `end`."""
@@ -89,7 +89,7 @@ class SequenceCounts:
 def count_sequences(parts: SequenceParts, moments: Sequence[int]) -> SequenceCounts:
     """Counts between and before `moments` (ascending, microseconds since 1970).
 
-    Raises BadInputError if no user has two events or more: there is nothing to learn from.
+    Raises BadInputError if no user has two events or more.
     """
     size = len(parts.item_ids) + 1
     events = {moment: np.zeros(size, np.int64) for moment in moments}

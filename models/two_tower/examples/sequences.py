@@ -1,4 +1,4 @@
-"""Users' sequences as flat columns, and the occasions in them that training learns to predict.
+"""Users' sequences as flat columns, and the occasions in them that are the targets of training.
 
 An occasion is everything one user took at one time (a basket). All its items share one history, the events strictly
 before it, so the user tower runs once per occasion instead of once per item.
@@ -19,7 +19,7 @@ from headrace.features.user_row import MICROSECONDS_PER_DAY
 from headrace.features.user_tower import moment_codes
 
 Ints = npt.NDArray[np.int32]
-Places = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 Batch = dict[str, npt.NDArray[Any]]
 
@@ -29,21 +29,21 @@ class Sequences:
     """Events of all users, one after the other, oldest first within a user."""
 
     items: Ints
-    """Item row + 1; 0 = an item that the catalogue does not know."""
+    """Item row + 1; 0 = an item that is not in the catalogue."""
     types: Ints
     times: npt.NDArray[np.int64]
     """Microseconds since 1970."""
     starts: npt.NDArray[np.int64]
     """[users + 1]: user u owns the events from starts[u] to starts[u + 1]."""
     first_target: npt.NDArray[np.int64]
-    """[users]: place of the first event inside the training window; earlier ones are history only."""
+    """[users]: index of the first event inside the training window; earlier ones are history only."""
     profile: Ints
     """[users, profile keys]; the columns of the moment, where the tower reads it, are left to the occasions."""
 
 
 @dataclass(frozen=True)
 class Occasions:
-    """What is to be predicted: occasion o has its events from begin[o] to end[o] in the sequences."""
+    """Prediction targets: occasion o has its events from begin[o] to end[o] in the sequences."""
 
     begin: npt.NDArray[np.int64]
     end: npt.NDArray[np.int64]
@@ -87,8 +87,8 @@ def find_occasions(sequences: Sequences) -> Occasions:
     begin = np.concatenate([[0], np.flatnonzero(changed) + 1]).astype(np.int64)
     end = np.append(begin[1:], len(user))
     owner = user[begin]
-    place = begin - sequences.starts[owner]
-    wanted = (place > 0) & (place >= sequences.first_target[owner])
+    index = begin - sequences.starts[owner]
+    wanted = (index > 0) & (index >= sequences.first_target[owner])
     return Occasions(begin, end, owner, sequences.times[begin])[wanted]
 
 
@@ -106,17 +106,17 @@ class ExampleCutter:
 
     history_length: int
     half_life_days: float
-    """An example weighs half after so many days before `as_of`."""
+    """Half-life of an example's weight, in days before `as_of`."""
     repeat_weight: float
     """Weight of an item that the user took before, against 1 of a new one."""
     reads_moment: bool = False
     """The last columns of `profile` are the hour and the weekday of the newest event."""
     type_weights: tuple[float, ...] = ()
     """What an event of each type's code counts for as a target; none: all count alike."""
-    places: ClassVar[tuple[str, ...]] = ()
-    """Names of what a batch holds beside histories and targets: where in them the occasions are."""
+    occasion_columns: ClassVar[tuple[str, ...]] = ()
+    """Names of a batch's arrays besides histories and targets: where in them the occasions are."""
 
-    def plan(self, occasions: Occasions, batch_size: int, random: np.random.Generator) -> list[Places]:
+    def plan(self, occasions: Occasions, batch_size: int, random: np.random.Generator) -> list[Indices]:
         """Which occasions make each batch of about `batch_size` examples, in random order."""
         order = random.permutation(len(occasions))
         sizes = np.cumsum((occasions.end - occasions.begin)[order])
@@ -124,23 +124,23 @@ class ExampleCutter:
         return [part for part in np.split(order, np.unique(cuts)) if len(part)]
 
     def batches(
-        self, sequences: Sequences, occasions: Occasions, plan: Sequence[Places], as_of: int
+        self, sequences: Sequences, occasions: Occasions, plan: Sequence[Indices], as_of: int
     ) -> Iterator[Batch]:
         """The batches of a plan."""
-        known_since = _first_places(sequences) if plan and self.repeat_weight != 1 else None
+        known_since = _first_events(sequences) if plan and self.repeat_weight != 1 else None
         for part in plan:
             yield self._batch(sequences, occasions[part], as_of, known_since)
 
     def history(self, sequences: Sequences, occasions: Occasions) -> Batch:
         """The user tower's inputs of each occasion: the newest `history_length` events strictly before it."""
-        place = occasions.begin[:, None] - 1 - np.arange(self.history_length)
-        inside = place >= sequences.starts[occasions.user][:, None]
-        place = np.where(inside, place, 0)
+        index = occasions.begin[:, None] - 1 - np.arange(self.history_length)
+        inside = index >= sequences.starts[occasions.user][:, None]
+        index = np.where(inside, index, 0)
         newest = sequences.times[occasions.begin - 1][:, None]
         return {
-            "history_items": np.where(inside, sequences.items[place], 0).astype(np.int32),
-            "history_types": np.where(inside, sequences.types[place], 0).astype(np.int32),
-            "history_ages": np.where(inside, (newest - sequences.times[place]) / MICROSECONDS_PER_DAY, 0).astype(
+            "history_items": np.where(inside, sequences.items[index], 0).astype(np.int32),
+            "history_types": np.where(inside, sequences.types[index], 0).astype(np.int32),
+            "history_ages": np.where(inside, (newest - sequences.times[index]) / MICROSECONDS_PER_DAY, 0).astype(
                 np.float32
             ),
             "profile": self._profile(sequences, occasions),
@@ -160,17 +160,17 @@ class ExampleCutter:
         sizes = occasions.end - occasions.begin
         occasion = np.repeat(np.arange(len(occasions)), sizes)
         offset = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        place = occasions.begin[occasion] + offset
-        item = sequences.items[place]
+        index = occasions.begin[occasion] + offset
+        item = sequences.items[index]
         pair = occasion * (int(item.max(initial=0)) + 1) + item
-        kind = self._weights_by_type(sequences.types[place], pair) if self.type_weights else np.ones(len(pair))
+        kind = self._weights_by_type(sequences.types[index], pair) if self.type_weights else np.ones(len(pair))
         once = np.unique(pair, return_index=True)[1]
         once = np.sort(once[item[once] > 0])  # one example per item and occasion, known items only
-        place, occasion, item = place[once], occasion[once], item[once]
+        index, occasion, item = index[once], occasion[once], item[once]
         age_days = (as_of - occasions.times[occasion]) / MICROSECONDS_PER_DAY
         weight = kind[once] * 0.5 ** (age_days / self.half_life_days)
         if known_since is not None:
-            weight *= np.where(known_since[place] < occasions.begin[occasion], self.repeat_weight, 1.0)
+            weight *= np.where(known_since[index] < occasions.begin[occasion], self.repeat_weight, 1.0)
         return {
             **self.history(sequences, occasions),
             "target_items": item.astype(np.int32),
@@ -178,7 +178,7 @@ class ExampleCutter:
             "target_weights": weight.astype(np.float32),
         }
 
-    def _weights_by_type(self, types: Ints, pair: Places) -> npt.NDArray[np.float64]:
+    def _weights_by_type(self, types: Ints, pair: Indices) -> npt.NDArray[np.float64]:
         """[events]: the largest weight among the events of each one's pair of occasion and item."""
         copy = np.unique(pair, return_inverse=True)[1]
         largest = np.zeros(len(pair))
@@ -186,8 +186,8 @@ class ExampleCutter:
         return largest[copy]
 
 
-def _first_places(sequences: Sequences) -> npt.NDArray[np.int64]:
-    """[events]: place of the first event in which the same user took the same item."""
+def _first_events(sequences: Sequences) -> npt.NDArray[np.int64]:
+    """[events]: index of the first event in which the same user took the same item."""
     user = np.repeat(np.arange(len(sequences.starts) - 1), np.diff(sequences.starts))
     pair = user * (int(sequences.items.max(initial=0)) + 1) + sequences.items
     _, first, inverse = np.unique(pair, return_index=True, return_inverse=True)
@@ -200,6 +200,6 @@ def _flat(table: pa.Table, name: str) -> pa.Array:
 
 
 def _codes(values: pa.Array, vocabulary: Sequence[str]) -> Ints:
-    """Place in the vocabulary + 1; 0 for what is not in it."""
-    places = pc.index_in(values, value_set=pa.array(vocabulary, pa.string()))
-    return pc.fill_null(places, -1).to_numpy(zero_copy_only=False).astype(np.int32) + 1
+    """Index in the vocabulary + 1; 0 for values that are not in it."""
+    indices = pc.index_in(values, value_set=pa.array(vocabulary, pa.string()))
+    return pc.fill_null(indices, -1).to_numpy(zero_copy_only=False).astype(np.int32) + 1

@@ -1,9 +1,9 @@
-"""The sequence-aware user tower: causal self-attention over the history, for data whose order says something.
+"""The sequence-aware user tower: causal self-attention over the history, for data whose order is informative.
 
-As SASRec (Kang, McAuley 2018) it gives a vector at every place of a sequence, made of that event and older ones only,
-so that one pass over a sequence learns what came next at each. Unlike there, nothing depends on where a window of
-events starts: attention knows how many events and how much time are between two (as in HSTU, Zhai et al. 2024), so that
-the vector learned at a place is the one that is served to who has that history.
+As SASRec (Kang, McAuley 2018) it computes a vector at every position of a sequence, from that event and older ones
+only, so that one pass over a sequence trains the next-item prediction at each. Unlike there, nothing depends on where a
+window of events starts: attention knows how many events and how much time are between two (as in HSTU, Zhai et al.
+2024), so that the vector trained at a position is the one that is served for that history.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from models.two_tower.network.pooling import History, Tensor, UserTower
 _SCALES_DAYS = np.array([1 / 1440, 1 / 24, 1.0, 7.0, 56.0], np.float32)
 """Nearness in time is exp(−gap / scale) at each: a minute, an hour, a day, a week, two months."""
 Occasions = tuple[Tensor, Tensor]
-"""[occasions] each: the history that one is in, and its place there, that of the newest event before it."""
+"""[occasions] each: the history that one is in, and its position there, that of the newest event before it."""
 _NEVER = -1e9
 _LEAST_VARIANCE = 1e-5
-"""Below it a vector is taken for noise: an item that training knows nothing of."""
+"""A vector with a smaller norm counts as noise: an item that was not trained."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class AttentionTower(UserTower):
         self._head = -(-dimensions // shape.heads)
 
     def build(self, _shape: Any) -> None:
-        """A vector per event type, the blocks, and the norm of what goes in and of what comes out."""
+        """A vector per event type, the blocks, and the norms of input and output."""
         size = self.dimensions
         self.types = self.add_weight(name="types", shape=(self.event_types + 1, size), initializer="zeros")
         self.blocks = [self._block(number) for number in range(self.shape.layers)]
@@ -82,8 +82,8 @@ class AttentionTower(UserTower):
     def call(
         self, inputs: History, occasions: Occasions | None = None, training: bool = False, step: Tensor = 0
     ) -> Tensor:
-        """[users, dimensions]: at the newest known event of each history, or at the places of the `occasions`, whose
-        profiles are then given.
+        """[users, dimensions]: at the newest known event of each history, or at the positions of the `occasions`, whose
+        profiles are then passed.
 
         What is left out while training follows from the seed and the `step` alone.
         """
@@ -93,15 +93,15 @@ class AttentionTower(UserTower):
             known = tf.cast(items > 0, tf.float32)
             newest = known * tf.cast(tf.cumsum(known, axis=1) < 1.5, tf.float32)
             return self.with_profile(tf.reduce_sum(states * newest[:, :, None], axis=1), profile)
-        windows, places = occasions
-        return self.with_profile(tf.gather_nd(states, tf.stack([windows, places], axis=1)), profile)
+        windows, positions = occasions
+        return self.with_profile(tf.gather_nd(states, tf.stack([windows, positions], axis=1)), profile)
 
     def states(self, inputs: History, training: bool = False, step: Tensor = 0) -> Tensor:
         """[n, length, dimensions]: the vector at every event, of it and older ones; 0 at unknown items."""
         vectors, items, types, ages, _ = inputs
         known = tf.cast(items > 0, tf.float32)
-        places = np.arange(items.shape[1])
-        events_between = places[None, :] - places[:, None]  # newest first: what is older has a larger place
+        positions = np.arange(items.shape[1])
+        events_between = positions[None, :] - positions[:, None]  # newest first: older events have a larger position
         older = tf.constant((events_between >= 0).astype(np.float32))
         allowed = known[:, None, None, :] * older
         gaps = tf.maximum(ages[:, None, :] - ages[:, :, None], 0.0)
@@ -123,15 +123,15 @@ class AttentionTower(UserTower):
             for matrix in (block.query, block.key, block.value)
         )
         logits = tf.matmul(query, key, transpose_b=True) / self._head**0.5 + near
-        # Multiplied as well: where nothing is allowed, softmax would spread over everything, what is later included.
+        # Multiplied as well: where no event is allowed, softmax would spread over all, later ones included.
         weights = tf.nn.softmax(tf.where(allowed > 0, logits, _NEVER)) * allowed
         mixed = tf.transpose(tf.matmul(weights, value), [0, 2, 1, 3])
         return _times(tf.reshape(mixed, [-1, length, heads * self._head]), block.mixture)
 
-    def _dropped(self, state: Tensor, place: int, training: bool, step: Tensor) -> Tensor:
+    def _dropped(self, state: Tensor, layer: int, training: bool, step: Tensor) -> Tensor:
         if not training or not self.shape.dropout:
             return state
-        seed = tf.stack([tf.constant(self.seed * 100 + place, tf.int64), tf.cast(step, tf.int64)])
+        seed = tf.stack([tf.constant(self.seed * 100 + layer, tf.int64), tf.cast(step, tf.int64)])
         kept = tf.random.stateless_uniform(tf.shape(state), seed) >= self.shape.dropout
         return state * tf.cast(kept, tf.float32) / (1.0 - self.shape.dropout)
 

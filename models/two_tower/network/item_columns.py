@@ -54,7 +54,7 @@ def _age_classes(age_days: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
 def _words(items: pa.Table, buckets: int) -> npt.NDArray[np.int32]:
     """[items + 1, words]: hash buckets from 1 of the first distinct words; 0 = none.
 
-    An item that is only known by its id bears it as title: that says nothing that the id's own vector does not.
+    An item without a title has its id as title, which adds nothing to the id's own vector.
     """
     words = np.zeros((items.num_rows + 1, WORDS_PER_ITEM), np.int32)
     texts = zip(*(items.column(name).to_pylist() for name in ("item_id", "title", "text")), strict=True)

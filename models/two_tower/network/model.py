@@ -20,7 +20,7 @@ from models.two_tower.network.negatives import Negatives
 from models.two_tower.network.pooling import Tensor, UserTower
 
 _NEVER = -1e9
-"""Logit of what is no negative."""
+"""Logit of items that are not negatives."""
 _SMALL = 0.02
 """Spread of the first vectors: with larger ones the first epoch unlearns noise."""
 
@@ -62,7 +62,7 @@ class ItemTower(tf.keras.layers.Layer):
         """One table for the codes of all columns, one for the words and one for the ids."""
         sizes = self.columns.cardinalities
         self.ids = self._table("ids", self._start(len(self.columns), 0))
-        known = [self._start(rows, place)[1:] for place, rows in enumerate(sizes, start=1)]
+        known = [self._start(rows, column)[1:] for column, rows in enumerate(sizes, start=1)]
         self.codes = self._table("codes", tf.concat([tf.zeros([1, self.dimensions]), *known], axis=0))
         self.words = self._table("words", self._start(self.columns.word_buckets, len(sizes) + 1))
         super().build(_shape)
@@ -81,7 +81,7 @@ class ItemTower(tf.keras.layers.Layer):
         return vectors * tf.cast(rows > 0, tf.float32)[:, None]
 
     def content(self, rows: Tensor) -> Tensor:
-        """[n, dimensions]: everything but the id."""
+        """[n, dimensions]: without the id's vector."""
         words = tf.gather(self._words, rows)
         count = tf.maximum(tf.reduce_sum(tf.cast(words > 0, tf.float32), axis=1, keepdims=True), 1.0)
         return _sums(self.codes, tf.gather(self._codes, rows)) + _sums(self.words, words) / tf.sqrt(count)
@@ -103,8 +103,8 @@ class TwoTower(tfrs.Model):
         events: npt.NDArray[np.int64],
         negatives: Negatives,
     ) -> None:
-        """`events` [items + 1]: how often training meets each item. One that it never meets is no negative of the
-        whole catalogue.
+        """`events` [items + 1]: how often each item is in the training data. Items with 0 are not
+        negatives of the whole catalogue.
         """
         super().__init__()
         self.item_tower = item_tower
@@ -116,41 +116,41 @@ class TwoTower(tfrs.Model):
         self._negatives = negatives
 
     def make_variables(self) -> None:
-        """Make both towers' weights, as a first step of training would."""
+        """Create both towers' weights, as a first step of training would."""
         nothing = tf.zeros([1, 1], tf.int32)
         profile = tf.zeros([1, len(self.user_tower.profile_sizes)], tf.int32)
         vectors = tf.reshape(self.item_tower(nothing[0]), [1, 1, -1])
         self.user_tower((vectors, nothing, nothing, tf.zeros([1, 1]), profile))
 
-    def users(self, inputs: dict[str, Tensor], unique: Tensor, place: Tensor, training: bool) -> tuple[Tensor, Tensor]:
-        """User vectors, and the vectors of the `unique` items that histories (`place` [users, length]) point to."""
+    def users(self, inputs: dict[str, Tensor], unique: Tensor, index: Tensor, training: bool) -> tuple[Tensor, Tensor]:
+        """User vectors, and the vectors of the `unique` items that histories (`index` [users, length]) point to."""
         step = self.optimizer.iterations
         item_vectors = self.item_tower(unique, training=training, step=step)
-        history = tf.gather(item_vectors, place)
+        history = tf.gather(item_vectors, index)
         tower_inputs = (history, inputs["history_items"], inputs["history_types"], inputs["history_ages"])
         of_occasions: dict[str, Any] = {}
         if "occasion_windows" in inputs:
-            occasions = (inputs["occasion_windows"], inputs["occasion_places"])
+            occasions = (inputs["occasion_windows"], inputs["occasion_positions"])
             of_occasions = {"occasions": occasions, "training": training, "step": step}
         return self.user_tower((*tower_inputs, inputs["profile"]), **of_occasions), item_vectors
 
     def compute_loss(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
         """Summed weighted softmax loss: each target against the batch's items that its own occasion does not hold.
 
-        Items of the same occasion, and other copies of the target, are no negatives: the user did take them.
+        Items of the same occasion, and other copies of the target, are not negatives: the user did take them.
         """
         history, targets = inputs["history_items"], inputs["target_items"]
         occasion = inputs["target_occasions"]
         compared = self._negatives
         if compared.whole_catalogue:
-            unique, history_place = tf.range(len(self.item_tower.columns)), history
+            unique, history_index = tf.range(len(self.item_tower.columns)), history
             candidates, target, offsets = unique, targets, self._only_met
         else:
-            unique, place = tf.unique(tf.concat([tf.reshape(history, [-1]), targets, self._sampled()], 0))
-            history_place = tf.reshape(place[: tf.size(history)], tf.shape(history))
-            candidates, met, copies = tf.unique_with_counts(place[tf.size(history) :])
+            unique, index = tf.unique(tf.concat([tf.reshape(history, [-1]), targets, self._sampled()], 0))
+            history_index = tf.reshape(index[: tf.size(history)], tf.shape(history))
+            candidates, met, copies = tf.unique_with_counts(index[tf.size(history) :])
             target, offsets = met[: tf.size(targets)], tf.math.log(tf.cast(copies, tf.float32))
-        users, item_vectors = self.users(inputs, unique, history_place, training)
+        users, item_vectors = self.users(inputs, unique, history_index, training)
         logits = tf.matmul(users, tf.gather(item_vectors, candidates), transpose_b=True) / compared.temperature
         if compared.correct_popularity and not compared.whole_catalogue:
             logits -= tf.gather(self._log_q, tf.gather(unique, candidates))
@@ -176,7 +176,7 @@ def _own(inputs: dict[str, Tensor], shape: Tensor) -> Tensor:
     """[occasions, items + 1]: whether the item is in the history that the occasion has."""
     history = inputs["history_items"]
     if "occasion_windows" in inputs:
-        before = tf.range(tf.shape(history)[1])[None, :] >= inputs["occasion_places"][:, None]
+        before = tf.range(tf.shape(history)[1])[None, :] >= inputs["occasion_positions"][:, None]
         history = tf.gather(history, inputs["occasion_windows"]) * tf.cast(before, tf.int32)
     occasion = tf.repeat(tf.range(shape[0]), tf.shape(history)[1])
     pairs = tf.stack([occasion, tf.reshape(history, [-1])], axis=1)
@@ -194,6 +194,6 @@ def _sums(table: Tensor, rows: Tensor) -> Tensor:
 
     A row that a batch names a thousand times is read once, and its gradient is summed before it reaches the table.
     """
-    place = tf.where(rows > 0)
-    used, number = tf.unique(tf.gather_nd(rows, place))
-    return tf.sparse.segment_sum(tf.gather(table, used), number, place[:, 0], num_segments=tf.shape(rows)[0])
+    index = tf.where(rows > 0)
+    used, number = tf.unique(tf.gather_nd(rows, index))
+    return tf.sparse.segment_sum(tf.gather(table, used), number, index[:, 0], num_segments=tf.shape(rows)[0])

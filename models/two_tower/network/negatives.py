@@ -11,7 +11,7 @@ from headrace.settings.jobs import TrainingSettings
 class Negatives:
     """The softmax's other side: the items of the batch, of a sample, or of the whole catalogue.
 
-    In every case an item that the occasion itself holds, and another copy of the target, is no negative.
+    In every case an item that the occasion itself holds, and another copy of the target, are not negatives.
     """
 
     whole_catalogue: bool = False
@@ -19,10 +19,10 @@ class Negatives:
     own: bool = True
     """Of the whole catalogue: what the user's history holds is one too."""
     correct_popularity: bool = False
-    """Of the batch: popular items are met more often as negatives, which log q takes back."""
+    """Of the batch: popular items are negatives more often, which log q corrects."""
     sampled: int = 0
-    """Items drawn from the catalogue in each step beside those of the batch (Yang et al. 2020): what nobody takes is
-    then seen as a negative too."""
+    """Items drawn from the catalogue in each step in addition to those of the batch (Yang et al. 2020): what no user
+    takes is then seen as a negative too."""
     hardest: int = 0
     """Only so many with the largest logits count for each occasion; 0 = all."""
     temperature: float = 1.0
@@ -30,7 +30,7 @@ class Negatives:
 
     @classmethod
     def of(cls, training: TrainingSettings) -> Negatives:
-        """As the settings say."""
+        """From the settings."""
         return cls(
             training.retrieval_negatives == "catalogue",
             training.repeat_weight > 0,

@@ -25,15 +25,15 @@ class UserTower(tf.keras.layers.Layer):
     def build(self, _shape: Any) -> None:
         """A table per profile key."""
         self.profiles = [
-            self.add_weight(name=f"profile_{place}", shape=(size, self.dimensions), initializer="zeros")
-            for place, size in enumerate(self.profile_sizes)
+            self.add_weight(name=f"profile_{column}", shape=(size, self.dimensions), initializer="zeros")
+            for column, size in enumerate(self.profile_sizes)
         ]
         super().build(_shape)
 
     def with_profile(self, user: Tensor, profile: Tensor) -> Tensor:
         """The vectors [users, dimensions] with those of their profile's codes [users, keys] added."""
-        for place, table in enumerate(self.profiles):
-            user += known_rows(table, profile[:, place])
+        for column, table in enumerate(self.profiles):
+            user += known_rows(table, profile[:, column])
         return user
 
 
@@ -60,5 +60,5 @@ class PoolingTower(UserTower):
 
 
 def known_rows(table: Tensor, codes: Tensor) -> Tensor:
-    """Rows of the table; the unknown code 0 adds nothing."""
+    """Rows of the table; zeros for the unknown code 0."""
     return tf.gather(table, codes) * tf.cast(codes > 0, tf.float32)[:, None]

@@ -195,7 +195,7 @@ def test_exit_code_of_the_child_is_passed_on():
 def test_a_part_started_by_up_runs_on_until_down(monkeypatch):
     monkeypatch.setenv("HEADRACE_STORE__URL", f"redis://127.0.0.1:{free_port()}/0")
     command = [sys.executable, "-m", "headrace"]
-    assert "✓ valkey answers on" in subprocess.run([*command, "up", "valkey"], capture_output=True, text=True).stdout
+    assert "✓ valkey is ready on" in subprocess.run([*command, "up", "valkey"], capture_output=True, text=True).stdout
     assert subprocess.run([*command, "down"], capture_output=True, text=True).stdout == "Stopped valkey\n"
 
 

@@ -61,7 +61,7 @@ def test_a_window_shows_its_settings_with_their_defaults():
     assert window_text(Feature("x", "", "all time")) == "all time"
 
 
-def test_a_feature_names_its_readers_and_one_that_nobody_reads_has_none():
+def test_a_feature_names_its_readers_and_an_unused_one_has_none():
     (baskets,) = (feature for feature in USER_FEATURES.features if feature.name == "baskets_total")
     assert list(USER_FEATURES.used_by(baskets)) == ["serving's user row"]
     assert not list(USER_BEHAVIOUR.used_by(USER_BEHAVIOUR.features[0]))

@@ -108,7 +108,7 @@ def test_what_was_taken_instead(catalogue):
     assert features["kind_due"] == pytest.approx([0, 6 / 6.8, 6 / 6.8])
 
 
-def test_features_of_a_user_nobody_knows_are_zero_where_they_are_about_the_user(catalogue):
+def test_features_of_an_unknown_user_are_zero_where_they_are_about_the_user(catalogue):
     features = features_of(UserRow("stranger", as_of=0), catalogue)
     for name in ("own_count", "own_due", "category_1_share", "price_ratio", "user_events"):
         assert features[name] == [0, 0, 0], name

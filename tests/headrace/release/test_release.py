@@ -91,7 +91,7 @@ def test_a_full_release_without_ranker_cannot_be_sealed(tmp_path):
         sealed(tmp_path, stage="full")
 
 
-def test_a_manifest_that_is_no_json_is_refused_with_its_place(tmp_path):
+def test_a_manifest_that_is_not_json_is_refused_with_its_path(tmp_path):
     sealed(tmp_path)
     (tmp_path / MANIFEST).write_text("{")
     with pytest.raises(ReleaseError, match=MANIFEST):

@@ -111,7 +111,7 @@ def test_relative_folder_of_jars_counts_from_the_project():
         ("[kafka\n", "headrace.toml is no TOML"),
     ],
 )
-def test_a_mistake_in_the_own_file_is_told_in_one_sentence(text, told):
+def test_a_mistake_in_the_own_file_is_reported_in_one_sentence(text, told):
     own_file(text)
     message = refused()
     assert told in message and "\n" not in message and "docs/settings.toml" in message
@@ -134,7 +134,7 @@ def test_a_mistake_in_the_own_file_is_told_in_one_sentence(text, told):
         ("HEADRACE_CONFIG", "nowhere.toml", "HEADRACE_CONFIG names nowhere.toml, which is no file"),
     ],
 )
-def test_a_mistake_in_a_variable_is_told_in_one_sentence(monkeypatch, variable, value, told):
+def test_a_mistake_in_a_variable_is_reported_in_one_sentence(monkeypatch, variable, value, told):
     monkeypatch.setenv(variable, value)
     assert told in refused()
 

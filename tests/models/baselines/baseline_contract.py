@@ -62,7 +62,7 @@ class BaselineContract(ABC):
             assert not set(shown) & set(own.indices)
             assert len(shown) == ITEMS - own.nnz
 
-    def test_somebody_unknown_gets_the_popular_list(self, fitted: Baseline):
+    def test_an_unknown_user_gets_the_popular_list(self, fitted: Baseline):
         events = world()[0]
         recent = events.users_within(28)
         shown = fitted.top(np.array([STRANGER, -1]), 10)

@@ -119,7 +119,7 @@ def test_events_become_numbers_in_the_order_of_their_ids_with_their_ages():
     assert found.users_within(1.0, before=1.0).tolist() == [0, 1, 0]
 
 
-def test_nothing_to_learn_from_is_refused():
+def test_no_event_to_train_on_is_refused():
     nothing = np.zeros(0, int)
     with pytest.raises(BadInputError, match="no event of interest"):
         interactions.Interactions(nothing, nothing, nothing.astype(float), [], [])

@@ -44,7 +44,7 @@ def test_task_new_asks_only_for_items_that_the_user_never_took(ground_truth):
     assert ground_truth.tasks["all"].targets.counts.sum() > ground_truth.tasks["new"].targets.counts.sum()
 
 
-def test_items_that_nobody_took_before_the_split_are_no_targets(ground_truth):
+def test_items_without_an_event_before_the_split_are_not_targets(ground_truth):
     assert NEVER_BOUGHT not in ground_truth.catalogue.item_ids
 
 
@@ -128,15 +128,15 @@ def test_the_calibration_curve_is_drawn_where_the_release_has_one(ground_truth, 
     assert (tmp_path / "calibration.png").stat().st_size > 5000
 
 
-def test_events_of_unknown_items_only_cannot_be_judged(retrieval: Trained, tmp_path: Path):
+def test_events_of_unknown_items_only_cannot_be_evaluated(retrieval: Trained, tmp_path: Path):
     path = tmp_path / "events.parquet"
     row = {"event_type": "purchase", "user_id": "user-0", "item_id": "unheard of", "value": 1.0}
     pq.write_table(pa.Table.from_pylist([row]), path)
-    with pytest.raises(BadInputError, match="no event is about an item known before"):
+    with pytest.raises(BadInputError, match="no event has an item that occurs before"):
         read_ground_truth(Lake(retrieval.settings.lake_root), DAY, path)
 
 
-def test_test_events_that_the_features_already_know_are_refused_as_a_leak(retrieval: Trained, tmp_path: Path):
+def test_test_events_that_the_features_already_include_are_refused_as_a_leak(retrieval: Trained, tmp_path: Path):
     lake = Lake(retrieval.settings.lake_root)
     newest = newest_known_event(lake, DAY)
     path = tmp_path / "events.parquet"
@@ -157,7 +157,7 @@ def of_baselines(retrieval: Trained, ground_truth):
     return baseline_lists(ground_truth, ("all", "new"), events, [counting.Personal(), ease.Ease(), content.Content()])
 
 
-def test_baselines_learn_what_the_features_know_and_no_more(of_baselines, ground_truth):
+def test_baselines_are_trained_on_the_events_of_the_features_and_no_others(of_baselines, ground_truth):
     mine = personal_frequency(ground_truth, "all", 500)
     for row, user in enumerate(ground_truth.tasks["all"].users):
         own = len(ground_truth.own.of(int(user)))
@@ -180,7 +180,7 @@ def test_a_model_that_finds_nothing_has_no_ratio_and_the_report_says_null(ground
     assert (report["ndcg_at_20"], report["ndcg_ratio"]) == (0.0, [None, None, None])
 
 
-def test_without_a_file_the_lakes_own_later_events_judge(retrieval: Trained, tmp_path: Path):
+def test_without_a_file_the_lakes_own_later_events_are_the_ground_truth(retrieval: Trained, tmp_path: Path):
     lake = Lake(retrieval.settings.lake_root)
     ground_truth = read_ground_truth(lake, HOLDOUT_DAY, later_events(lake, HOLDOUT_DAY, tmp_path))
     later = {u for u, events in retrieval.world.events.items() if events[-1][0] >= microseconds(HOLDOUT_DAY)}

@@ -24,7 +24,7 @@ def features(event: datetime, created: datetime) -> pa.Table:
     return pa.table({"event_timestamp": pa.array([event], TIME), "created_timestamp": pa.array([created], TIME)})
 
 
-def test_an_event_at_the_moment_of_the_split_is_judged_and_not_learnt():
+def test_an_event_at_the_moment_of_the_split_is_evaluated_and_not_trained_on():
     split = split_at(events(AT - HOUR, AT, AT + HOUR), AT)
     assert split.train.column("item_id").to_pylist() == ["item-0"]
     assert split.test.column("item_id").to_pylist() == ["item-1", "item-2"]

@@ -1,4 +1,4 @@
-"""When a challenger takes the champion's place: no worse on any guardrail, better on one."""
+"""When a challenger replaces the champion: not worse on any guardrail, better on one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_slice_is_never_better_and_one_of_many_needs_stronger_evidence():
     assert verdict_of(-0.05, spread=0.22, compared=1000) == "equal"
 
 
-def test_too_few_judges_decide_nothing():
+def test_too_few_validation_users_decide_nothing():
     assert verdict_of(-0.2, validation_users=GATE.least_validation_users - 1) == "equal"
     assert verdict_of(-0.2, validation_users=GATE.least_validation_users) == "worse"
     few = np.ones(GATE.least_validation_users - 1)

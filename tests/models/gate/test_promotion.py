@@ -60,7 +60,7 @@ def test_rolling_back_goes_the_way_that_promotions_came_and_keeps_the_reasons(se
     for release_id in (second, first):
         rollback(settings, "clicks fell")
         assert live(settings) == release_id
-    with pytest.raises(ReleaseError, match=f"'{first}' took no one's place"):
+    with pytest.raises(ReleaseError, match=f"'{first}' replaced no earlier champion"):
         rollback(settings, "")
     import mlflow
 
@@ -85,7 +85,7 @@ def test_what_serving_would_refuse_does_not_become_champion(settings: Settings):
     assert live(settings) == good
 
 
-def test_a_release_of_another_machine_is_brought_here_first(settings: Settings):
+def test_a_release_of_another_machine_is_downloaded_first(settings: Settings):
     release = registered(settings, "elsewhere")
     shutil.rmtree(release.folder)
     promote(settings, release.release_id, "")

@@ -50,7 +50,7 @@ def test_popularity_lift_compares_with_what_users_took_before():
     assert popularity_lift(np.array([6.0, 2.0, 9.0]), np.array([2.0, 2.0, np.nan])) == 1.0  # 4 against 2
 
 
-def test_the_popularity_curve_says_how_many_places_the_most_popular_take():
+def test_the_popularity_curve_has_the_share_of_positions_of_the_most_popular():
     curve = popularity_curve(np.array([[0, 1], [0, 2]]), FACTS.popularity, k=2, shares=(0, 0.25, 0.5, 1))
     assert curve.tolist() == [0.0, 0.5, 0.75, 1.0]
 

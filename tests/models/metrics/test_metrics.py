@@ -51,7 +51,7 @@ def test_intervals_and_ratios_equal_the_reference_to_the_last_digit(seed: int):
 def test_columns_drawn_together_are_those_drawn_alone():
     columns = [np.arange(9.0), np.arange(9.0) ** 2]
     assert [bounds(drawn) for drawn in resampled_means(columns)] == [interval(column) for column in columns]
-    with pytest.raises(BadInputError, match="two models of different users"):
+    with pytest.raises(BadInputError, match="two models with lists for different users"):
         resampled_means([np.zeros(3), np.zeros(4)])
 
 

@@ -39,8 +39,8 @@ def test_calibration_compares_each_bin_with_what_happened_in_it():
     assert found.error == pytest.approx(0.1 * 0.5 + 0.2 * 0.5)
 
 
-def test_what_is_no_probability_is_refused_by_its_place():
-    with pytest.raises(BadInputError, match=r"candidate 1: 1\.5 is no probability"):
+def test_a_value_that_is_not_a_probability_is_refused_with_its_candidate():
+    with pytest.raises(BadInputError, match=r"candidate 1: 1\.5 is not a probability"):
         log_loss(np.array([0.5, 1.5]), np.array([YES, NO]))
-    with pytest.raises(BadInputError, match="candidate 0: nan is no probability"):
+    with pytest.raises(BadInputError, match="candidate 0: nan is not a probability"):
         calibration(np.array([np.nan]), np.array([NO]))

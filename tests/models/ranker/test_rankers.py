@@ -122,7 +122,7 @@ def test_serving_gets_the_scores_of_training(ranker: tuple[Committee, RankerRepo
         np.testing.assert_allclose(session.run(["score"], inputs)[0], expected, atol=1e-4)
 
 
-def test_the_users_half_of_a_layer_is_computed_once_for_all_candidates() -> None:
+def test_the_users_part_of_the_first_layer_is_computed_once_for_all_candidates() -> None:
     layer = tf.keras.layers.Dense(4, bias_initializer="ones")
     inputs = planted_examples(users=1).numeric[0]
     expected = layer(inputs).numpy()
@@ -130,7 +130,7 @@ def test_the_users_half_of_a_layer_is_computed_once_for_all_candidates() -> None
     np.testing.assert_allclose(split_first_layer(layer, inputs).numpy(), expected, atol=1e-5)
 
 
-def test_what_is_served_has_the_first_layers_in_halves(ranker: tuple[Committee, RankerReport], tmp_path: Path) -> None:
+def test_what_is_served_has_split_first_layers(ranker: tuple[Committee, RankerReport], tmp_path: Path) -> None:
     model, _ = ranker
     write_ranker_onnx(model, tmp_path / "ranker.onnx")
     served = Counter(tuple(each.dims) for each in onnx.load(str(tmp_path / "ranker.onnx")).graph.initializer)
@@ -198,7 +198,7 @@ def test_a_rare_impression_that_was_taken_counts_for_those_that_were_not_shown()
     np.testing.assert_allclose(RankingLoss("softmax", 0.0)(labels, scores), expected, rtol=1e-6)
 
 
-def test_what_is_bought_of_what_is_taken_is_learned_beside_it_with_the_weight_that_is_stated() -> None:
+def test_what_is_bought_of_what_is_taken_is_learned_as_well_with_the_weight_that_is_stated() -> None:
     _, report = trained(shown_examples(biased=False), ranker_model="dcn", ranker_purchase_weight=1.0)
     assert report.outcome_auc.keys() == {"purchase"}
     assert report.outcome_auc["purchase"] > 0.8
@@ -206,7 +206,7 @@ def test_what_is_bought_of_what_is_taken_is_learned_beside_it_with_the_weight_th
     assert report.probabilities.auc_per_user > 0.7
 
 
-def test_a_training_that_was_killed_goes_on_to_the_same_ranker(tmp_path: Path) -> None:
+def test_a_training_that_was_killed_resumes_to_the_same_ranker(tmp_path: Path) -> None:
     examples = planted_examples(users=48)
     settings = {"ranker_model": "ncf", "ranker_batch_size": 300, "ranker_least_steps": 12}
     whole, report = trained(examples, **settings)

@@ -23,7 +23,7 @@ def test_codes_of_another_day_are_those_of_the_same_names() -> None:
     assert found.tolist() == [[[0, 2], [2, 1], [0, 0], [1, 2]]]
 
 
-def test_lists_of_an_earlier_holdout_are_learned_from_too_and_judge_nothing(ranker: Trained, tmp_path: Path) -> None:
+def test_lists_of_an_earlier_holdout_are_trained_on_too_and_never_validated_on(ranker: Trained, tmp_path: Path) -> None:
     settings = ranker.settings.model_copy(update={"home": tmp_path, "lake": ranker.settings.lake_root})
     for day in (DAY, EARLIER):
         folder = settings.training_folder / str(day)

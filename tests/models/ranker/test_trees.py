@@ -103,7 +103,7 @@ def test_of_many_refused_candidates_a_few_stand_for_all(
     assert likely() == pytest.approx(every, abs=0.3)  # unweighted it would be log 4 more: 1.4
 
 
-def test_what_is_served_learned_from_the_judges_too(in_a_band: RankingData) -> None:
+def test_what_is_served_is_trained_on_the_validation_users_too(in_a_band: RankingData) -> None:
     judged, _ = train_ranker_model(in_a_band, TRAINING, QUIET)
     served = train_served(in_a_band, TRAINING, QUIET, judged)
     assert served.platt == judged.platt
@@ -115,7 +115,7 @@ def test_what_is_served_learned_from_the_judges_too(in_a_band: RankingData) -> N
     )
 
 
-def test_trees_take_what_a_place_adds_for_itself() -> None:
+def test_trees_learn_the_position_bias_separately() -> None:
     def price_says(**settings: object) -> float:
         training = TrainingSettings(ranker_trees=60, ranker_trees_rate=0.2, ranker_new_weight=0, **settings)
         trees = fit_trees(shown_examples(), training, QUIET)

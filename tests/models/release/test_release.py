@@ -149,7 +149,9 @@ def test_the_same_release_again_changes_nothing_and_one_that_is_no_better_waits_
     assert "difference +0.0000" in of_all["why"]
 
 
-def test_a_ranker_that_fails_the_judges_is_refused_although_its_training_measured_well(release, ranker: Trained):
+def test_a_ranker_that_fails_on_the_validation_users_is_refused_although_its_training_measured_well(
+    release, ranker: Trained
+):
     path = ranker.folder / "ranker_backtest" / "ranker.onnx"
     good = path.read_bytes()
     onnx.save_model(linear_ranker({"own_decayed_count": -1.0, "tower_score": -1.0}), str(path))
@@ -165,7 +167,7 @@ def test_a_ranker_that_fails_the_judges_is_refused_although_its_training_measure
 def test_what_was_built_while_mlflow_was_away_is_logged_later(release, ranker: Trained):
     settings = ranker.settings.model_copy(update={"mlflow": ranker.settings.mlflow.model_copy()})
     settings.mlflow.tracking_uri = "http://127.0.0.1:9"
-    away = pytest.raises(ServiceError, match=r"127\.0\.0\.1:9 does not answer.*headrace up.*bundle is complete")
+    away = pytest.raises(ServiceError, match=r"127\.0\.0\.1:9 is not reachable.*headrace up.*bundle is complete")
     with metrics_with(ranker, note=2), away:
         build_release(settings, DAY)
     (waiting,) = pending(settings)

@@ -42,7 +42,7 @@ def test_a_tensor_holds_the_array(make: Any, shape: tuple[int, ...]) -> None:
     assert tensor.shape == shape
 
 
-def test_what_lies_right_is_not_copied() -> None:
+def test_aligned_memory_is_not_copied() -> None:
     array = zeros_in_place((4, 5), np.int32)
     address = array.__array_interface__["data"][0]
     assert np.frombuffer(memoryview(tensor_of(array)), np.int32).__array_interface__["data"][0] == address

@@ -41,7 +41,7 @@ def test_the_settings_as_they_are_come_first_and_the_best_is_no_worse(tmp_path: 
     assert study.get_trials(states=(TrialState.PRUNED,)), "what is below the median is given up"
 
 
-def test_a_search_goes_on_where_it_was_broken_off(tmp_path: Path):
+def test_an_interrupted_search_resumes(tmp_path: Path):
     def killed(_training: TrainingSettings, _on_evaluation: OnEvaluation) -> float:
         raise KeyboardInterrupt
 

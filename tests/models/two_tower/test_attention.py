@@ -1,4 +1,4 @@
-"""The sequence-aware user tower: what a place of a sequence may know, and what is served of it."""
+"""The sequence-aware user tower: what a position of a sequence may read, and the vector that is served."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def history_of(batch: Batch) -> tuple[Any, ...]:
     return (table[batch["history_items"]], *(batch[name] for name in names))
 
 
-def test_a_later_event_changes_no_earlier_place():
+def test_a_later_event_changes_no_earlier_position():
     tower = untrained()
     ages = np.arange(LENGTH, dtype=np.float32)[None]
     one = np.ones((1, LENGTH), np.int32)
@@ -126,7 +126,7 @@ def test_a_later_event_changes_no_earlier_place():
     np.testing.assert_array_equal(with_unknown[1:], 0)
 
 
-def test_the_vector_learned_at_a_place_is_the_one_served_to_who_has_that_history():
+def test_the_vector_trained_at_a_position_is_the_one_served_for_that_history():
     tower = untrained()
     data = sequences(
         [(1, "a"), (2, "b"), (2, "c"), (4, "d"), (9, "unheard"), (9.5, "a"), (30, "d")],
@@ -135,7 +135,7 @@ def test_the_vector_learned_at_a_place_is_the_one_served_to_who_has_that_history
     occasions = find_occasions(data)
     order = np.random.default_rng(6).permutation(len(occasions))
     windows = WindowCutter(LENGTH, 84, 1).history(data, occasions[order])
-    learned = tower(history_of(windows), occasions=(windows["occasion_windows"], windows["occasion_places"]))
+    learned = tower(history_of(windows), occasions=(windows["occasion_windows"], windows["occasion_positions"]))
     served = tower(history_of(ExampleCutter(LENGTH, 84, 1).history(data, occasions[order])))
     np.testing.assert_allclose(learned, served, atol=1e-4)
     assert len(windows["history_items"]) < len(occasions)
@@ -150,8 +150,8 @@ def test_every_occasion_is_in_one_batch_with_half_of_the_history_at_least():
     assert sorted(np.concatenate(plan)) == list(range(len(occasions)))
     assert max(len(part) for part in plan) < 16 + LENGTH // 2
     for batch in cutter.batches(data, occasions, plan, 0):
-        known = (batch["history_items"] > 0).sum(axis=1)[batch["occasion_windows"]] - batch["occasion_places"]
-        assert ((known > LENGTH // 2) | (batch["occasion_places"] + known < LENGTH)).all()
+        known = (batch["history_items"] > 0).sum(axis=1)[batch["occasion_windows"]] - batch["occasion_positions"]
+        assert ((known > LENGTH // 2) | (batch["occasion_positions"] + known < LENGTH)).all()
 
 
 @pytest.mark.parametrize(("user_tower", "repeat_weight"), [("pooling", 0), ("attention", 0), ("attention", 1)])

@@ -44,7 +44,7 @@ def shop(folder: Path) -> Lake:
     return Lake(str(folder))
 
 
-def test_states_are_those_at_the_end_of_the_day_and_a_state_nobody_told_is_available(tmp_path: Path) -> None:
+def test_states_are_those_at_the_end_of_the_day_and_an_item_without_a_state_is_available(tmp_path: Path) -> None:
     lake = shop(tmp_path)
     now, then = (item_table(lake, day).to_pydict() for day in (DAY, EARLIER))
     assert now["item_id"] == ["milk", "soap", "tea"]

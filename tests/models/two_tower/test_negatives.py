@@ -50,7 +50,7 @@ def test_the_other_items_of_the_batch_are_negatives_or_the_hardest_of_them(tempe
     assert float(model.compute_loss(batch)) == pytest.approx(expected, rel=1e-4)
 
 
-def test_sampled_negatives_show_what_nobody_takes_and_are_others_in_each_step():
+def test_sampled_negatives_include_items_that_no_user_takes_and_are_others_in_each_step():
     model, batch, logits = model_and_logits(retrieval_temperature=1.0, retrieval_sampled_negatives=40)
     drawn = np.bincount(model._sampled().numpy(), minlength=ITEMS + 1)[1:]
     assert drawn.sum() == 40

@@ -60,7 +60,7 @@ def test_each_item_of_a_basket_is_one_example_and_all_share_one_history():
     assert batch["target_occasions"].tolist() == [0, 0]
 
 
-def test_items_that_the_catalogue_does_not_know_are_no_targets():
+def test_items_outside_the_catalogue_are_not_targets():
     batch = one_batch(sequences([(1, "a"), (2, "unheard"), (2, "b")]), ExampleCutter(3, 84, 1))
     assert batch["target_items"].tolist() == [2]
 
@@ -101,7 +101,7 @@ def test_every_example_is_in_exactly_one_batch():
     assert max(sizes) <= 17
 
 
-def test_events_in_another_order_stay_their_users_and_what_is_later_stays_in_its_place():
+def test_events_in_another_order_stay_their_users_and_later_ones_keep_their_position():
     data = sequences(*([(day, ITEMS[(day + user) % 4]) for day in range(8)] for user in range(6)))
     until = 5 * MICROSECONDS_PER_DAY
     other = in_another_order(data, until, np.random.default_rng(2))

@@ -48,7 +48,7 @@ def test_users_get_items_of_their_taste(retrieval: Trained, taste: int):
     assert np.mean(of_taste) > 0.8
 
 
-def test_an_item_that_nobody_took_has_a_vector_near_its_own_kind(retrieval: Trained):
+def test_an_item_that_no_user_took_has_a_vector_near_its_own_kind(retrieval: Trained):
     catalogue = load_catalogue(open_release(retrieval.folder / "retrieval"))
     vectors = catalogue.embeddings[:, :-1]
     similarity = vectors @ vectors[catalogue.row_of[NEVER_BOUGHT]]
@@ -92,7 +92,7 @@ def test_the_index_finds_what_brute_force_finds(retrieval: Trained):
     assert set(rows[0]) == set(np.argsort(-(catalogue.embeddings @ vectors[0]))[:50])
 
 
-def test_the_holdout_bundle_knows_nothing_of_the_holdout(retrieval: Trained):
+def test_the_holdout_bundle_is_not_trained_on_the_holdout(retrieval: Trained):
     before = open_release(retrieval.folder / "retrieval_holdout")
     after = open_release(retrieval.folder / "retrieval")
     assert (after.manifest.as_of - before.manifest.as_of).days == 28
@@ -121,7 +121,7 @@ def test_a_flipped_byte_makes_the_bundle_unusable(retrieval: Trained, tmp_path: 
         open_release(copy)
 
 
-def test_a_training_that_was_killed_goes_on_and_ends_as_one_that_ran_through(
+def test_a_training_that_was_killed_resumes_and_ends_as_one_that_ran_through(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     world = World(users=36)
@@ -143,7 +143,7 @@ def test_a_training_that_was_killed_goes_on_and_ends_as_one_that_ran_through(
             train_retrieval(settings, DAY)
     capsys.readouterr()
     second = open_release(train_retrieval(settings, DAY) / "retrieval").manifest.files
-    assert "final: goes on after step 1" in capsys.readouterr().out
+    assert "final: resumes after step 1" in capsys.readouterr().out
     # Within one process TensorFlow numbers the parts of its graphs on; two processes give the same ones.
     assert {name for name in first if first[name] != second[name]} <= {"user_tower.onnx", SAVED_GRAPH}
     assert not (settings.training_folder / str(DAY) / "checkpoints").exists()
@@ -196,7 +196,7 @@ def test_what_is_newer_than_the_release_changes_nothing_for_a_user(retrieval: Tr
     np.testing.assert_allclose(grown, tower.vectors([known], [{}]), atol=1e-6)
 
 
-def test_a_checkpoint_of_other_data_or_settings_is_not_taken(tmp_path: Path):
+def test_a_checkpoint_of_other_data_or_settings_is_ignored(tmp_path: Path):
     import tensorflow as tf
 
     def model(weight: float) -> tf.keras.Model:

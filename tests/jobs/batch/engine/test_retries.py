@@ -35,12 +35,12 @@ def test_it_is_tried_again_until_it_answers_and_each_wait_is_said() -> None:
     said: list[str] = []
     assert with_retries(Service(away=2), 10, slept.append, said.append) == "back"
     assert slept == [1, 2]
-    assert said == ["nobody answers; trying again in 1 s", "nobody answers; trying again in 2 s"]
+    assert said == ["nobody answers; retrying in 1 s", "nobody answers; retrying in 2 s"]
 
 
 def test_it_gives_up_with_one_sentence_after_the_last_wait() -> None:
     service = Service(away=9)
-    with pytest.raises(ServiceError, match=r"^nobody answers, 3 s of waiting included\. Start it$") as gave_up:
+    with pytest.raises(ServiceError, match=r"^nobody answers after 3 s of retries\. Start it$") as gave_up:
         with_retries(service, 3, lambda _: None, lambda _: None)
     assert service.calls == 3
     assert not isinstance(gave_up.value, UnavailableError)

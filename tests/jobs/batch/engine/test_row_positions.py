@@ -51,7 +51,7 @@ def read(batch: pa.RecordBatch) -> list[dict[str, Any]]:
     return [found[number] for number in range(len(batch))]
 
 
-def test_each_place_gets_its_row_also_twice_and_null_where_there_is_none(file: str) -> None:
+def test_each_position_gets_its_row_also_twice_and_null_where_there_is_none(file: str) -> None:
     later = NOON + timedelta(hours=1)
     asked = [(file, "u5", NOON), (file, "u0", NOON), (file, "u3", later), (file, "u3", NOON), (file, "u0", NOON)]
     rows = read(positions(*asked, (None, None, None), (file, "u1", NOON)))
@@ -61,5 +61,5 @@ def test_each_place_gets_its_row_also_twice_and_null_where_there_is_none(file: s
 
 
 def test_a_row_that_is_not_in_its_file_is_an_error_and_no_empty_row(file: str) -> None:
-    with pytest.raises(LookupError, match="1 rows wanted, 0 found"):
+    with pytest.raises(LookupError, match="expected 1 rows, found 0"):
         read(positions((file, "u9", NOON)))

@@ -58,18 +58,18 @@ def test_the_second_run_ends_with_one_sentence_that_names_the_first(
         said = capsys.readouterr().err
     load_settings.cache_clear()
     assert re.fullmatch(
-        rf"error: `features,quality --day {DAY}` \(process {other.pid} on \S+, since \S+ \S+\) is at work on what "
-        rf"job `quality-{DAY}` would write\. Wait until it has ended .* nothing to remove\n",
+        rf"error: `features,quality --day {DAY}` \(process {other.pid} on \S+, since \S+ \S+\) is writing the tables "
+        rf"that job `quality-{DAY}` would write\. Run this again after it has ended: .*nothing has to be removed\n",
         said,
     )
 
 
-def test_other_days_and_other_jobs_go_on_but_nobody_gets_the_whole_lake(settings: Settings) -> None:
+def test_other_days_and_other_jobs_go_on_but_no_run_gets_the_whole_lake(settings: Settings) -> None:
     with other_run(settings, f"quality-{DAY}") as other:
         with held(settings, "clean,quality", DAY, ["clean", "quality-2026-11-19"]):
             pass
         with (
-            pytest.raises(HeldError, match=rf"process {other.pid} .* at work on what `maintenance` would"),
+            pytest.raises(HeldError, match=rf"process {other.pid} .* is writing the tables that `maintenance` would"),
             held(settings, "maintenance", DAY, ["maintenance"], alone=True),
         ):
             pass

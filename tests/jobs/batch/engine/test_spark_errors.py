@@ -49,8 +49,8 @@ def test_a_full_disk_is_one_sentence_and_the_table_stays_as_it_was(
     with room_for(lake, 40_000), pytest.raises(HeadraceError) as full:
         run_jobs(lake, ["ingest"], given, settings)
     assert str(full.value) == (
-        f"job `ingest` found no room to write: File too large (the lake is at {lake.root}). Every table is as its last "
-        "commit left it: make room there and in Spark's scratch folder, and run this again"
+        f"job `ingest` ran out of disk space: File too large (the lake is at {lake.root}). Every table is as of its "
+        "last commit: free space there and in Spark's scratch folder, then run this again"
     )
     assert collected(lake, BRONZE_EVENTS) == before
     run_jobs(lake, ["ingest"], given, settings)
@@ -86,6 +86,6 @@ def test_a_day_that_another_machine_wrote_meanwhile_is_said_with_its_table(lake:
             time.sleep(0.02)
         lake.overwrite_day(faster.withColumn("seen", F.lit(10)), SILVER_BOTS, DAY)
         go.touch()
-        with pytest.raises(HeadraceError, match=r"^another run wrote to table silver\.machines while job `clean` did"):
+        with pytest.raises(HeadraceError, match=r"^another run committed to table silver\.bots while job `clean` was"):
             writing.result()
     assert [row["seen"] for row in collected(lake, SILVER_BOTS)] == [10]

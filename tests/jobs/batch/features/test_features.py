@@ -191,7 +191,7 @@ def test_training_without_features_of_the_day_before_the_holdout_says_what_to_ru
         write_training_sets(world, settings, DAY - timedelta(days=30))
 
 
-def test_a_day_is_computed_anew_only_if_events_of_it_or_earlier_came_after_its_features(
+def test_a_day_is_recomputed_only_if_events_of_it_or_earlier_came_after_its_features(
     spark: SparkSession, tmp_path: Path
 ) -> None:
     settings = Settings(home=tmp_path / "home")

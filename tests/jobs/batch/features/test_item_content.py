@@ -52,7 +52,7 @@ def test_vectors_do_not_depend_on_the_order_or_the_partitions_of_the_items(shop:
     assert whole == split
 
 
-def test_vectors_are_made_anew_only_when_the_catalogue_changed(shop: Lake, tmp_path: Path) -> None:
+def test_vectors_are_recomputed_only_when_the_catalogue_changed(shop: Lake, tmp_path: Path) -> None:
     later = DAY + timedelta(days=1)
     settings = FeatureSettings(content_length=3)
     assert write_item_content(shop, settings, later) == 0

@@ -20,7 +20,7 @@ from headrace.tables import BRONZE_EVENTS, SILVER_BOTS
 from jobs.batch.engine.lake import Lake
 from jobs.batch.ingest.topic import ingest_kafka
 from jobs.batch.keeping.forget_check import what_is_left
-from jobs.batch.keeping.forget_topics import found_on_topics, remove_from_topics, take_in_topics
+from jobs.batch.keeping.forget_topics import found_on_topics, ingest_pending, remove_from_topics
 from tests.jobs.batch.worlds import DAY, collected, days_before, purchase
 
 ANNA = subject_hash("anna")
@@ -63,7 +63,7 @@ def test_the_topic_begins_after_the_persons_last_record_once_the_stream_has_read
 
     send(place, *EVENTS)
     stream_has_read(1)
-    held = take_in_topics(lake, place)
+    held = ingest_pending(lake, place)
     assert held == {("trim-events", 0): 4}
     waited: list[float] = []
     remove_from_topics(lake, place, ASKED, held, waited.append)
@@ -83,7 +83,7 @@ def test_the_topic_begins_after_the_persons_last_record_once_the_stream_has_read
     assert [row["source_offset"] for row in collected(lake, BRONZE_EVENTS)] == [0, 1, 2, 3, 4]
 
 
-def test_the_check_reads_the_statistics_in_a_tables_log_and_says_that_no_broker_answers(
+def test_the_check_reads_the_statistics_in_a_tables_log_and_reports_that_no_broker_is_reachable(
     services: Settings, spark: SparkSession, tmp_path: Path
 ) -> None:
     nowhere = services.kafka.model_copy(update={"bootstrap_servers": "127.0.0.1:1"})
@@ -104,7 +104,7 @@ def test_the_check_reads_the_statistics_in_a_tables_log_and_says_that_no_broker_
     assert len(list(log.glob("*.checkpoint.parquet"))) == 1
     left = what_is_left(lake, place, ["anna"])
     assert set(left) == {"silver.bots", "log of silver.bots", "topics"}
-    assert left["topics"] == "not looked at: no Kafka broker answers at 127.0.0.1:1"
+    assert left["topics"] == "not checked: no Kafka broker is reachable at 127.0.0.1:1"
     for commit in (*log.glob("*.json"), *log.glob("*.crc")):
         commit.unlink()
     assert what_is_left(lake, place, ["anna"])["log of silver.bots"] == "1 lines"

@@ -106,7 +106,7 @@ def test_faults_in_events_are_named_with_table_column_rule_count_and_rows(lake: 
     assert '"event_id":"2-0"' in told.split("must be at least 0")[1].split("\n")[0]
     assert "silver.events, column 'event_id', rule unique: 1 of 11 rows repeat the key of another row" in told
     assert '{"event_id":"3-0","rows":2}' in told
-    assert "rule reference: 10 of 11 rows name a item_id that silver.items does not know" in told
+    assert "rule reference: 10 of 11 rows have a item_id that is not in silver.items" in told
     page = (settings.reports / "quality" / f"{DAY}.html").read_text()
     assert "4 failed" in page
     assert "{&quot;event_id&quot;:&quot;3-0&quot;,&quot;rows&quot;:2}" in page

@@ -26,7 +26,7 @@ def test_the_number_of_partitions_changes_no_row(spark: SparkSession) -> None:
     assert len(one) == 2_010 and one == three
 
 
-def test_the_files_are_taken_in_without_a_refusal_and_the_truth_lies_beside_them(lake: Lake, tmp_path: Path) -> None:
+def test_the_files_are_imported_without_a_refusal_and_the_ground_truth_has_a_folder(lake: Lake, tmp_path: Path) -> None:
     world = tmp_path / "world"
     write_world(lake.spark, WORLD, world)
     assert json.loads((world / "world.json").read_text())["seed"] == 7
@@ -45,7 +45,7 @@ def test_no_file_holds_more_than_a_million_events_and_small_worlds_use_few_tasks
 
 
 @pytest.mark.parametrize(("items", "told"), [("100", "is not empty"), ("99", "--items 99: a world needs at least 100")])
-def test_a_mistake_is_told_before_spark_starts(
+def test_a_mistake_is_reported_before_spark_starts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], items: str, told: str
 ) -> None:
     (tmp_path / "mine.txt").write_text("keep me")

@@ -11,7 +11,7 @@ import pytest
 
 from headrace.errors import BadInputError
 from headrace.events import Event, parse_event
-from jobs.batch.synthetic.catalogue_rows import item_rows, item_truth, user_truth
+from jobs.batch.synthetic.catalogue_rows import item_ground_truth, item_rows, user_ground_truth
 from jobs.batch.synthetic.draws import Draws, zipf_probability, zipf_rank
 from jobs.batch.synthetic.event_rows import PROPENSITY, event_rows
 from jobs.batch.synthetic.showing import Policy
@@ -121,7 +121,7 @@ def test_users_buy_some_items_again_and_again(happened: Events) -> None:
     assert sum(count for count in times.values() if count > 1) > 0.5 * len(baskets)
 
 
-def test_every_event_fits_the_contract_and_says_what_the_truth_says() -> None:
+def test_every_event_fits_the_contract_and_agrees_with_the_ground_truth() -> None:
     world = World(users=30, items=100, events=8_000, seed=3, end=DAY, days=20)
     policy = Policy(Tastes(world))
     visit = np.arange(world.visits)
@@ -152,8 +152,8 @@ def test_rows_do_not_depend_on_what_they_are_made_with() -> None:
 
 def test_affinity_is_the_product_of_the_written_factors() -> None:
     one = np.arange(5)
-    users = np.array([row["factors"] for row in user_truth(POLICY, one).to_pylist()])
-    items = np.array([row["factors"] for row in item_truth(POLICY, one).to_pylist()])
+    users = np.array([row["factors"] for row in user_ground_truth(POLICY, one).to_pylist()])
+    items = np.array([row["factors"] for row in item_ground_truth(POLICY, one).to_pylist()])
     assert (users * items).sum(axis=1) == pytest.approx(POLICY.tastes.affinity(one, one), abs=1e-5)
     names = [row["category_3"] for row in item_rows(POLICY, one).to_pylist()]
     assert names == ["Everyday Bakery 1"] * 5

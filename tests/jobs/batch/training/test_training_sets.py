@@ -130,7 +130,7 @@ def test_an_earlier_holdout_lacks_its_sets_until_they_are_made_and_where_nothing
 
 
 def test_a_version_that_is_not_there_is_named(world: Lake) -> None:
-    with pytest.raises(HeadraceError, match=r"gold.user_features has no version 99"):
+    with pytest.raises(HeadraceError, match=r"gold.user_features no longer has version 99"):
         world.read(GOLD_USER_FEATURES, 99)
 
 
