@@ -36,20 +36,22 @@ def test_a_fitting_java_is_recorded_and_used_even_when_the_variable_is_gone(tmp_
     assert capsys.readouterr().out == f"Java 21: {home}\n"
 
 
-def test_without_a_fitting_java_one_is_fetched_and_said(tmp_path, monkeypatch, capsys):
+def test_without_a_fitting_java_one_is_downloaded_and_reported(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("JAVA_HOME", str(make_java(tmp_path / "old", 8)))
     monkeypatch.setattr(choice.cjdk, "java_home", lambda **_: make_java(tmp_path / "fetched", 17))
     assert choice.main() == 0
     assert java.java_home() == tmp_path / "fetched"
-    assert "Java 8 in" in (out := capsys.readouterr().out) and "fetching a JDK 17" in out
+    assert "Java 8 in" in (out := capsys.readouterr().out) and "downloading a JDK 17" in out
 
 
-def test_when_none_can_be_fetched_one_sentence_says_why_and_what_to_do(monkeypatch, capsys):
+def test_when_none_can_be_downloaded_one_sentence_says_why_and_what_to_do(monkeypatch, capsys):
     def no_network(**_: str) -> Path:
         raise OSError("no route to host")
 
     monkeypatch.setattr(choice.cjdk, "java_home", no_network)
     assert choice.main() == 1
     told = capsys.readouterr().err
-    assert told.startswith("Java: no Java was found, and none could be fetched (no route to host). Install a full JDK")
+    assert told.startswith(
+        "Java: no Java was found, and none could be downloaded (no route to host). Install a full JDK"
+    )
     assert told.count("\n") == 1

@@ -104,12 +104,12 @@ def test_of_many_refused_candidates_a_few_stand_for_all(
 
 
 def test_what_is_served_is_trained_on_the_validation_users_too(in_a_band: RankingData) -> None:
-    judged, _ = train_ranker_model(in_a_band, TRAINING, QUIET)
-    served = train_served(in_a_band, TRAINING, QUIET, judged)
-    assert served.platt == judged.platt
+    validated, _ = train_ranker_model(in_a_band, TRAINING, QUIET)
+    served = train_served(in_a_band, TRAINING, QUIET, validated)
+    assert served.platt == validated.platt
     assert (
         np.abs(
-            score_examples(served, in_a_band.validation_users) - score_examples(judged, in_a_band.validation_users)
+            score_examples(served, in_a_band.validation_users) - score_examples(validated, in_a_band.validation_users)
         ).max()
         > 0.01
     )
