@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import polars
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -238,6 +239,9 @@ WRITERS: dict[str, Callable[[pa.Table, Path], Any]] = {
     "pyarrow.csv": pyarrow.csv.write_csv,
     "pandas.parquet": lambda table, file: table.to_pandas().to_parquet(file),
     "pyarrow.parquet": pq.write_table,
+    "polars.csv": lambda table, file: polars.DataFrame(table).write_csv(file),
+    "polars.parquet": lambda table, file: polars.DataFrame(table).write_parquet(file),
+    "polars.jsonl": lambda table, file: polars.DataFrame(table).write_ndjson(file),
     "json.jsonl": by_json,
     "pandas.jsonl": by_pandas_json,
 }
