@@ -92,7 +92,7 @@ def _read(file: Path, names: Mapping[str, str]) -> pa.Table:
     try:
         table = {".csv": _csv, ".parquet": _parquet}.get(suffix, _json_lines)(file)
     except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
-        raise BadInputError(f"{file} cannot be read ({error})", "Give CSV, JSON Lines or Parquet") from None
+        raise BadInputError(f"{file} cannot be read ({error})", "Use CSV, JSON Lines or Parquet") from None
     ours = [names.get(name.strip(), name.strip()) for name in table.column_names]
     if repeated := [name for place, name in enumerate(ours) if name in ours[:place]]:
         raise BadInputError(f"{file} has two columns '{repeated[0]}'", "Leave one out, or rename it")
@@ -125,7 +125,7 @@ def _json_lines(file: Path) -> pa.Table:
             if line.strip():
                 rows.append(json.loads(line))
     if not all(isinstance(row, dict) for row in rows):
-        raise ValueError("a line is no JSON object")
+        raise ValueError("a line is not a JSON object")
     columns = dict.fromkeys(name for row in rows for name in row)
     return pa.table({name: _json_column([row.get(name) for row in rows]) for name in columns})
 

@@ -79,7 +79,7 @@ def _write(model: Committee, ranking_data: RankingData, folder: Path, *, served:
 
 def _print(report: RankerReport) -> None:
     earlier = f" (of {', '.join(report.earlier_days)} too)" if report.earlier_days else ""
-    lists = f"{report.users} lists learned from{earlier}, {report.validation_users} validated"
+    lists = f"{report.users} training lists{earlier}, {report.validation_users} validation lists"
     print(f"ranker: {lists}, {report.seconds:.1f} s")
     for epoch, (loss, of_all, of_new) in enumerate(
         zip(report.losses, report.ndcg_all, report.ndcg_new, strict=False), start=1
@@ -94,7 +94,7 @@ def _print(report: RankerReport) -> None:
         print(f"calibration error {found.calibration_error:.4f}, before calibration {before:.4f}")
     if report.int8:
         note = "" if report.int8.kept else f", below {LEAST_OVERLAP}: the release gets no int8 ranker"
-        print(f"int8: {report.int8.top_20_overlap:.4f} of the first 20 places as with floats{note}")
+        print(f"int8: {report.int8.top_20_overlap:.4f} of the first 20 positions as with float weights{note}")
     print(f"served: {report.served_overlap:.4f} of the first 20 positions as validated")
     print(f"personal frequency on the same users: nDCG@20 all {report.personal_frequency_ndcg_all:.4f}")
 

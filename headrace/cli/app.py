@@ -28,7 +28,7 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     name="headrace",
     cls=_Commands,
-    help="From raw events to a ranked, explained answer. Each command's --help has an example.",
+    help="Recommendation platform: import, train, release, serve. Each command's --help has an example.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -42,7 +42,7 @@ Parts = Annotated[list[str] | None, typer.Argument(metavar="PART", help="kafka, 
 
 @app.command()
 def doctor() -> None:
-    """Say what this machine lacks, and what to do about it.
+    """Check this machine for missing requirements, and print how to fix them.
 
     Looks at Python, the packages, Java and its modules, the jars, CPU instructions, memory, disk, folders and
     ports. Exit code 1 if something needed is missing or wrong.
@@ -70,7 +70,7 @@ def up(parts: Parts = None) -> None:
 
 @app.command()
 def down(parts: Parts = None) -> None:
-    """Stop what `up` started, by process id; the data stays.
+    """Stop the services that `up` started, by process id; their data is kept.
 
     Without names everything that runs in this home is stopped: first what uses the three parts, then those.
 
@@ -81,7 +81,7 @@ def down(parts: Parts = None) -> None:
 
 @app.command()
 def status() -> None:
-    """Show which parts run, where they answer and where their logs are.
+    """Show which services run, their addresses and their log files.
 
     Exit code 1 if Kafka, Valkey or MLflow is down, or if a part does not answer (`silent`) or has ended by
     itself (`gone`).
@@ -98,7 +98,7 @@ def run(
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day in UTC to compute; yesterday if not given.")
     ] = None,
 ) -> None:
-    """Run a DAG through Airflow, here, for one day.
+    """Run a DAG through Airflow on this machine, for one day.
 
     `daily` goes from features over training and evaluation to a release in the registry and rows in the online
     store; `ingest` takes in what arrived. Any day can be run again and gives the same tables.
@@ -136,7 +136,7 @@ def recommend(
     context: Annotated[str, typer.Option(help="homepage or related.")] = "homepage",
     item: Annotated[str | None, typer.Option(help="Item that a `related` list is about.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Length of the list.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the service's answer as it is.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the service's answer as JSON.")] = False,
 ) -> None:
     """Ask the running service for one user's recommendations, with reasons.
 
@@ -154,7 +154,7 @@ def recommend(
 
 @app.command("settings")
 def show_settings() -> None:
-    """Print the settings in force, as TOML: defaults, profile, headrace.toml and environment together.
+    """Print the effective settings as TOML: defaults, profile, headrace.toml and environment merged.
 
     Example: `HEADRACE_PROFILE=cluster headrace settings`
     """

@@ -24,7 +24,9 @@ def import_files(
     separator: Separator = "",
     dataset: Annotated[
         Path | None,
-        typer.Option(exists=True, file_okay=False, metavar="FOLDER", help="Files in the form of a known data set."),
+        typer.Option(
+            exists=True, file_okay=False, metavar="FOLDER", help="Folder of a data set in a supported format."
+        ),
     ] = None,
     scale: Annotated[float, typer.Option(min=0.1, help="With --dataset: the best rating, which becomes 10.")] = 5,
     dates: Annotated[
@@ -35,10 +37,11 @@ def import_files(
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day they are received, UTC; today if not given.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be taken and refused, and why; nothing is written.")
+        bool,
+        typer.Option("--dry-run", help="Only report which rows would be accepted or refused, and why; write nothing."),
     ] = False,
 ) -> None:
-    """Take in your own events, items and user profiles.
+    """Import your own events, items and user profiles.
 
     Events need event_id, event_type, user_id or session_id, item_id and timestamp (docs/event.schema.json has all
     fields); items need item_id; users need user_id, every other column becomes part of the profile. Rows that
@@ -88,13 +91,13 @@ def generate(
     items: Annotated[int, typer.Option(min=100, help="Number of items.")],
     events: Annotated[int, typer.Option(min=1, help="Number of events, exactly.")],
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="A new folder.")],
-    seed: Annotated[int, typer.Option(help="Another seed gives another world.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the random numbers.")] = 1,
     days: Annotated[int, typer.Option(min=1, max=3650, help="Length of the period.")] = 365,
     end: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day with events, UTC; yesterday if not given.")
     ] = None,
 ) -> None:
-    """Make a synthetic world: events, items and users as Parquet, with known tastes and propensities.
+    """Generate a synthetic world: events, items and users as Parquet, with known preferences and propensities.
 
     The same numbers, seed and end give the same rows. The truth behind them (latent factors, how likely each
     position is looked at) is in `truth/`, for judging models and estimators. Everything goes through Spark straight
@@ -133,7 +136,7 @@ def forget(
     user: Annotated[str, typer.Argument(metavar="USER", help="User id, or session:ID.")],
     check: Annotated[bool, typer.Option("--check", help="Remove nothing; exit code 1 if anything is left.")] = False,
 ) -> None:
-    """Remove a person, everywhere: tables with all their older versions, online store, topics, files.
+    """Remove a user everywhere: tables with all their older versions, online store, topics, files.
 
     Prints what was removed, place by place, and what is left and why. Later training sets do not know the person, and
     what still arrives of before the request is not taken. With --check every place is read, also files that no table
@@ -148,7 +151,7 @@ def forget(
 def evaluate(
     test: Annotated[
         Path | None,
-        typer.Option(exists=True, help="Later events to evaluate on; without --train: the lake's, if not given."),
+        typer.Option(exists=True, help="Later events as ground truth; without --train, default: the lake's."),
     ] = None,
     train: Files = [],  # noqa: B006
     output: Annotated[
@@ -159,7 +162,7 @@ def evaluate(
     names: Mapping = [],  # noqa: B006
     k: Annotated[int, typer.Option(min=1, help="With --train: length of each list.")] = 500,
     exclude_own: Annotated[
-        bool, typer.Option("--exclude-own", help="With --train: leave out what a user took before.")
+        bool, typer.Option("--exclude-own", help="With --train: leave out items the user took before.")
     ] = False,
     day: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Without --train: day of the release; yesterday.")

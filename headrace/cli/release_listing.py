@@ -73,7 +73,7 @@ def show_all(settings: Settings, console: Console) -> None:
             f"{', '.join((aliases or {})[release_id])}: {release_id or 'unknown'} (in the registry, not here)"
         )
     if aliases is None:
-        console.print(f"The registry at {settings.mlflow.tracking_uri} does not answer: aliases are unknown.")
+        console.print(f"The registry at {settings.mlflow.tracking_uri} is not reachable: aliases are unknown.")
 
 
 def show_one(settings: Settings, release_id: str | None, console: Console) -> bool:

@@ -27,11 +27,11 @@ def recommendations(settings: Settings, query: dict[str, str]) -> str:
     try:
         answer = httpx.get(f"{address}/recommendations", params=query, timeout=TIMEOUT_SECONDS, trust_env=False)
     except httpx.HTTPError as error:
-        raise ServiceError(f"the service at {address} does not answer ({type(error).__name__})", START) from None
+        raise ServiceError(f"the service at {address} is not reachable ({type(error).__name__})", START) from None
     if answer.is_success:
         return answer.text
     if answer.is_client_error:
-        raise BadInputError(f"the service refused the question: {_said(answer)}", "See `headrace recommend --help`")
+        raise BadInputError(f"the service refused the request: {_said(answer)}", "See `headrace recommend --help`")
     raise ServiceError(f"the service answered {answer.status_code}: {_said(answer)}", "See `headrace status`")
 
 
@@ -56,5 +56,5 @@ def _said(answer: httpx.Response) -> str:
         error = answer.json()["error"]
         said = f"{error['field']}: {error['message']}" if error["field"] else str(error["message"])
     except (ValueError, KeyError, TypeError):
-        said = f"{answer.reason_phrase or answer.status_code}, in words that are not the service's"
+        said = f"{answer.reason_phrase or answer.status_code}, in a format that is not the service's"
     return said.rstrip(".")

@@ -70,7 +70,7 @@ def _one_by_one(messages: Sequence[bytes | None], received: Sequence[datetime | 
 def _row(message: bytes, received_at: datetime | None) -> dict[str, Any]:
     try:
         if received_at is None:
-            return _refused(Rejection(Reason.MALFORMED, "", "nobody knows when it was received"))
+            return _refused(Rejection(Reason.MALFORMED, "", "the time of arrival is missing"))
         fields = judge_event(message, received_at)
         if isinstance(fields, Rejection):
             return _refused(fields)
@@ -85,7 +85,7 @@ def _row(message: bytes, received_at: datetime | None) -> dict[str, Any]:
 
 
 def _beyond_judging(error: Exception) -> dict[str, Any]:
-    return _refused(Rejection(Reason.MALFORMED, "", f"could not be judged ({type(error).__name__})"))
+    return _refused(Rejection(Reason.MALFORMED, "", f"could not be validated ({type(error).__name__})"))
 
 
 def _refused(rejection: Rejection) -> dict[str, Any]:

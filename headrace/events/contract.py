@@ -190,7 +190,7 @@ def _check(fields: dict[str, Any], received_at: datetime) -> dict[str, Any] | Re
     if event_type is None:
         known = ", ".join(EventType)
         return Rejection(
-            Reason.UNKNOWN_EVENT_TYPE, "event_type", f"{_shown(fields.get('event_type'))} is none of {known}"
+            Reason.UNKNOWN_EVENT_TYPE, "event_type", f"{_shown(fields.get('event_type'))} is not one of {known}"
         )
     if not (ids["user_id"] or ids["session_id"]):
         return Rejection(Reason.MISSING_SUBJECT, "user_id", "give a user_id or a session_id")
@@ -203,7 +203,7 @@ def _check(fields: dict[str, Any], received_at: datetime) -> dict[str, Any] | Re
         return Rejection(
             Reason.BAD_TIMESTAMP,
             "timestamp",
-            f"{_shown(fields['timestamp'])} is no ISO 8601 time and no milliseconds since 1970",
+            f"{_shown(fields['timestamp'])} is neither an ISO 8601 time nor milliseconds since 1970",
         )
     if timestamp - CLOCK_SKEW > received_at:
         return Rejection(
@@ -270,9 +270,9 @@ def _value_problem(event_type: EventType | None, value: Any) -> str | None:
         return "a rating needs a value from 0 to 10" if event_type is EventType.RATING else None
     number = _number(value)
     if number is None:
-        return f"{_shown(value)} is no number"
+        return f"{_shown(value)} is not a number"
     if event_type in (EventType.PURCHASE, EventType.ADD_TO_CART, EventType.RETURN) and number <= 0:
-        return f"{number:g} is no quantity: expected a number > 0"
+        return f"{number:g} is not a quantity: expected a number > 0"
     if event_type is EventType.RATING and not 0 <= number <= MAX_RATING:
         return f"{number:g} is outside 0 to {MAX_RATING:g}"
     return f"{number:g} is outside 0 to {MAX_VALUE:g}" if not 0 <= number <= MAX_VALUE else None

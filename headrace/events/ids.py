@@ -38,9 +38,9 @@ def id_texts(column: pa.ChunkedArray, name: str, file: str) -> pa.ChunkedArray:
         try:
             texts = pc.utf8_trim(column.cast(pa.string()), WHITESPACE)
         except pa.ArrowInvalid:
-            raise BadInputError(f"{file}: column '{name}' holds bytes that are no text", "Write ids as text") from None
+            raise BadInputError(f"{file}: column '{name}' has bytes that are not text", "Write ids as text") from None
         return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
-    raise BadInputError(f"{file}: column '{name}' is of type {kind}, which is no id", "Write ids as text")
+    raise BadInputError(f"{file}: column '{name}' is of type {kind}, which cannot be an id", "Write ids as text")
 
 
 def with_id_texts(table: pa.Table, file: str) -> pa.Table:
@@ -63,6 +63,6 @@ def _refuse(column: pa.ChunkedArray, wrong: pa.ChunkedArray, name: str, file: st
     row = pc.index(wrong, True).as_py()
     if row >= 0:
         raise BadInputError(
-            f"{file}, row {row + 1}: '{name}' is the number {column[row].as_py()!s}, which is no id for certain",
+            f"{file}, row {row + 1}: '{name}' is the number {column[row].as_py()!s}, which is not an exact id",
             "Write ids as text or as whole numbers",
         )

@@ -57,7 +57,7 @@ def unexpected(error: Exception) -> str:
     trace = "".join(traceback.format_exception(error))
     if IN_A_TASK in os.environ or os.environ.get(ON_STDERR) == "stderr":
         print(trace, file=sys.stderr)
-    return f"{command()} failed for a reason it does not know: {gist(error)}. {_where(_kept(trace))}"
+    return f"{command()} failed unexpectedly: {gist(error)}. {_where(_kept(trace))}"
 
 
 def command() -> str:

@@ -49,7 +49,7 @@ def main(
         console.print(f"Most memory at a time, all processes together: {peak}")
         _where_next(console, settings)
         if not exit_after:
-            console.print("Everything stays up until Ctrl-C.")
+            console.print("All services run until Ctrl-C.")
             signal.pause()
     except KeyboardInterrupt:
         console.print()
@@ -108,7 +108,7 @@ def _serve(steps: Steps) -> None:
     bought = households.later_purchases(later / "events.parquet")
     titles = households.titles_of(learnt / "items.parquet")
     shown = households.three_households(bought)
-    with steps.step("Recommendations of three households, beside what they bought in the weeks after"):
+    with steps.step("Recommendations for three households, compared with their later purchases"):
         for user in shown:
             households.show_household(console, households.ask(service, user), titles, bought[user])
     with steps.step("Live: a few events change one household's vector and list"):

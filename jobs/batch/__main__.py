@@ -101,7 +101,7 @@ def _clean(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     del given  # what is new in bronze decides
     done = clean(lake, settings.clean)
     counts = f"{done.events:,} events, {done.items:,} items, {done.users:,} users, {done.rejected:,} rows refused"
-    return f"{counts}, {done.bots:,} machines flagged" if done.bots else counts
+    return f"{counts}, {done.bots:,} bots flagged" if done.bots else counts
 
 
 def _features(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
@@ -119,7 +119,7 @@ def _features(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
             lambda: write_item_content(lake, settings.features, given.day),
         )
     )
-    anew = f", {len(late)} earlier days anew for late events" if late else ""
+    anew = f", {len(late)} earlier days recomputed for late events" if late else ""
     return f"{rows:,} rows{anew}"
 
 
@@ -151,7 +151,7 @@ def _drift(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     findings = check_drift(lake, settings, given.day, against)
     drifted = [finding for finding in findings if not finding.passed]
     said = "".join(f"\n  warning: {finding.sentence} (limit: {finding.limit})" for finding in drifted)
-    return f"{len(findings):,} measures against {against}, {len(drifted):,} beyond their limit{said}\n "
+    return f"{len(findings):,} drift metrics against {against}, {len(drifted):,} beyond their limit{said}\n "
 
 
 def _training_sets(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
@@ -195,7 +195,7 @@ def _forget(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     from jobs.batch.keeping.forget_check import what_is_left
 
     if not given.user:
-        raise BadInputError("nobody is named to be forgotten", "Add --user ID, or --user session:ID")
+        raise BadInputError("no user is given", "Add --user ID, or --user session:ID")
     subject = named_subject(given.user)
     removed = {} if given.check else forget(lake, settings, subject, datetime.now(UTC))
     for place, number in removed.items():
@@ -204,15 +204,15 @@ def _forget(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     for place, said in left.items():
         print(f"  left in {place}: {said}", flush=True)
     if left and given.check:
-        raise HeadraceError(f"something is left of {given.user} in {len(left)} places", "They are listed above")
-    return f"{sum(removed.values()):,} removed, something left in {len(left)} places"
+        raise HeadraceError(f"data of {given.user} is left in {len(left)} locations", "They are listed above")
+    return f"{sum(removed.values()):,} removed, data left in {len(left)} locations"
 
 
 def _job_names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in JOBS]
     if unknown or not names:
-        raise BadInputError(f"there is no job {', '.join(unknown) or text!r}", f"Jobs: {', '.join(JOBS)}")
+        raise BadInputError(f"unknown job {', '.join(unknown) or text!r}", f"Jobs: {', '.join(JOBS)}")
     return names
 
 
@@ -241,7 +241,7 @@ def job_arguments() -> argparse.ArgumentParser:
         default=0,
         nargs="?",
         metavar="DAYS",
-        help="also compute anew so many days back where events came late (without a number: features.late_days)",
+        help="also recompute up to this many past days that late events affect (default: features.late_days)",
     )
     features.add_argument("--created", type=moment, help="created_timestamp of the rows (default: the end of the day)")
     sets = parser.add_argument_group("training_sets")

@@ -53,7 +53,7 @@ def run_job(settings: Settings, start: str, say: Say) -> None:
                 ready_file.unlink(missing_ok=True)
                 _cancel(job)
             start, checkpoint = "committed", None
-    say("stopped; the next start goes on from here")
+    say("stopped; the next start continues from here")
 
 
 def _submit(settings: Settings, start: str, checkpoint: Path | None, run: str) -> Any:
@@ -105,7 +105,7 @@ def _watch(
                 say(new)
                 state = new
             if state == "ready" and forgetting.is_due():
-                say("somebody asked to be forgotten; going on without what Flink remembers")
+                say("forget request: restarting without Flink's state")
                 return
             if new in ("failed", "finished", "canceled"):
                 raise HeadraceError(f"The stream ended by itself ({new})", f"The cause is in {log}")

@@ -54,7 +54,7 @@ class ReleaseWatch:
         except (HeadraceError, OSError) as error:
             if str(error) != self._complaint:
                 self._complaint = str(error)
-                _LOG.warning("release %s stays: %s", self._current.release_id, error)
+                _LOG.warning("keeping release %s: %s", self._current.release_id, error)
 
     def start(self) -> None:
         """Look every `CHECK_S` seconds, in a thread of its own, until `close`."""

@@ -126,5 +126,5 @@ class UserStore:
         except redis.RedisError as error:
             raise ServiceError(
                 f"the online store at {self._url} failed {len(WAITS_S) + 1} times: {error}",
-                "The job goes on from its last checkpoint when it is back",
+                "The job continues from its last checkpoint when the store is available again",
             ) from error

@@ -59,11 +59,11 @@ def _problem() -> Column:
     price = number_in(given("price"))
     bad_price = given("price").isNotNull() & (price.isNull() | ~price.between(0, MAX_VALUE))
     problem = id_problem("item_id", Reason.MISSING_ITEM)
-    problem = problem.when(bad_price, _bad_value("price", f"is no number from 0 to {MAX_VALUE:g}"))
+    problem = problem.when(bad_price, _bad_value("price", f"is not a number from 0 to {MAX_VALUE:g}"))
     calendar = given("promotion_calendar")
     readable = (F.length(calendar) <= _LONGEST_CALENDAR) & calendar.rlike(PATTERN)
     unreadable = calendar.isNotNull() & ~_over("promotion_calendar") & ~readable
-    problem = problem.when(unreadable, _bad_value("promotion_calendar", "is no list of FIRST/LAST=SHARE"))
+    problem = problem.when(unreadable, _bad_value("promotion_calendar", "is not a list of FIRST/LAST=SHARE"))
     for name in _FLAGS:
         unclear = given(name).isNotNull() & ~F.lower(given(name)).isin(*_TRUE, *_FALSE)
         problem = problem.when(unclear, _bad_value(name, "is neither yes nor no"))

@@ -105,7 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _told(found: list[Forecast]) -> int:
     print(report(found))
     if nothing_to_take(found):
-        print("error: nothing could be taken", file=sys.stderr)
+        print("error: no row would be accepted", file=sys.stderr)
         return 1
     print("\nNothing was written.")
     return 0

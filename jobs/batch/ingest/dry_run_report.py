@@ -50,19 +50,19 @@ def report(forecasts: Sequence[Forecast]) -> str:
 def _block(forecast: Forecast) -> Iterator[str]:
     yield f"{forecast.kind}: {forecast.files:,} {'file' if forecast.files == 1 else 'files'}, {forecast.rows:,} rows"
     if forecast.skipped:
-        yield f"  taken before, would be skipped: {', '.join(forecast.skipped)}"
+        yield f"  already imported, would be skipped: {', '.join(forecast.skipped)}"
     refused = sum(each.rows for each in forecast.refused.values())
-    yield _line("would be taken", forecast.taken)
+    yield _line("would be accepted", forecast.taken)
     yield _line("would be refused", refused)
     for reason, rows in forecast.refused.items():
         yield _line(f"  {reason}", rows.rows, rows.samples[0] if rows.samples else "")
         yield from (_line("", None, sample) for sample in rows.samples[1:])
     if forecast.repeating:
         ids = ", ".join(f"{event_id} ({times:,} rows)" for event_id, times in forecast.repeated.items())
-        yield _line("repeat an event_id", forecast.repeating, f"the first of each is taken: {ids}")
+        yield _line("repeat an event_id", forecast.repeating, f"the first of each is kept: {ids}")
     if forecast.unknown:
         columns = ", ".join(f"{name} ({rows:,} rows)" for name, rows in forecast.unknown.items())
-        yield f"  columns that the contract does not know, kept but not used: {columns}"
+        yield f"  columns outside the contract, kept but not used: {columns}"
 
 
 def _line(name: str, rows: int | None, example: str = "") -> str:

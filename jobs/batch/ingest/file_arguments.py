@@ -62,7 +62,7 @@ def separator(text: str) -> str:
     """The character that `--separator` names. Raises ArgumentTypeError for what cannot separate fields."""
     character = "\t" if text.lower() in ("tab", "\\t") else text
     if len(character) != 1 or not character.isascii() or character in '"\r\n':
-        raise argparse.ArgumentTypeError(f"{text!r} is no single character, and not `tab`")
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a single character nor `tab`")
     return character
 
 

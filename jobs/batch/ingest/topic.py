@@ -173,10 +173,10 @@ def _explained(settings: Settings, feed: _Feed, error: StreamingQueryException, 
     topic = "', '".join(feed.topics)
     if away:
         return UnavailableError(
-            f"the Kafka broker at {settings.kafka.bootstrap_servers} went away while topic '{topic}' was read",
+            f"the Kafka broker at {settings.kafka.bootstrap_servers} became unavailable while topic '{topic}' was read",
             "Nothing was lost: start it with `headrace up` and run the job again",
         )
     return ServiceError(
         f"topic '{topic}' could not be read: {str(error).splitlines()[0][:300]}",
-        "Is the topic there? `headrace up` makes it; nothing was lost, run the job again",
+        "Check that the topic exists (`headrace up` creates it). Nothing was lost: run the job again",
     )

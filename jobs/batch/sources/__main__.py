@@ -54,7 +54,7 @@ def _convert(given: argparse.Namespace) -> int:
     elif any(given.folder.glob("*.parquet")) or any(given.folder.glob("*.csv")):
         failed = online_retail.main([*where, *(["--dates", given.dates] if given.dates else [])])
     else:
-        raise BadInputError(f"{given.folder} is no data set of a known form", f"Name a folder with {_KNOWN}")
+        raise BadInputError(f"{given.folder} is not a data set in a supported format", f"Name a folder with {_KNOWN}")
     covered = None if failed else period(given.output / "events.parquet")
     if covered:
         print(

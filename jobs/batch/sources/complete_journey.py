@@ -202,7 +202,7 @@ def _joined(columns: list[pd.Series[str]]) -> pd.Series[str]:
 def _week_range(text: str) -> tuple[int, int]:
     first, _, last = text.partition("-")
     if not (first.isdigit() and (last or first).isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} is no range of weeks such as 1-48")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a range of weeks such as 1-48")
     return int(first), int(last or first)
 
 

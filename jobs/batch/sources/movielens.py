@@ -133,7 +133,7 @@ def _text(path: Path) -> str:
 
 def _scale(text: str) -> float:
     if not (text.replace(".", "", 1).isdigit() and float(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is no best rating such as 5 or 10")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a highest rating such as 5 or 10")
     return float(text)
 
 

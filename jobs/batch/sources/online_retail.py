@@ -134,7 +134,7 @@ def _csv(path: Path) -> pd.DataFrame:
         except UnicodeDecodeError:
             return pd.read_csv(path, **texts, encoding="latin-1")
     except (ValueError, OSError) as error:
-        raise BadInputError(f"{path.name} cannot be read ({error})", "Give CSV with a header") from None
+        raise BadInputError(f"{path.name} cannot be read ({error})", "Use CSV with a header") from None
 
 
 def _texts(column: pd.Series[Any], name: str, file: str) -> pd.Series[str]:

@@ -71,7 +71,7 @@ def test_a_command_that_fails_in_a_home_that_takes_no_file_keeps_the_trace_elsew
             [sys.executable, "-m", *arguments], env=environment, cwd=PROJECT_ROOT, capture_output=True, text=True
         )
         assert done.returncode == 1 and done.stderr.count("\n") == 1
-        assert f"{arguments[0]} failed for a reason it does not know: NotADirectoryError" in done.stderr
+        assert f"{arguments[0]} failed unexpectedly: NotADirectoryError" in done.stderr
         assert done.stderr.endswith(f"{tmp_path}/headrace-logs/errors.log\n")
     assert (tmp_path / "headrace-logs" / "errors.log").read_text().count("Traceback") == 2
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from jobs.batch.ingest.readers.csv_records import Record, records
-from jobs.batch.ingest.readers.json_text import json_objects
+from jobs.batch.ingest.readers.json_writer import json_objects
 from jobs.batch.ingest.readers.json_values import readable
 from jobs.batch.ingest.readers.text_lines import TOO_LONG, bytes_of, is_cut, is_odd, line_batches, opened
 

@@ -41,7 +41,7 @@ def find_files(paths: Iterable[Path]) -> list[InputFile]:
         if not members or _kind(members[0]) is None:
             raise BadInputError(
                 f"{path} holds no CSV, JSON Lines or Parquet",
-                f"Known endings: {', '.join(FORMATS)} (all but .parquet also with {', '.join(CODECS)})",
+                f"Supported file endings: {', '.join(FORMATS)} (all except .parquet also with {', '.join(CODECS)})",
             )
         for file in map(_input_file, members):
             found.setdefault(file.source, file)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from headrace.errors import BadInputError
-from jobs.batch.ingest.readers.json_text import NO_TEXT
+from jobs.batch.ingest.readers.json_writer import NO_TEXT
 from jobs.batch.ingest.readers.json_values import readable
 from jobs.batch.ingest.readers.text_lines import TOO_LONG, bytes_of, is_cut, is_odd, line_batches, opened
 

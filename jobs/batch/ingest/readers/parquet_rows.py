@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.errors import BadInputError
-from jobs.batch.ingest.readers.json_text import json_objects
+from jobs.batch.ingest.readers.json_writer import json_objects
 from jobs.batch.ingest.readers.json_values import is_bytes, share_of_text, unsupported
 
 BATCH_ROWS = 8192
@@ -77,5 +77,6 @@ def parquet_schema(path: Path, scalars: Collection[str], names: Mapping[str, str
 def _damaged(path: Path, error: Exception) -> BadInputError:
     reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
     return BadInputError(
-        f"{path} is no Parquet file, or damaged: nothing of it was taken ({reason})", "Make or fetch it anew"
+        f"{path} is not a Parquet file, or is damaged: no row of it was imported ({reason})",
+        "Create or download it again",
     )

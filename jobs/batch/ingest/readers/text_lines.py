@@ -52,7 +52,7 @@ def require_text(path: Path) -> None:
     actual = next((name for name, magics in _MAGIC.items() if begins.startswith(magics)), None)
     if begins and codec and actual != codec:
         raise BadInputError(
-            f"{path} is no {_NAMES[codec]} file", f"Leave out the ending {path.suffix} if it is not compressed"
+            f"{path} is not a {_NAMES[codec]} file", f"Leave out the ending {path.suffix} if it is not compressed"
         )
     if codec is None and actual:
         ending = next(ending for ending, name in CODECS.items() if name == actual)
@@ -63,7 +63,9 @@ def require_text(path: Path) -> None:
             while codec and stream.read(_BLOCK):
                 pass
     except OSError as error:
-        raise BadInputError(f"{path} is damaged, nothing of it was taken ({error})", "Make or fetch it anew") from None
+        raise BadInputError(
+            f"{path} is damaged, no row of it was imported ({error})", "Create or download it again"
+        ) from None
     names = [name for magic, name in _NO_TEXT.items() if begins.startswith(magic)]
     for name in names or (["no text, or UTF-16"] if b"\0" in begins else []):
         raise BadInputError(f"{path} is {name}, expected text in UTF-8", "Save it as UTF-8 text")

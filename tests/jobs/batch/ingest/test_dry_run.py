@@ -55,8 +55,8 @@ def test_a_forecast_counts_what_is_refused_by_reason_what_repeats_and_what_is_un
             "bad_value": Refused(
                 2,
                 (
-                    "shop.csv, row 3: 'value': 'many' is no number",
-                    "shop.csv, row 7: 'value': -1 is no quantity: expected a number > 0",
+                    "shop.csv, row 3: 'value': 'many' is not a number",
+                    "shop.csv, row 7: 'value': -1 is not a quantity: expected a number > 0",
                 ),
             ),
             "malformed": Refused(1, ("shop.csv, row 6: not a JSON object",)),
@@ -68,7 +68,7 @@ def test_a_forecast_counts_what_is_refused_by_reason_what_repeats_and_what_is_un
     )
     assert (items.rows, items.taken, items.unknown) == (2, 1, {})
     assert items.refused["bad_value"].samples == (
-        "prices.jsonl, row 2: 'price': \"free\" is no number from 0 to 1e+06",
+        "prices.jsonl, row 2: 'price': \"free\" is not a number from 0 to 1e+06",
     )
     assert list(tmp_path.iterdir()) == [tmp_path / "shop.csv", tmp_path / "prices.jsonl"]
 
@@ -98,7 +98,7 @@ def test_a_separator_is_a_character_or_the_word_tab(capsys: pytest.CaptureFixtur
     assert [inputs_of(job_arguments().parse_args([*arguments, each])).separator for each in ("~", "tab")] == ["~", "\t"]
     with pytest.raises(SystemExit):
         job_arguments().parse_args([*arguments, "::"])
-    assert "'::' is no single character, and not `tab`" in capsys.readouterr().err
+    assert "'::' is neither a single character nor `tab`" in capsys.readouterr().err
 
 
 def test_the_table_names_every_count_and_example() -> None:
@@ -106,13 +106,13 @@ def test_the_table_names_every_count_and_example() -> None:
     forecast = Forecast("events", 2, ("old.csv",), 10_000, 8_799, refused, 1, {"e1": 2}, {"shop": 7})
     assert report([forecast]).splitlines() == [
         "events: 2 files, 10,000 rows",
-        "  taken before, would be skipped: old.csv",
-        "  would be taken                  8,799",
+        "  already imported, would be skipped: old.csv",
+        "  would be accepted               8,799",
         "  would be refused                1,200",
         "    bad_value                     1,200  a.csv, row 2: x",
         "                                         a.csv, row 9: y",
-        "  repeat an event_id                  1  the first of each is taken: e1 (2 rows)",
-        "  columns that the contract does not know, kept but not used: shop (7 rows)",
+        "  repeat an event_id                  1  the first of each is kept: e1 (2 rows)",
+        "  columns outside the contract, kept but not used: shop (7 rows)",
     ]
     assert not nothing_to_take([forecast])
     assert nothing_to_take([Forecast("events", files=1, rows=3)])
@@ -127,5 +127,5 @@ def test_the_command_ends_with_1_where_nothing_could_be_taken_and_makes_no_folde
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
     assert "missing_event_id                  1  broken.jsonl, row 1: 'event_id'" in done.stdout
-    assert done.stderr.splitlines()[-1] == "error: nothing could be taken"
+    assert done.stderr.splitlines()[-1] == "error: no row would be accepted"
     assert not home.exists()
