@@ -1,4 +1,4 @@
-"""The command line: `headrace COMMAND`. Rooms run as child processes, so that `--help` answers at once."""
+"""The command line: `headrace COMMAND`. Other packages run as subprocesses, so that `--help` starts quickly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from headrace.cli.arguments import run_room, yesterday
+from headrace.cli.arguments import run_and_exit, yesterday
 from headrace.cli.data import data
 from headrace.cli.release import releases
 from headrace.machine.last_resort import reporting_errors
@@ -44,8 +44,8 @@ Parts = Annotated[list[str] | None, typer.Argument(metavar="PART", help="kafka, 
 def doctor() -> None:
     """Check this machine for missing requirements, and print how to fix them.
 
-    Looks at Python, the packages, Java and its modules, the jars, CPU instructions, memory, disk, folders and
-    ports. Exit code 1 if something needed is missing or wrong.
+    Checks Python, the packages, Java and its modules, the jars, CPU instructions, memory, disk, folders and
+    ports. Exit code 1 if a requirement is missing or wrong.
 
     Example: `headrace doctor`
     """
@@ -60,35 +60,35 @@ def up(parts: Parts = None) -> None:
     """Start Kafka, Valkey and MLflow here and wait until they are ready.
 
     They listen on loopback only and keep running when this command ends; data, logs and process ids are in the
-    folder of the setting `home`. Parts that run already are left alone. Name parts to start only those; `stream`
+    folder of the setting `home`. Running services are not restarted. Name services to start only those; `stream`
     and `serving` are started only if named.
 
     Example: `headrace up`, then `headrace up stream serving`
     """
-    run_room("infra.local", "up", *(parts or []))
+    run_and_exit("infra.local", "up", *(parts or []))
 
 
 @app.command()
 def down(parts: Parts = None) -> None:
     """Stop the services that `up` started, by process id; their data is kept.
 
-    Without names everything that runs in this home is stopped: first what uses the three parts, then those.
+    Without names every service of this home is stopped, the dependent ones first.
 
     Example: `headrace down`, or `headrace down serving`
     """
-    run_room("infra.local", "down", *(parts or []))
+    run_and_exit("infra.local", "down", *(parts or []))
 
 
 @app.command()
 def status() -> None:
     """Show which services run, their addresses and their log files.
 
-    Exit code 1 if Kafka, Valkey or MLflow is down, or if a part does not answer (`silent`) or has ended by
+    Exit code 1 if Kafka, Valkey or MLflow is down, or if a service is not reachable (`silent`) or has ended by
     itself (`gone`).
 
     Example: `headrace status`
     """
-    run_room("infra.local", "status")
+    run_and_exit("infra.local", "status")
 
 
 @app.command()
@@ -100,12 +100,12 @@ def run(
 ) -> None:
     """Run a DAG through Airflow on this machine, for one day.
 
-    `daily` goes from features over training and evaluation to a release in the registry and rows in the online
-    store; `ingest` takes in what arrived. Any day can be run again and gives the same tables.
+    `daily` computes features, trains, evaluates, registers a release and materialises the online store; `ingest`
+    imports new events. Any day can be run again and gives the same tables.
 
     Example: `headrace run daily --day 2026-11-22`
     """
-    run_room("infra.local.airflow", "run", dag, "--day", f"{day or yesterday():%Y-%m-%d}")
+    run_and_exit("infra.local.airflow", "run", dag, "--day", f"{day or yesterday():%Y-%m-%d}")
 
 
 @app.command()
@@ -116,18 +116,18 @@ def stream() -> None:
 
     Example: `headrace stream` (in the background: `headrace up stream`)
     """
-    run_room("jobs.streaming")
+    run_and_exit("jobs.streaming")
 
 
 @app.command()
 def serve() -> None:
     """Run the HTTP service in the foreground.
 
-    Answers `GET /recommendations` and takes `POST /events`; `/docs` describes both. Ctrl-C ends it.
+    Serves `GET /recommendations` and `POST /events`; `/docs` describes both. Ctrl-C ends it.
 
     Example: `headrace serve` (in the background: `headrace up serving`)
     """
-    run_room("serving")
+    run_and_exit("serving")
 
 
 @app.command()

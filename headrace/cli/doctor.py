@@ -28,7 +28,7 @@ from headrace.settings import PROJECT_ROOT, Settings
 
 GIB = 1024**3
 NEEDED_DISK_GIB = 6
-"""Three times what `make demo` takes: 2 GiB of data at its peak. The packages are there when this is asked."""
+"""Three times what `make demo` takes: 2 GiB of data at its peak. The packages are installed when this is checked."""
 NEEDED_MEMORY_GIB = 8
 CPU_FLAGS = ("avx2", "fma")
 """The wheels of ScaNN and TensorFlow are built for these; without them they end with `illegal instruction`."""
@@ -38,7 +38,7 @@ PYTHON = (3, 11)
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at."""
+    """Result of one check."""
 
     name: str
     ok: bool
@@ -54,7 +54,7 @@ def check_python(version: tuple[int, int] = sys.version_info[:2]) -> Check:
         "Python",
         version == PYTHON,
         f"{version[0]}.{version[1]}",
-        f"Use .venv, which `make up` makes with Python {wanted}",
+        f"Use .venv, which `make up` creates with Python {wanted}",
     )
 
 
@@ -137,7 +137,7 @@ def check_home(folder: Path) -> Check:
 
 
 def check_port(part: str, setting: str, address: str, home: Path) -> Check:
-    """A port is free, or taken by the part that was started here; an address elsewhere is not looked at."""
+    """A port is free, or in use by the service that was started here; addresses of other machines are not checked."""
     name = f"port of {part}"
     try:
         port = ports.local_port(setting, address)
@@ -154,7 +154,7 @@ def check_port(part: str, setting: str, address: str, home: Path) -> Check:
 
 
 def all_checks(settings: Settings) -> list[Check]:
-    """Everything, in the order in which it is mended best."""
+    """All checks, in the order in which to fix what fails."""
     home = settings.home_folder
     return [
         check_python(),

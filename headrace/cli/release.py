@@ -1,4 +1,4 @@
-"""The commands `headrace release …`: bundles, and which of them is live."""
+"""The commands `headrace release …`: bundles, and which one is live."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from headrace.cli.arguments import run_room
+from headrace.cli.arguments import run_and_exit
 from headrace.settings import load_settings
 
-releases = typer.Typer(
-    help="Release bundles: what each was made of, how good it is, which is live.", no_args_is_help=True
-)
+releases = typer.Typer(help="Release bundles: inputs and metrics of each, which one is live.", no_args_is_help=True)
 Why = Annotated[str, typer.Option("--why", help="Kept with the decision in the registry.")]
 
 
@@ -55,12 +53,12 @@ def promote_release(
 ) -> None:
     """Make a registered release champion; running services load it within seconds.
 
-    The bundle is brought here if it is not, and verified file by file, before the alias moves. One that a gate
-    refused, or with a missing or changed file, is not promoted.
+    The bundle is downloaded if it is not local, and verified file by file, before the alias moves. A release that a
+    gate refused, or with a missing or changed file, is not promoted.
 
     Example: `headrace release promote 20261122-0123456789ab --why "better on new items"`
     """
-    run_room("models.promotion", "promote", release_id, "--why", why)
+    run_and_exit("models.promotion", "promote", release_id, "--why", why)
 
 
 @releases.command("rollback")
@@ -69,18 +67,18 @@ def roll_back_release(why: Why = "by hand") -> None:
 
     Example: `headrace release rollback --why "click rate fell"`
     """
-    run_room("models.promotion", "rollback", "--why", why)
+    run_and_exit("models.promotion", "rollback", "--why", why)
 
 
 @releases.command("register")
 def register_releases() -> None:
     """Register the releases that were built while MLflow was unavailable; each is evaluated and promoted as usual.
 
-    The next training does the same with what waits.
+    The next training also registers those that are pending.
 
     Example: `headrace release register`
     """
-    run_room("models.promotion", "register")
+    run_and_exit("models.promotion", "register")
 
 
 @releases.command("diff")

@@ -1,4 +1,4 @@
-"""Asking the running service from the command line."""
+"""HTTP client of the running service for the command line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ START = "Start it with `headrace serve`, or in the background with `headrace up 
 def recommendations(settings: Settings, query: dict[str, str]) -> str:
     """The service's answer, JSON text.
 
-    Raises ServiceError if it is not up or not ready, BadInputError if it refuses the question.
+    Raises ServiceError if it is not up or not ready, BadInputError if it refuses the request.
     """
     address = service_address(settings)
     try:
@@ -36,15 +36,15 @@ def recommendations(settings: Settings, query: dict[str, str]) -> str:
 
 
 def show(body: str, console: Console) -> None:
-    """Print an answer as a table, and under it what was done to make it."""
+    """Print a response as a table, with the number of candidates and the latency below it."""
     answer: dict[str, Any] = json.loads(body)
     entries: list[dict[str, Any]] = answer["recommendations"]
     titled = any(entry.get("title") for entry in entries)
     table = Table("#", "item", *(["title"] if titled else []), "score", "reason")
-    for place, entry in enumerate(entries, start=1):
+    for rank, entry in enumerate(entries, start=1):
         title = [escape(str(entry.get("title") or ""))] if titled else []
         row = [escape(str(entry["item_id"])), *title, f"{entry['score']:.3f}", escape(str(entry["reason"]))]
-        table.add_row(str(place), *row)
+        table.add_row(str(rank), *row)
     console.print(table)
     fallback = f"; fallback: {answer['fallback']}" if answer.get("fallback") else ""
     console.print(f"{answer['candidates_generated']} candidates, {answer['latency_ms']:.1f} ms{fallback}")

@@ -319,7 +319,7 @@ def test_the_same_file_named_twice_is_one(tmp_path: Path) -> None:
         ("a.jsonl.zst", b'{"item_id":1}\n', "is not a Zstandard file. Leave out the ending .zst"),
         ("a.csv", gzip.compress(b"item_id\n"), "is a gzip file. Add the ending .gz"),
         ("a.csv", "item_id\ni1\n".encode("utf-16"), "is UTF-16, expected text in UTF-8"),
-        ("a.csv", "item_id\ni1\n".encode("utf-16-le"), "is no text, or UTF-16"),
+        ("a.csv", "item_id\ni1\n".encode("utf-16-le"), "is not text, or is UTF-16"),
         ("a.csv", b"PK\x03\x04 and more", "is a ZIP file or a workbook"),
         ("a.csv", b"item_id,caf\xe9\n1,2\n", "does not begin with a header in UTF-8"),
         ("a.parquet", b"item_id\ni1\n", "is not a Parquet file, or is damaged"),
