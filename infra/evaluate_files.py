@@ -1,8 +1,8 @@
 """`headrace evaluate --train FILE --test FILE --output FILE`: the whole platform on two files of events.
 
 Fits on the events of one file, ranks the whole catalogue for every user of the other and writes the lists as Parquet
-(`user_id, rank, item_id, score`), so that any outside metric can score them. It is the real path, in a folder of its
-own that is removed afterwards: the same Spark jobs, trainings, release and recommender as every day.
+(`user_id, rank, item_id, score`), so that any external metric can score them. It runs the same Spark jobs,
+trainings, release and recommender as the daily run, in a temporary folder.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ def id_texts(column: pa.ChunkedArray, name: str, file: str) -> pa.ChunkedArray:
     """[rows] texts: integers as their digits, also where a missing value turned the column into floats.
 
     Surrounding spaces are removed, and an empty text is missing, as in the contract. Raises BadInputError naming
-    `file`, column and value for a number with a fraction or too large for its type, and for a type that cannot be an id.
+    `file`, column and value for a number with a fraction or too large for its type, and for an unsuitable type.
     """
     kind = column.type
     if pa.types.is_dictionary(kind):

@@ -116,8 +116,8 @@ def test_dates_of_invoices_are_read_the_same_way_in_the_whole_file_and_which_is_
         "bad_timestamp", True,
     )  # fmt: skip
     assert capsys.readouterr().out == (
-        "lines.csv: dates such as '1/12/2010 8:26' are read day first ('13/12/2010 9:00' can be nothing else); 1 of "
-        "another form are refused, such as '12/13/2010'\n"
+        "lines.csv: dates such as '1/12/2010 8:26' are read day first ('13/12/2010 9:00' is unambiguous); 1 in "
+        "another format are refused, such as '12/13/2010'\n"
     )
     first, _ = invoices(tmp_path / "b", "7;1;1/12/2010 1:05 PM;2.5", "7;1;1/13/2010 9:00 AM;2.5")
     assert isinstance(first, Event) and f"{first.timestamp:%d %b %H:%M}" == "12 Jan 13:05"
