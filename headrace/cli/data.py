@@ -188,7 +188,7 @@ def evaluate(
 
     Without --train the release of a day is compared with the baselines: tables on stdout; JSON, Markdown and plots
     in `<home>/reports/evaluation/<release>` and in the release's run of MLflow. With --train the
-    whole platform is fitted on those files alone, in a folder of its own, and the list of every user of the test
+    whole platform is fitted on those files alone, in a temporary folder, and the list of every user of the test
     file is written as Parquet (user_id, rank, item_id, score), so that any external metric can score it. User and item
     ids are enough: without times every event gets one at random, without types it is a like.
 

@@ -31,8 +31,8 @@ def recommendations(settings: Settings, query: dict[str, str]) -> str:
     if answer.is_success:
         return answer.text
     if answer.is_client_error:
-        raise BadInputError(f"the service refused the request: {_said(answer)}", "See `headrace recommend --help`")
-    raise ServiceError(f"the service answered {answer.status_code}: {_said(answer)}", "See `headrace status`")
+        raise BadInputError(f"the service refused the request: {_message(answer)}", "See `headrace recommend --help`")
+    raise ServiceError(f"the service answered {answer.status_code}: {_message(answer)}", "See `headrace status`")
 
 
 def show(body: str, console: Console) -> None:
@@ -50,11 +50,11 @@ def show(body: str, console: Console) -> None:
     console.print(f"{answer['candidates_generated']} candidates, {answer['latency_ms']:.1f} ms{fallback}")
 
 
-def _said(answer: httpx.Response) -> str:
+def _message(answer: httpx.Response) -> str:
     """The sentence of `{"error": {"field", "message"}}`; of an answer that is not the service's, its status."""
     try:
         error = answer.json()["error"]
-        said = f"{error['field']}: {error['message']}" if error["field"] else str(error["message"])
+        message = f"{error['field']}: {error['message']}" if error["field"] else str(error["message"])
     except (ValueError, KeyError, TypeError):
-        said = f"{answer.reason_phrase or answer.status_code}, in a format that is not the service's"
-    return said.rstrip(".")
+        message = f"{answer.reason_phrase or answer.status_code}, in a format that is not the service's"
+    return message.rstrip(".")

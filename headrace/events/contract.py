@@ -37,7 +37,7 @@ TIME_PATTERN = (
     r"(Z|[+-](0[0-9]|1[0-4]):?[0-5][0-9])?)?"
 )
 """The ISO 8601 times that are understood: a date, or date and time with or without a zone."""
-_LARGEST_WHOLE = 10**15  # beyond it a float no longer tells whole numbers apart
+_LARGEST_WHOLE = 10**15  # beyond it floats do not represent all integers exactly
 _LARGEST_POSITION = 2**31 - 1
 
 
@@ -62,7 +62,7 @@ INTEREST_TYPES = frozenset(EventType) - {
     EventType.DISLIKE,
     EventType.RETURN,
 }
-"""Events that say a user is interested in an item: these make the history that the user tower reads."""
+"""Events that indicate interest in an item: these form the history that the user tower reads."""
 BEHAVIOUR_TYPES = frozenset(EventType) - {EventType.IMPRESSION}
 """Events caused by a user's action, not only shown: input of the batch features."""
 

@@ -32,7 +32,7 @@ _LARGEST_POSITION = 2**31 - 1
 
 
 def plainly_good(raws: pa.Array, received_at: pa.Array) -> tuple[pa.Array, Fields]:
-    """Which rows are valid for sure, and the columns of the contract with `subject_id` for those rows.
+    """Which rows certainly are valid, and the columns of the contract with `subject_id` for those rows.
 
     `raws` are JSON texts (binary), `received_at` the receiver's clock (µs, UTC). The columns' other rows are undefined.
     """
