@@ -4,9 +4,9 @@ from __future__ import annotations
 
 
 class HeadraceError(Exception):
-    """A mistake or a missing part that a person can put right; the command line shows it without a stack trace.
+    """An error that the user can fix; the command line shows it without a stack trace.
 
-    `problem` names the thing and the place ("items.parquet, row 3: 'price' is \"free\""), `hint` what to do about it.
+    `problem` names the object and the location ("items.parquet, row 3: 'price' is \"free\""), `hint` how to fix it.
     """
 
     def __init__(self, problem: str, hint: str = "") -> None:
@@ -24,4 +24,4 @@ class ReleaseError(HeadraceError):
 
 
 class ServiceError(HeadraceError):
-    """A part that should be running (broker, store, registry, service) does not answer."""
+    """A service that should be running (broker, store, registry, HTTP service) is not reachable."""

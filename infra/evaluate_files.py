@@ -1,8 +1,8 @@
 """`headrace evaluate --train FILE --test FILE --output FILE`: the whole platform on two files of events.
 
 Fits on the events of one file, ranks the whole catalogue for every user of the other and writes the lists as Parquet
-(`user_id, rank, item_id, score`), so that any outside metric can score them. It is the real path, in a folder of its
-own that is removed afterwards: the same Spark jobs, trainings, release and recommender as every day.
+(`user_id, rank, item_id, score`), so that any external metric can score them. It runs the same Spark jobs,
+trainings, release and recommender as the daily run, in a temporary folder.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from infra.plain_files import completed, read_columns
 
 def evaluate_files(
     train: Annotated[
-        list[Path], typer.Option(help="Who took what: CSV, JSON Lines or Parquet; user_id and item_id will do.")
+        list[Path], typer.Option(help="Events: CSV, JSON Lines or Parquet; user_id and item_id are enough.")
     ],
     test: Annotated[Path, typer.Option(help="Events whose users get a list; only the user ids are read.")],
     output: Annotated[Path, typer.Option(help="Parquet file of the lists: user_id, rank (from 1), item_id, score.")],
-    items: Annotated[list[Path] | None, typer.Option(help="Item metadata; ids alone will do.")] = None,
+    items: Annotated[list[Path] | None, typer.Option(help="Item metadata; ids alone are enough.")] = None,
     users: Annotated[list[Path] | None, typer.Option(help="User profiles.")] = None,
     map: Annotated[list[str] | None, typer.Option(help="Other column names, `theirs=ours`.")] = None,
     k: Annotated[int, typer.Option(min=1, help="Length of each list.")] = 500,
-    exclude_own: Annotated[bool, typer.Option(help="Leave out what a user took before (task *new*).")] = False,
+    exclude_own: Annotated[bool, typer.Option(help="Leave out items the user took before (task *new*).")] = False,
 ) -> None:
     """Fit on one file, rank the whole catalogue for every user of another."""
     console = Console(stderr=True)

@@ -1,13 +1,13 @@
-"""Files of who took what, with or without anything else, as files in the event contract.
+"""Converts files of user-item interactions, with or without other columns, to files in the event contract.
 
-User and item ids are all that `headrace evaluate --train` needs. What lacks is made up here, the same each time:
+User and item ids are all that `headrace evaluate --train` needs. Missing columns are generated deterministically:
 
 - `event_type`: `rating` where there is a `value`, else `like`;
 - `event_id`: the file's name and the number of the row;
-- `timestamp`: a moment of the last `DAYS`, drawn from user and item, so that the days kept from the first training
-  are a random share of everybody's items. There is no order to learn from, and nothing is really older.
+- `timestamp`: a time in the last `DAYS`, hashed from user and item, so that the days held out of the first training
+  are a random share of each user's items. There is no real order of the events.
 
-Times that are seconds since 1970 become milliseconds. Every id is the text that stands in the file, letter for letter.
+Times that are seconds since 1970 become milliseconds. Every id is the exact text in the file.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from headrace.events.ids import with_id_texts
 from headrace.tables import TIME
 
 NEEDED = ("user_id", "item_id")
-MADE_UP = ("event_id", "event_type", "timestamp")
+GENERATED = ("event_id", "event_type", "timestamp")
 DAYS = 10
-"""Events without a time are spread over so many: enough for a random tenth to lie in the last of them, and few beside
-the half-lives of features, which have nothing to fade here."""
+"""Events without a time are spread over so many days: enough for a random tenth on the last one, and few compared with
+the half-lives of features, so that decay has no effect."""
 _LARGEST_SECONDS = 20_000_000_000
 """A number below it is seconds since 1970 (until the year 2603), one above it milliseconds (from September 1970)."""
 
@@ -46,7 +46,7 @@ class Completed:
 
     files: list[Path]
     without_times: bool
-    """All times are made up."""
+    """All times are generated."""
 
 
 def read_columns(file: Path, names: Mapping[str, str], needed: Sequence[str]) -> pa.Table:
@@ -62,14 +62,14 @@ def read_columns(file: Path, names: Mapping[str, str], needed: Sequence[str]) ->
 
 
 def completed(files: Sequence[Path], names: Mapping[str, str], folder: Path, end: datetime) -> Completed:
-    """The files, those that lack a column of the contract written anew in `folder`; made-up times end at `end`.
+    """The files; those without a column of the contract are rewritten in `folder`. Generated times end at `end`.
 
-    A file that cannot be read as a whole goes on as it is: the contract judges row by row. Raises BadInputError where a
-    file that lacks something names no users or items.
+    A file that cannot be read as a whole is passed on unchanged: the contract validates row by row. Raises
+    BadInputError where a file with missing columns has no users or items.
     """
     done: list[Path] = []
     timed = False
-    for place, file in enumerate(files):
+    for index, file in enumerate(files):
         try:
             table = _read(file, names)
         except BadInputError:
@@ -77,12 +77,12 @@ def completed(files: Sequence[Path], names: Mapping[str, str], folder: Path, end
             timed = True
             continue
         timed = timed or "timestamp" in table.column_names
-        lacks = any(name not in table.column_names for name in MADE_UP)
-        if not (lacks or _are_seconds(table.column("timestamp"))):
+        incomplete = any(name not in table.column_names for name in GENERATED)
+        if not (incomplete or _are_seconds(table.column("timestamp"))):
             done.append(file)
             continue
-        target = folder / f"{place}-{file.name.split('.')[0]}.parquet"
-        pq.write_table(_completed(read_columns(file, names, NEEDED), f"{place}-{file.name}", end), target)
+        target = folder / f"{index}-{file.name.split('.')[0]}.parquet"
+        pq.write_table(_completed(read_columns(file, names, NEEDED), f"{index}-{file.name}", end), target)
         done.append(target)
     return Completed(done, not timed)
 
@@ -92,15 +92,15 @@ def _read(file: Path, names: Mapping[str, str]) -> pa.Table:
     try:
         table = {".csv": _csv, ".parquet": _parquet}.get(suffix, _json_lines)(file)
     except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
-        raise BadInputError(f"{file} cannot be read ({error})", "Give CSV, JSON Lines or Parquet") from None
+        raise BadInputError(f"{file} cannot be read ({error})", "Use CSV, JSON Lines or Parquet") from None
     ours = [names.get(name.strip(), name.strip()) for name in table.column_names]
-    if repeated := [name for place, name in enumerate(ours) if name in ours[:place]]:
+    if repeated := [name for index, name in enumerate(ours) if name in ours[:index]]:
         raise BadInputError(f"{file} has two columns '{repeated[0]}'", "Leave one out, or rename it")
     return with_id_texts(table.rename_columns(ours), file.name)
 
 
 def _csv(file: Path) -> pa.Table:
-    """Every value as its text: a reader that guesses makes one user of `007` and `7`, and none of `NA`."""
+    """Every value as text: type inference would merge users `007` and `7`, and drop `NA`."""
     parse = pa.csv.ParseOptions(newlines_in_values=True)
     with pa.csv.open_csv(file, parse_options=parse) as beginning:
         header = beginning.schema.names
@@ -114,24 +114,24 @@ def _csv(file: Path) -> pa.Table:
 
 
 def _parquet(file: Path) -> pa.Table:
-    return pq.read_table(file, partitioning=None)  # a folder above it named `user_id=7` is none of its columns
+    return pq.read_table(file, partitioning=None)  # a parent folder named `user_id=7` is not a column
 
 
 def _json_lines(file: Path) -> pa.Table:
-    """By Python's reader: Arrow's rounds long numbers, and takes an id such as `2026-11-01` for a time."""
+    """With Python's reader: Arrow's rounds long numbers, and reads an id such as `2026-11-01` as a time."""
     rows: list[dict[str, Any]] = []
     with pa.input_stream(str(file), compression="detect") as lines:
         for line in io.TextIOWrapper(lines, encoding="utf-8-sig", newline="\n"):
             if line.strip():
                 rows.append(json.loads(line))
     if not all(isinstance(row, dict) for row in rows):
-        raise ValueError("a line is no JSON object")
+        raise ValueError("a line is not a JSON object")
     columns = dict.fromkeys(name for row in rows for name in row)
     return pa.table({name: _json_column([row.get(name) for row in rows]) for name in columns})
 
 
 def _json_column(values: list[Any]) -> pa.Array:
-    """Of the type that all values have; texts where texts and whole numbers are mixed, as ids may be."""
+    """Array of the type that all values have; texts where texts and integers are mixed, as in ids."""
     kinds = {type(value) for value in values} - {type(None)}
     if (
         int in kinds

@@ -1,8 +1,8 @@
 """Trains the ranker for one day: `python -m models.train_ranker --day D`.
 
 Reads `<home>/training/<D>/ranking_candidates.parquet`, written by `python -m serving.offline candidates` from the
-holdout bundle, and writes `<home>/training/<D>/ranker_backtest/`, which learned nothing from the validation users, and
-`ranker/`, which learned from them as well.
+holdout bundle, and writes `<home>/training/<D>/ranker_backtest/`, which is not trained on the validation users, and
+`ranker/`, which is trained on them as well.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ from models.training.files import (
 
 
 def train_ranker(settings: Settings, day: date) -> Path:
-    """Train, validate on users kept apart, train again on everyone; write both rankers and return the second's folder.
+    """Train, evaluate on validation users, train again on all users; write both rankers and return the second's folder.
 
     Raises BadInputError if the candidates are missing or too few.
     """
     folder = settings.training_folder / day.isoformat()
     training = settings.training
     ranking_data = read_ranking_data(settings, day)
-    made_of = {"code": code_version()}
+    inputs = {"code": code_version()}
     for each in (day, *ranking_data.earlier):
         with (settings.training_folder / each.isoformat() / CANDIDATES).open("rb") as stream:
-            made_of[f"candidates of {each}"] = hashlib.file_digest(stream, "sha256").hexdigest()
-    made_of["settings"] = training.model_dump_json()
-    checkpoints = Checkpoints(folder / CHECKPOINTS / "ranker", made_of, training.checkpoint_seconds)
+            inputs[f"candidates of {each}"] = hashlib.file_digest(stream, "sha256").hexdigest()
+    inputs["settings"] = training.model_dump_json()
+    checkpoints = Checkpoints(folder / CHECKPOINTS / "ranker", inputs, training.checkpoint_seconds)
     with progress_bars() as progress:
-        judged, report = train_ranker_model(ranking_data, training, progress, checkpoints)
-        trees = trees_beside(ranking_data.everyone, training, progress)  # they grow while the judged ranker is written
-        report.int8, of_backtest = _write(judged, ranking_data, folder / BACKTEST_RANKER_FOLDER, served=False)
-        served = train_served(ranking_data, training, progress, judged, trees)
+        backtest_ranker, report = train_ranker_model(ranking_data, training, progress, checkpoints)
+        trees = trees_beside(ranking_data.everyone, training, progress)  # fitted while the backtest ranker is written
+        report.int8, of_backtest = _write(backtest_ranker, ranking_data, folder / BACKTEST_RANKER_FOLDER, served=False)
+        served = train_served(ranking_data, training, progress, backtest_ranker, trees)
     _, of_served = _write(served, ranking_data, folder / RANKER_FOLDER, served=True)
     report.served_overlap = top_overlap(of_backtest, of_served, ranking_data.validation_users.present)
     write_json(folder / RANKER_PARAMETERS, training.model_dump(mode="json"))
@@ -64,7 +64,7 @@ def train_ranker(settings: Settings, day: date) -> Path:
 
 
 def _write(model: Committee, ranking_data: RankingData, folder: Path, *, served: bool) -> tuple[Int8Report, Floats]:
-    """The ranker's files; what eight bits change, and the scores of the validation users [users, candidates]."""
+    """The ranker's files; the effect of int8 weights, and the scores of the validation users [users, candidates]."""
     validation_users = ranking_data.validation_users
     with replacing(folder) as partial:
         onnx = partial / release.RANKER
@@ -79,7 +79,7 @@ def _write(model: Committee, ranking_data: RankingData, folder: Path, *, served:
 
 def _print(report: RankerReport) -> None:
     earlier = f" (of {', '.join(report.earlier_days)} too)" if report.earlier_days else ""
-    lists = f"{report.users} lists learned from{earlier}, {report.validation_users} validated"
+    lists = f"{report.users} training lists{earlier}, {report.validation_users} validation lists"
     print(f"ranker: {lists}, {report.seconds:.1f} s")
     for epoch, (loss, of_all, of_new) in enumerate(
         zip(report.losses, report.ndcg_all, report.ndcg_new, strict=False), start=1
@@ -94,7 +94,7 @@ def _print(report: RankerReport) -> None:
         print(f"calibration error {found.calibration_error:.4f}, before calibration {before:.4f}")
     if report.int8:
         note = "" if report.int8.kept else f", below {LEAST_OVERLAP}: the release gets no int8 ranker"
-        print(f"int8: {report.int8.top_20_overlap:.4f} of the first 20 places as with floats{note}")
+        print(f"int8: {report.int8.top_20_overlap:.4f} of the first 20 positions as with float weights{note}")
     print(f"served: {report.served_overlap:.4f} of the first 20 positions as validated")
     print(f"personal frequency on the same users: nDCG@20 all {report.personal_frequency_ndcg_all:.4f}")
 

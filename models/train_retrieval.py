@@ -1,10 +1,10 @@
 """Trains retrieval for one day: `python -m models.train_retrieval --day D`.
 
-Writes two sealed bundles below `<home>/training/<D>/`: `retrieval_holdout`, which knows nothing of the last
-`training.holdout_days` (the ranker learns from its candidates), and `retrieval`, trained on over them.
+Writes two sealed bundles below `<home>/training/<D>/`: `retrieval_holdout`, which is not trained on the last
+`training.holdout_days` (the ranker is trained on its candidates), and `retrieval`, with training continued over them.
 
-Beside it, once for each, a second process writes the holdout bundles of the earlier holdouts that the ranker learns
-from as well.
+In parallel, once for each, a second process writes the holdout bundles of the earlier holdouts that the ranker is also
+trained on.
 
 Started on several machines with TensorFlow's `TF_CONFIG`, the processes train one model; the first one writes it.
 """
@@ -43,8 +43,8 @@ from models.two_tower.training_phases import Floats, TrainingPhases
 
 
 @dataclass(frozen=True)
-class Learned:
-    """What a bundle holds of a training."""
+class Trained:
+    """Results of a training that go into a bundle."""
 
     vectors: Floats
     """[items + 1, embedding_size - 1], row 0 = unknown."""
@@ -67,8 +67,8 @@ def train_retrieval(settings: Settings, day: date) -> Path:
             last = phases.over_the_holdout(first.epochs)
             if not (report and neighbours):
                 return folder
-            learned = Learned(phases.vectors(holdout=False), report.best_weight, neighbours.result())
-            index = _write(settings, folder / FINAL_BUNDLE, inputs, phases, learned, holdout=False)
+            trained = Trained(phases.vectors(holdout=False), report.best_weight, neighbours.result())
+            index = _write(settings, folder / FINAL_BUNDLE, inputs, phases, trained, holdout=False)
     write_json(folder / RETRIEVAL_PARAMETERS, {**training.model_dump(mode="json"), "prior_weight": report.best_weight})
     metrics = _metrics(report, [first, last], index)
     write_json(folder / RETRIEVAL_METRICS, metrics)
@@ -78,7 +78,7 @@ def train_retrieval(settings: Settings, day: date) -> Path:
 
 
 def train_earlier_holdouts(settings: Settings, days: Sequence[date], *, quiet: bool = False) -> None:
-    """Write the holdout bundles of these earlier days, where there is enough in the lake to make them of."""
+    """Write the holdout bundles of these earlier days, where the lake has enough data."""
     worker = this_worker()
     with progress_bars(quiet=quiet) as progress:
         for each in days:
@@ -95,7 +95,7 @@ def train_earlier_holdouts(settings: Settings, days: Sequence[date], *, quiet: b
 
 
 def lacking_holdouts(settings: Settings, day: date) -> list[date]:
-    """The earlier days that the ranker of `day` learns from and whose holdout bundle no run has made."""
+    """The earlier days that the ranker of `day` is trained on and whose holdout bundle does not exist yet."""
     folder = settings.training_folder
     return [each for each in settings.training.earlier_days(day) if not (folder / str(each) / HOLDOUT_BUNDLE).exists()]
 
@@ -103,7 +103,7 @@ def lacking_holdouts(settings: Settings, day: date) -> list[date]:
 def _up_to_the_holdout(
     settings: Settings, folder: Path, inputs: RetrievalInputs, phases: TrainingPhases, worker: Worker
 ) -> tuple[PhaseReport, RetrievalReport | None]:
-    """Learn, and where this is the chief measure and write the holdout bundle."""
+    """Train; the chief worker also evaluates and writes the holdout bundle."""
     with ThreadPoolExecutor(1) as beside:
         neighbours = beside.submit(_neighbours, settings, inputs, holdout=True) if worker.chief else None
         first = phases.up_to_the_holdout()
@@ -111,13 +111,13 @@ def _up_to_the_holdout(
             return first, None
         vectors = phases.vectors(holdout=True)
         report = phases.measure(vectors)
-        learned = Learned(vectors, report.best_weight, neighbours.result())
-        _write(settings, folder / HOLDOUT_BUNDLE, inputs, phases, learned, holdout=True)
+        trained = Trained(vectors, report.best_weight, neighbours.result())
+        _write(settings, folder / HOLDOUT_BUNDLE, inputs, phases, trained, holdout=True)
     return first, report
 
 
 def _neighbours(settings: Settings, inputs: RetrievalInputs, *, holdout: bool) -> pa.Table:
-    """Algebra that works outside of Python, in a thread beside the towers; it asks nothing of them."""
+    """Linear algebra outside of the GIL, in a thread parallel to the towers and independent of them."""
     day, items = (inputs.holdout_day, inputs.items_before) if holdout else (inputs.day, inputs.items)
     return neighbour_table(inputs.lake, day, items, settings.training)
 
@@ -140,7 +140,7 @@ def _write(
     folder: Path,
     inputs: RetrievalInputs,
     phases: TrainingPhases,
-    learned: Learned,
+    trained: Trained,
     *,
     holdout: bool,
 ) -> IndexReport:
@@ -151,11 +151,11 @@ def _write(
         items = with_surprise(items, inputs.lake, day)
     parts = RetrievalParts(
         items=items,
-        neighbours=learned.neighbours,
+        neighbours=trained.neighbours,
         vocabularies=inputs.vocabularies,
-        vectors=learned.vectors,
-        prior_weight=learned.prior_weight,
-        tower=phases.user_function(learned.vectors),
+        vectors=trained.vectors,
+        prior_weight=trained.prior_weight,
+        tower=phases.user_function(trained.vectors),
         sample=inputs.holdout_users.inputs,
     )
     with replacing(folder) as partial:

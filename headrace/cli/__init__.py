@@ -1,3 +1,3 @@
-"""The command line: `headrace COMMAND`. Rooms run as child processes and are never imported."""
+"""The command line: `headrace COMMAND`. Other packages run as subprocesses and are never imported."""
 
 __all__ = ["app"]

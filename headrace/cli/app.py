@@ -1,4 +1,4 @@
-"""The command line: `headrace COMMAND`. Rooms run as child processes, so that `--help` answers at once."""
+"""The command line: `headrace COMMAND`. Other packages run as subprocesses, so that `--help` starts quickly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from headrace.cli.arguments import run_room, yesterday
+from headrace.cli.arguments import run_and_exit, yesterday
 from headrace.cli.data import data
 from headrace.cli.release import releases
 from headrace.machine.last_resort import reporting_errors
@@ -28,7 +28,7 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     name="headrace",
     cls=_Commands,
-    help="From raw events to a ranked, explained answer. Each command's --help has an example.",
+    help="Recommendation platform: import, train, release, serve. Each command's --help has an example.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -42,10 +42,10 @@ Parts = Annotated[list[str] | None, typer.Argument(metavar="PART", help="kafka, 
 
 @app.command()
 def doctor() -> None:
-    """Say what this machine lacks, and what to do about it.
+    """Check this machine for missing requirements, and print how to fix them.
 
-    Looks at Python, the packages, Java and its modules, the jars, CPU instructions, memory, disk, folders and
-    ports. Exit code 1 if something needed is missing or wrong.
+    Checks Python, the packages, Java and its modules, the jars, CPU instructions, memory, disk, folders and
+    ports. Exit code 1 if a requirement is missing or wrong.
 
     Example: `headrace doctor`
     """
@@ -60,35 +60,35 @@ def up(parts: Parts = None) -> None:
     """Start Kafka, Valkey and MLflow here and wait until they are ready.
 
     They listen on loopback only and keep running when this command ends; data, logs and process ids are in the
-    folder of the setting `home`. Parts that run already are left alone. Name parts to start only those; `stream`
+    folder of the setting `home`. Running services are not restarted. Name services to start only those; `stream`
     and `serving` are started only if named.
 
     Example: `headrace up`, then `headrace up stream serving`
     """
-    run_room("infra.local", "up", *(parts or []))
+    run_and_exit("infra.local", "up", *(parts or []))
 
 
 @app.command()
 def down(parts: Parts = None) -> None:
-    """Stop what `up` started, by process id; the data stays.
+    """Stop the services that `up` started, by process id; their data is kept.
 
-    Without names everything that runs in this home is stopped: first what uses the three parts, then those.
+    Without names every service of this home is stopped, the dependent ones first.
 
     Example: `headrace down`, or `headrace down serving`
     """
-    run_room("infra.local", "down", *(parts or []))
+    run_and_exit("infra.local", "down", *(parts or []))
 
 
 @app.command()
 def status() -> None:
-    """Show which parts run, where they answer and where their logs are.
+    """Show which services run, their addresses and their log files.
 
-    Exit code 1 if Kafka, Valkey or MLflow is down, or if a part does not answer (`silent`) or has ended by
+    Exit code 1 if Kafka, Valkey or MLflow is down, or if a service is not reachable (`silent`) or has ended by
     itself (`gone`).
 
     Example: `headrace status`
     """
-    run_room("infra.local", "status")
+    run_and_exit("infra.local", "status")
 
 
 @app.command()
@@ -98,14 +98,14 @@ def run(
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day in UTC to compute; yesterday if not given.")
     ] = None,
 ) -> None:
-    """Run a DAG through Airflow, here, for one day.
+    """Run a DAG through Airflow on this machine, for one day.
 
-    `daily` goes from features over training and evaluation to a release in the registry and rows in the online
-    store; `ingest` takes in what arrived. Any day can be run again and gives the same tables.
+    `daily` computes features, trains, evaluates, registers a release and materialises the online store; `ingest`
+    imports new events. Any day can be run again and gives the same tables.
 
     Example: `headrace run daily --day 2026-11-22`
     """
-    run_room("infra.local.airflow", "run", dag, "--day", f"{day or yesterday():%Y-%m-%d}")
+    run_and_exit("infra.local.airflow", "run", dag, "--day", f"{day or yesterday():%Y-%m-%d}")
 
 
 @app.command()
@@ -116,18 +116,18 @@ def stream() -> None:
 
     Example: `headrace stream` (in the background: `headrace up stream`)
     """
-    run_room("jobs.streaming")
+    run_and_exit("jobs.streaming")
 
 
 @app.command()
 def serve() -> None:
     """Run the HTTP service in the foreground.
 
-    Answers `GET /recommendations` and takes `POST /events`; `/docs` describes both. Ctrl-C ends it.
+    Serves `GET /recommendations` and `POST /events`; `/docs` describes both. Ctrl-C ends it.
 
     Example: `headrace serve` (in the background: `headrace up serving`)
     """
-    run_room("serving")
+    run_and_exit("serving")
 
 
 @app.command()
@@ -136,7 +136,7 @@ def recommend(
     context: Annotated[str, typer.Option(help="homepage or related.")] = "homepage",
     item: Annotated[str | None, typer.Option(help="Item that a `related` list is about.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Length of the list.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the service's answer as it is.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the service's answer as JSON.")] = False,
 ) -> None:
     """Ask the running service for one user's recommendations, with reasons.
 
@@ -154,7 +154,7 @@ def recommend(
 
 @app.command("settings")
 def show_settings() -> None:
-    """Print the settings in force, as TOML: defaults, profile, headrace.toml and environment together.
+    """Print the effective settings as TOML: defaults, profile, headrace.toml and environment merged.
 
     Example: `HEADRACE_PROFILE=cluster headrace settings`
     """

@@ -1,4 +1,4 @@
-"""What several commands share: options, days in UTC, and how a room is run."""
+"""Shared by several commands: options, days in UTC, and how another package is run."""
 
 from __future__ import annotations
 
@@ -15,34 +15,35 @@ Files = Annotated[
     list[Path], typer.Option(exists=True, help="CSV, JSON Lines or Parquet; may be given more than once.")
 ]
 Mapping = Annotated[
-    list[str], typer.Option("--map", metavar="THEIRS=OURS", help="Column of yours that is one of ours.")
+    list[str], typer.Option("--map", metavar="THEIRS=OURS", help="Your name of a column of the contract.")
 ]
 Separator = Annotated[
     str,
     typer.Option(
-        metavar="CHARACTER", help="Between the fields of CSV files: a character, or `tab`; else as each header says."
+        metavar="CHARACTER",
+        help="Separator of the fields of CSV files: a character, or `tab`; default: detected in each header.",
     ),
 ]
 
 
 def today() -> datetime:
-    """The midnight that began this day."""
+    """Midnight at the start of the current day, UTC."""
     return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
 
 
 def yesterday() -> datetime:
-    """The midnight that began the last whole day."""
+    """Midnight at the start of the last complete day, UTC."""
     return today() - timedelta(days=1)
 
 
-def room(module: str, *arguments: str) -> int:
-    """Run a module as a child process; its exit code."""
+def run_subprocess(module: str, *arguments: str) -> int:
+    """Run a module as a subprocess; returns its exit code."""
     return run_module(module, arguments, load_settings())
 
 
-def run_room(module: str, *arguments: str) -> None:
-    """The same, and end with that code."""
-    raise typer.Exit(room(module, *arguments))
+def run_and_exit(module: str, *arguments: str) -> None:
+    """Run a module as a subprocess and end with its exit code."""
+    raise typer.Exit(run_subprocess(module, *arguments))
 
 
 def repeated(option: str, values: list[Any]) -> list[str]:

@@ -28,7 +28,7 @@ from headrace.settings import PROJECT_ROOT, Settings
 
 GIB = 1024**3
 NEEDED_DISK_GIB = 6
-"""Three times what `make demo` takes: 2 GiB of data at its peak. The packages are there when this is asked."""
+"""Three times what `make demo` takes: 2 GiB of data at its peak. The packages are installed when this is checked."""
 NEEDED_MEMORY_GIB = 8
 CPU_FLAGS = ("avx2", "fma")
 """The wheels of ScaNN and TensorFlow are built for these; without them they end with `illegal instruction`."""
@@ -38,7 +38,7 @@ PYTHON = (3, 11)
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at."""
+    """Result of one check."""
 
     name: str
     ok: bool
@@ -54,7 +54,7 @@ def check_python(version: tuple[int, int] = sys.version_info[:2]) -> Check:
         "Python",
         version == PYTHON,
         f"{version[0]}.{version[1]}",
-        f"Use .venv, which `make up` makes with Python {wanted}",
+        f"Use .venv, which `make up` creates with Python {wanted}",
     )
 
 
@@ -91,7 +91,7 @@ def check_java() -> Check:
     if java is None:
         return Check("Java", False, "; ".join(problems) or "none", JAVA_HINT)
     asked = os.environ.get("JAVA_HOME")
-    ignored = f"; JAVA_HOME={asked} is not used" if asked and Path(asked).resolve() != java.home.resolve() else ""
+    ignored = f"; JAVA_HOME={asked} is ignored" if asked and Path(asked).resolve() != java.home.resolve() else ""
     return Check("Java", True, f"{java.version} in {java.home}, with jdk.incubator.vector{ignored}")
 
 
@@ -104,11 +104,11 @@ def check_jars(folder: Path) -> Check:
 def check_cpu(cpuinfo: Path = Path("/proc/cpuinfo"), machine: str = platform.machine()) -> Check:
     """Instructions that the wheels of ScaNN and TensorFlow use."""
     if machine not in ("x86_64", "AMD64"):
-        return Check("CPU", True, f"{machine} (instructions are only known for x86_64)")
+        return Check("CPU", True, f"{machine} (CPU flags are checked on x86_64 only)")
     try:
         flags = set(cpuinfo.read_text(encoding="utf-8").split())
     except OSError:
-        return Check("CPU", True, f"{machine}; its instructions cannot be read here")
+        return Check("CPU", True, f"{machine}; its CPU flags cannot be read")
     missing = [flag for flag in CPU_FLAGS if flag not in flags]
     found = f"without {' and '.join(missing)}" if missing else f"{machine} with {' and '.join(CPU_FLAGS)}"
     return _check("CPU", not missing, found, "Use a machine with AVX2 and FMA (Intel since 2013, AMD since 2015)")
@@ -133,11 +133,11 @@ def check_home(folder: Path) -> Check:
     """The folder of data, logs and releases can be written."""
     writable = os.access(_existing(folder), os.W_OK | os.X_OK)
     found = str(folder) if writable else f"{folder} cannot be written"
-    return _check("home", writable, found, "Give yourself the right to, or choose another folder with HEADRACE_HOME")
+    return _check("home", writable, found, "Change its permissions, or choose another folder with HEADRACE_HOME")
 
 
 def check_port(part: str, setting: str, address: str, home: Path) -> Check:
-    """A port is free, or taken by the part that was started here; an address elsewhere is not looked at."""
+    """A port is free, or in use by the service that was started here; addresses of other machines are not checked."""
     name = f"port of {part}"
     try:
         port = ports.local_port(setting, address)
@@ -150,11 +150,11 @@ def check_port(part: str, setting: str, address: str, home: Path) -> Check:
         return Check(name, True, f"{port} is free")
     spare = str(ports.free_port())
     example = spare if setting.endswith(".port") else address.replace(str(port), spare)
-    return Check(name, False, f"{port} is taken by {ports.owner(port)}", ports.port_hint(setting, example))
+    return Check(name, False, f"{port} is in use by {ports.owner(port)}", ports.port_hint(setting, example))
 
 
 def all_checks(settings: Settings) -> list[Check]:
-    """Everything, in the order in which it is mended best."""
+    """All checks, in the order in which to fix what fails."""
     home = settings.home_folder
     return [
         check_python(),

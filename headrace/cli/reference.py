@@ -1,6 +1,6 @@
-"""The commented settings reference: `python -m headrace.cli.reference --write` makes `docs/settings.toml`.
+"""The commented settings reference: `python -m headrace.cli.reference --write` generates `docs/settings.toml`.
 
-Written from the settings classes, so that it can never say something else; a test compares the two. The same command
+Generated from the settings classes; a test compares the two. The same command
 writes `docs/event.schema.json` and `docs/features.md`.
 """
 

@@ -1,4 +1,4 @@
-"""The commands `headrace release …`: bundles, and which of them is live."""
+"""The commands `headrace release …`: bundles, and which one is live."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from headrace.cli.arguments import run_room
+from headrace.cli.arguments import run_and_exit
 from headrace.settings import load_settings
 
-releases = typer.Typer(
-    help="Release bundles: what each was made of, how good it is, which is live.", no_args_is_help=True
-)
+releases = typer.Typer(help="Release bundles: inputs and metrics of each, which one is live.", no_args_is_help=True)
 Why = Annotated[str, typer.Option("--why", help="Kept with the decision in the registry.")]
 
 
@@ -20,7 +18,7 @@ Why = Annotated[str, typer.Option("--why", help="Kept with the decision in the r
 def list_releases(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: one object per release.")] = False,
 ) -> None:
-    """List the releases kept here, newest first, with their aliases in the registry.
+    """List the local releases, newest first, with their aliases in the registry.
 
     Example: `headrace release list`
     """
@@ -36,7 +34,7 @@ def list_releases(
 def show_release(
     release_id: Annotated[str | None, typer.Argument(metavar="ID", help="Release id; the newest if not given.")] = None,
 ) -> None:
-    """Show what one release was made of, how good it is, and whether all its files are complete and unchanged.
+    """Show a release's inputs and metrics, and verify that its files are complete and unchanged.
 
     Exit code 1 if they are not: serving refuses such a release.
 
@@ -53,34 +51,34 @@ def promote_release(
     release_id: Annotated[str, typer.Argument(metavar="ID", help="Release id, as `release list` shows it.")],
     why: Why = "by hand",
 ) -> None:
-    """Make a registered release champion: running services take it within seconds.
+    """Make a registered release champion; running services load it within seconds.
 
-    The bundle is brought here if it is not, and verified file by file, before the alias moves. One that a gate
-    refused, or with a missing or changed file, is not promoted.
+    The bundle is downloaded if it is not local, and verified file by file, before the alias moves. A release that a
+    gate refused, or with a missing or changed file, is not promoted.
 
     Example: `headrace release promote 20261122-0123456789ab --why "better on new items"`
     """
-    run_room("models.promotion", "promote", release_id, "--why", why)
+    run_and_exit("models.promotion", "promote", release_id, "--why", why)
 
 
 @releases.command("rollback")
 def roll_back_release(why: Why = "by hand") -> None:
-    """Make the release champion again whose place the present one took; once more goes one further back.
+    """Make the previous champion champion again; each further rollback goes back one more.
 
     Example: `headrace release rollback --why "click rate fell"`
     """
-    run_room("models.promotion", "rollback", "--why", why)
+    run_and_exit("models.promotion", "rollback", "--why", why)
 
 
 @releases.command("register")
 def register_releases() -> None:
-    """Log the releases that were built while MLflow was away; each is judged and promoted as its training would have.
+    """Register the releases that were built while MLflow was unavailable; each is evaluated and promoted as usual.
 
-    The next training does the same with what waits.
+    The next training also registers those that are pending.
 
     Example: `headrace release register`
     """
-    run_room("models.promotion", "register")
+    run_and_exit("models.promotion", "register")
 
 
 @releases.command("diff")
@@ -88,7 +86,7 @@ def compare_releases(
     one: Annotated[str, typer.Argument(metavar="ONE", help="Release id, or an alias such as champion.")],
     other: Annotated[str, typer.Argument(metavar="OTHER", help="The same.")],
 ) -> None:
-    """Show what two releases on this machine differ in: data, code, settings, quality and size.
+    """Show the differences between two local releases: data, code, settings, quality and size.
 
     Example: `headrace release diff champion 20261122-0123456789ab`
     """

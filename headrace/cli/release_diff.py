@@ -1,4 +1,4 @@
-"""`headrace release diff`: what two bundles on this machine differ in: data, code, settings, quality and size."""
+"""`headrace release diff`: differences between two local bundles: data, code, settings, quality and size."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def show_difference(settings: Settings, one: str, other: str, console: Console) 
 
 
 def differences(left: dict[str, Any], right: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """(name, left, right) of each fact that is not the same on both sides, None where one side lacks it."""
+    """(name, left, right) of each value that is not equal on both sides, None where one side has none."""
     for name in dict.fromkeys((*left, *right)):
         if left.get(name) != right.get(name):
             yield name, left.get(name), right.get(name)

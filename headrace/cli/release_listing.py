@@ -1,4 +1,4 @@
-"""`headrace release list|show`: bundles on this machine beside what the registry says of them."""
+"""`headrace release list|show`: local bundles and their entries in the registry."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BUILD_ONE = "Build one with `headrace run daily`"
 
 
 def registry_aliases(settings: Settings) -> dict[str, list[str]] | None:
-    """Aliases by release id, from the registry; None while it is away."""
+    """Aliases by release id, from the registry; None while it is not reachable."""
     name = settings.mlflow.model_name
     try:
         model = _ask(settings, "registered-models/get", {"name": name}).get("registered_model", {})
@@ -37,7 +37,7 @@ def registry_aliases(settings: Settings) -> dict[str, list[str]] | None:
 
 
 def as_json(settings: Settings) -> str:
-    """What `release list --json` prints; `aliases` is null while the registry is away."""
+    """What `release list --json` prints; `aliases` is null while the registry is not reachable."""
     aliases = registry_aliases(settings)
     listed = [
         {
@@ -73,7 +73,7 @@ def show_all(settings: Settings, console: Console) -> None:
             f"{', '.join((aliases or {})[release_id])}: {release_id or 'unknown'} (in the registry, not here)"
         )
     if aliases is None:
-        console.print(f"The registry at {settings.mlflow.tracking_uri} does not answer: aliases are unknown.")
+        console.print(f"The registry at {settings.mlflow.tracking_uri} is not reachable: aliases are unknown.")
 
 
 def show_one(settings: Settings, release_id: str | None, console: Console) -> bool:

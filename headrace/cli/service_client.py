@@ -1,4 +1,4 @@
-"""Asking the running service from the command line."""
+"""HTTP client of the running service for the command line."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ START = "Start it with `headrace serve`, or in the background with `headrace up 
 def recommendations(settings: Settings, query: dict[str, str]) -> str:
     """The service's answer, JSON text.
 
-    Raises ServiceError if it is not up or not ready, BadInputError if it refuses the question.
+    Raises ServiceError if it is not up or not ready, BadInputError if it refuses the request.
     """
     address = service_address(settings)
     try:
         answer = httpx.get(f"{address}/recommendations", params=query, timeout=TIMEOUT_SECONDS, trust_env=False)
     except httpx.HTTPError as error:
-        raise ServiceError(f"the service at {address} does not answer ({type(error).__name__})", START) from None
+        raise ServiceError(f"the service at {address} is not reachable ({type(error).__name__})", START) from None
     if answer.is_success:
         return answer.text
     if answer.is_client_error:
-        raise BadInputError(f"the service refused the question: {_said(answer)}", "See `headrace recommend --help`")
-    raise ServiceError(f"the service answered {answer.status_code}: {_said(answer)}", "See `headrace status`")
+        raise BadInputError(f"the service refused the request: {_message(answer)}", "See `headrace recommend --help`")
+    raise ServiceError(f"the service answered {answer.status_code}: {_message(answer)}", "See `headrace status`")
 
 
 def show(body: str, console: Console) -> None:
-    """Print an answer as a table, and under it what was done to make it."""
+    """Print a response as a table, with the number of candidates and the latency below it."""
     answer: dict[str, Any] = json.loads(body)
     entries: list[dict[str, Any]] = answer["recommendations"]
     titled = any(entry.get("title") for entry in entries)
     table = Table("#", "item", *(["title"] if titled else []), "score", "reason")
-    for place, entry in enumerate(entries, start=1):
+    for rank, entry in enumerate(entries, start=1):
         title = [escape(str(entry.get("title") or ""))] if titled else []
         row = [escape(str(entry["item_id"])), *title, f"{entry['score']:.3f}", escape(str(entry["reason"]))]
-        table.add_row(str(place), *row)
+        table.add_row(str(rank), *row)
     console.print(table)
     fallback = f"; fallback: {answer['fallback']}" if answer.get("fallback") else ""
     console.print(f"{answer['candidates_generated']} candidates, {answer['latency_ms']:.1f} ms{fallback}")
 
 
-def _said(answer: httpx.Response) -> str:
+def _message(answer: httpx.Response) -> str:
     """The sentence of `{"error": {"field", "message"}}`; of an answer that is not the service's, its status."""
     try:
         error = answer.json()["error"]
-        said = f"{error['field']}: {error['message']}" if error["field"] else str(error["message"])
+        message = f"{error['field']}: {error['message']}" if error["field"] else str(error["message"])
     except (ValueError, KeyError, TypeError):
-        said = f"{answer.reason_phrase or answer.status_code}, in words that are not the service's"
-    return said.rstrip(".")
+        message = f"{answer.reason_phrase or answer.status_code}, in a format that is not the service's"
+    return message.rstrip(".")

@@ -1,6 +1,6 @@
-"""The event contract over many messages at once: plainly good ones by columns, all others one by one.
+"""The event contract over many messages at once: valid ones of the usual form by columns, all others one by one.
 
-Nothing that arrives can stop it: a message that even the contract fails on is refused whole.
+No message can stop it: one that the contract cannot validate at all is refused.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _one_by_one(messages: Sequence[bytes | None], received: Sequence[datetime | 
         return pa.Table.from_pylist(rows, JUDGED)
     except Exception as error:
         if len(rows) == 1:
-            return pa.Table.from_pylist([_beyond_judging(error)], JUDGED)
+            return pa.Table.from_pylist([_failed_validation(error)], JUDGED)
     half = len(rows) // 2
     parts = (_one_by_one(messages[:half], received[:half]), _one_by_one(messages[half:], received[half:]))
     return pa.concat_tables(parts)
@@ -70,7 +70,7 @@ def _one_by_one(messages: Sequence[bytes | None], received: Sequence[datetime | 
 def _row(message: bytes, received_at: datetime | None) -> dict[str, Any]:
     try:
         if received_at is None:
-            return _refused(Rejection(Reason.MALFORMED, "", "nobody knows when it was received"))
+            return _refused(Rejection(Reason.MALFORMED, "", "the time of arrival is missing"))
         fields = judge_event(message, received_at)
         if isinstance(fields, Rejection):
             return _refused(fields)
@@ -81,11 +81,11 @@ def _row(message: bytes, received_at: datetime | None) -> dict[str, Any]:
             "context": list(fields["context"].items()),
         }
     except Exception as error:
-        return _beyond_judging(error)
+        return _failed_validation(error)
 
 
-def _beyond_judging(error: Exception) -> dict[str, Any]:
-    return _refused(Rejection(Reason.MALFORMED, "", f"could not be judged ({type(error).__name__})"))
+def _failed_validation(error: Exception) -> dict[str, Any]:
+    return _refused(Rejection(Reason.MALFORMED, "", f"could not be validated ({type(error).__name__})"))
 
 
 def _refused(rejection: Rejection) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def _refused(rejection: Rejection) -> dict[str, Any]:
 
 
 def _times(column: pa.Array) -> list[datetime | None]:
-    """Times as UTC, each made once (the rows of one file share one); one beyond the calendar is its end."""
+    """Times as UTC, each converted once (the rows of one file share one), clipped to the range of `datetime`."""
     encoded = column.dictionary_encode()
     times = [_time(value) for value in encoded.dictionary.cast(pa.int64()).to_pylist()]
     return [None if index is None else times[index] for index in encoded.indices.to_pylist()]

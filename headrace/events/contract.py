@@ -1,8 +1,8 @@
 """The event contract: what an event is, which ones are refused, and why.
 
-`POST /events` checks one event at a time with `parse_event`; the batch job and the stream judge whole batches by
-`headrace.events.columns`, which leaves every open question to `judge_event`. So a message has one meaning, by whichever
-way it came; `tests/contract` holds all readers to it.
+`POST /events` checks one event at a time with `parse_event`; the batch job and the stream validate whole batches with
+`headrace.events.columns`, which passes every undecided message to `judge_event`. So a message is validated alike on
+every path; `tests/contract` checks all readers.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TIME_PATTERN = (
     r"(Z|[+-](0[0-9]|1[0-4]):?[0-5][0-9])?)?"
 )
 """The ISO 8601 times that are understood: a date, or date and time with or without a zone."""
-_LARGEST_WHOLE = 10**15  # beyond it a float no longer tells whole numbers apart
+_LARGEST_WHOLE = 10**15  # beyond it floats do not represent all integers exactly
 _LARGEST_POSITION = 2**31 - 1
 
 
@@ -62,9 +62,9 @@ INTEREST_TYPES = frozenset(EventType) - {
     EventType.DISLIKE,
     EventType.RETURN,
 }
-"""Events that say a user is interested in an item: these make the history that the user tower reads."""
+"""Events that indicate interest in an item: these form the history that the user tower reads."""
 BEHAVIOUR_TYPES = frozenset(EventType) - {EventType.IMPRESSION}
-"""Events that a user made, and not only was shown: what the batch features are made of."""
+"""Events caused by a user's action, not only shown: input of the batch features."""
 
 
 class Reason(StrEnum):
@@ -94,9 +94,9 @@ class Event(BaseModel):
     event_type: EventType
     """What happened."""
     user_id: str | None = Field(default=None, max_length=MAX_ID_LENGTH)
-    """Who did it; either this or `session_id` is needed."""
+    """The user; either this or `session_id` is needed."""
     session_id: str | None = Field(default=None, max_length=MAX_ID_LENGTH)
-    """Visit of somebody not signed in."""
+    """Visit of an anonymous visitor."""
     item_id: str | None = Field(default=None, max_length=MAX_ID_LENGTH)
     """The item; needed for every type but `search`."""
     timestamp: datetime
@@ -110,13 +110,13 @@ class Event(BaseModel):
     request_id: str | None = None
     """The recommendation request that showed the item."""
     position: int | None = None
-    """Place in the list that was shown, from 0."""
+    """Position in the list that was shown, from 0."""
     context: dict[str, str] = Field(default_factory=dict)
     """Surface, device, location and the like."""
 
     @property
     def subject_id(self) -> str:
-        """The key of everything kept per person."""
+        """The subject key of all data stored per user or visitor."""
         return subject_key(self.user_id, self.session_id)
 
     def to_json(self) -> bytes:
@@ -129,7 +129,7 @@ class Event(BaseModel):
 
 @dataclass(frozen=True)
 class Rejection:
-    """Why one event was refused: the reason code, the field it is about, and a sentence for a person."""
+    """Why one event was refused: the reason code, the field, and a message for the user."""
 
     reason: Reason
     field: str
@@ -156,14 +156,14 @@ def parse_event(raw: bytes | str | dict[str, Any], received_at: datetime) -> Eve
 
 
 def judge_event(raw: bytes | str | dict[str, Any], received_at: datetime) -> dict[str, Any] | Rejection:
-    """The fields of the contract with their values, without making an `Event` of them; else as `parse_event`."""
+    """The fields of the contract with their values, without building an `Event`; else as `parse_event`."""
     fields = raw if isinstance(raw, dict) else _fields(raw)
     return fields if isinstance(fields, Rejection) else _check(fields, received_at)
 
 
 def id_text(value: Any) -> str | None:
-    """The one rule of ids, for every field that holds one: a text as it is (white space around it apart), or a whole
-    number in digits, because ids are often numbers elsewhere: `7` and `7.0` are "7". Anything else is no id.
+    """The rule of every id field: a text without surrounding white space, or an integer as its digits, because other
+    systems often use numbers as ids: `7` and `7.0` are "7". Any other value is not an id.
     """
     if isinstance(value, str):
         return value.strip(WHITESPACE) or None
@@ -190,7 +190,7 @@ def _check(fields: dict[str, Any], received_at: datetime) -> dict[str, Any] | Re
     if event_type is None:
         known = ", ".join(EventType)
         return Rejection(
-            Reason.UNKNOWN_EVENT_TYPE, "event_type", f"{_shown(fields.get('event_type'))} is none of {known}"
+            Reason.UNKNOWN_EVENT_TYPE, "event_type", f"{_shown(fields.get('event_type'))} is not one of {known}"
         )
     if not (ids["user_id"] or ids["session_id"]):
         return Rejection(Reason.MISSING_SUBJECT, "user_id", "give a user_id or a session_id")
@@ -203,7 +203,7 @@ def _check(fields: dict[str, Any], received_at: datetime) -> dict[str, Any] | Re
         return Rejection(
             Reason.BAD_TIMESTAMP,
             "timestamp",
-            f"{_shown(fields['timestamp'])} is no ISO 8601 time and no milliseconds since 1970",
+            f"{_shown(fields['timestamp'])} is neither an ISO 8601 time nor milliseconds since 1970",
         )
     if timestamp - CLOCK_SKEW > received_at:
         return Rejection(
@@ -270,9 +270,9 @@ def _value_problem(event_type: EventType | None, value: Any) -> str | None:
         return "a rating needs a value from 0 to 10" if event_type is EventType.RATING else None
     number = _number(value)
     if number is None:
-        return f"{_shown(value)} is no number"
+        return f"{_shown(value)} is not a number"
     if event_type in (EventType.PURCHASE, EventType.ADD_TO_CART, EventType.RETURN) and number <= 0:
-        return f"{number:g} is no quantity: expected a number > 0"
+        return f"{number:g} is not a quantity: expected a number > 0"
     if event_type is EventType.RATING and not 0 <= number <= MAX_RATING:
         return f"{number:g} is outside 0 to {MAX_RATING:g}"
     return f"{number:g} is outside 0 to {MAX_VALUE:g}" if not 0 <= number <= MAX_VALUE else None
@@ -290,7 +290,7 @@ def _number(value: Any) -> float | None:
         return None
     except OverflowError:
         return math.inf
-    return number if number == number else None  # NaN is no number
+    return number if number == number else None  # NaN counts as missing
 
 
 def _whole(value: Any) -> int | None:

@@ -1,4 +1,4 @@
-"""Ids out of columns of any type: the text that stands there, letter for letter, whatever wrote the file."""
+"""Ids from columns of any type as exact texts, whatever program wrote the file."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from headrace.events.contract import WHITESPACE
 
 ID_COLUMNS = ("event_id", "user_id", "session_id", "item_id")
 _EXACT_BITS = {64: 53, 32: 24, 16: 11}
-"""Of a float, by its width: a larger number stands for several whole ones, and which one was meant is lost."""
+"""Bits of exact integers of a float, by its width: above them, several integers have the same float value."""
 
 
 def id_texts(column: pa.ChunkedArray, name: str, file: str) -> pa.ChunkedArray:
-    """[rows] texts: whole numbers as their digits, also those that a missing value beside them made floats.
+    """[rows] texts: integers as their digits, also where a missing value turned the column into floats.
 
-    Spaces around a text are no part of it, and an empty one is missing, as in the contract. Raises BadInputError naming
-    `file`, column and value for a number with a fraction or too large for its type, and for a type that is no id.
+    Surrounding spaces are removed, and an empty text is missing, as in the contract. Raises BadInputError naming
+    `file`, column and value for a number with a fraction or too large for its type, and for an unsuitable type.
     """
     kind = column.type
     if pa.types.is_dictionary(kind):
@@ -38,17 +38,17 @@ def id_texts(column: pa.ChunkedArray, name: str, file: str) -> pa.ChunkedArray:
         try:
             texts = pc.utf8_trim(column.cast(pa.string()), WHITESPACE)
         except pa.ArrowInvalid:
-            raise BadInputError(f"{file}: column '{name}' holds bytes that are no text", "Write ids as text") from None
+            raise BadInputError(f"{file}: column '{name}' has bytes that are not text", "Write ids as text") from None
         return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
-    raise BadInputError(f"{file}: column '{name}' is of type {kind}, which is no id", "Write ids as text")
+    raise BadInputError(f"{file}: column '{name}' is of type {kind}, which cannot be an id", "Write ids as text")
 
 
 def with_id_texts(table: pa.Table, file: str) -> pa.Table:
     """The table with its columns of ids as text. Raises as `id_texts`."""
     for name in ID_COLUMNS:
         if name in table.column_names:
-            place = table.column_names.index(name)
-            table = table.set_column(place, name, id_texts(table.column(name), name, file))
+            index = table.column_names.index(name)
+            table = table.set_column(index, name, id_texts(table.column(name), name, file))
     return table
 
 
@@ -63,6 +63,6 @@ def _refuse(column: pa.ChunkedArray, wrong: pa.ChunkedArray, name: str, file: st
     row = pc.index(wrong, True).as_py()
     if row >= 0:
         raise BadInputError(
-            f"{file}, row {row + 1}: '{name}' is the number {column[row].as_py()!s}, which is no id for certain",
+            f"{file}, row {row + 1}: '{name}' is the number {column[row].as_py()!s}, which is not an exact id",
             "Write ids as text or as whole numbers",
         )

@@ -1,4 +1,4 @@
-"""JSON as every reader of the platform takes it: what one of them could not hold is no JSON for any of them.
+"""The JSON subset that every reader of the platform accepts.
 
 That is RFC 8259 in UTF-8, without `NaN` and `Infinity`, without halves of surrogate pairs, without numbers that are too
 large for a double, and nested at most `MAX_DEPTH` deep (I-JSON, RFC 7493). Of equal names the last one counts; whole
@@ -20,7 +20,7 @@ _EXACT = json.JSONDecoder()
 
 
 def read_json(text: bytes | str) -> Any:
-    """The value in a JSON text. Raises ValueError where it is none."""
+    """The value in a JSON text. Raises ValueError for any other text."""
     raw = text.encode() if isinstance(text, str) else text
     value = orjson.loads(raw)
     if may_be_deep(raw) and _depth(value) > MAX_DEPTH:

@@ -1,8 +1,8 @@
-"""Events that are plainly good, a whole column at a time: those that leave no question to the contract.
+"""Fast path of the event contract: column-wise checks that accept the valid events of the usual form.
 
 `headrace.events.judge_event` stays the one definition of the rules. Here are sufficient conditions for it to accept an
-event without converting anything: texts that are texts, numbers that are numbers, times written out in UTC. Whatever
-is not plainly good is left to it; a test compares the two on odd values of every kind.
+event without converting any value: texts as JSON strings, numbers as JSON numbers, times in full in UTC. All other
+events are left to it; a test compares the two on unusual values of every kind.
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ _LARGEST_POSITION = 2**31 - 1
 
 
 def plainly_good(raws: pa.Array, received_at: pa.Array) -> tuple[pa.Array, Fields]:
-    """Which rows are plainly good, and the columns of the contract with `subject_id`: what they say of those rows.
+    """Which rows certainly are valid, and the columns of the contract with `subject_id` for those rows.
 
-    `raws` are JSON texts (binary), `received_at` the receiver's clock (µs, UTC). The columns' other rows mean nothing.
+    `raws` are JSON texts (binary), `received_at` the receiver's clock (µs, UTC). The columns' other rows are undefined.
     """
-    odd = np.zeros(len(raws), bool)
-    events = [_parsed(raw, place, odd) for place, raw in enumerate(raws.to_pylist())]
-    columns: Fields = {name: _text(_values(events, name, (str,), odd)) for name in _TRIMMED}
-    columns["event_type"] = pa.array(_values(events, "event_type", (str,), odd), pa.string())
-    columns["timestamp"] = _times(pa.array(_values(events, "timestamp", (str,), odd), pa.string()))
+    unusual = np.zeros(len(raws), bool)
+    events = [_parsed(raw, row, unusual) for row, raw in enumerate(raws.to_pylist())]
+    columns: Fields = {name: _text(_values(events, name, (str,), unusual)) for name in _TRIMMED}
+    columns["event_type"] = pa.array(_values(events, "event_type", (str,), unusual), pa.string())
+    columns["timestamp"] = _times(pa.array(_values(events, "timestamp", (str,), unusual), pa.string()))
     for name in ("value", "price"):
-        numbers = _values(events, name, (float, int), odd)
+        numbers = _values(events, name, (float, int), unusual)
         columns[name] = pa.array([None if each is None else float(each) for each in numbers], pa.float64())
-    columns["position"] = _positions(_values(events, "position", (int,), odd), odd)
-    columns["context"] = _contexts(_values(events, "context", (dict,), odd), odd)
+    columns["position"] = _positions(_values(events, "position", (int,), unusual), unusual)
+    columns["context"] = _contexts(_values(events, "context", (dict,), unusual), unusual)
     columns["subject_id"] = _subjects(columns["user_id"], columns["session_id"])
     short = pc.less_equal(pc.binary_length(raws), contract.MAX_EVENT_BYTES)
-    good = pc.and_kleene(pc.and_(pa.array(~odd), short), _accepted(columns, received_at.cast(TIME)))
+    good = pc.and_kleene(pc.and_(pa.array(~unusual), short), _accepted(columns, received_at.cast(TIME)))
     return pc.fill_null(good, False), columns
 
 
 def _accepted(columns: Fields, received_at: pa.Array) -> pa.Array:
-    """The rules of the contract, in its order; null counts as no."""
+    """The rules of the contract, in its order; null counts as false."""
     kind, time, value = columns["event_type"], columns["timestamp"], columns["value"]
     is_search, is_rating = pc.equal(kind, EventType.SEARCH.value), pc.equal(kind, EventType.RATING.value)
     is_quantity = pc.is_in(kind, pa.array([each.value for each in _QUANTITIES]))
@@ -84,25 +84,25 @@ def _in_range(numbers: pa.Array) -> pa.Array:
     return pc.fill_null(inside, True)
 
 
-def _parsed(raw: bytes | None, place: int, odd: Flags) -> Fields:
+def _parsed(raw: bytes | None, row: int, unusual: Flags) -> Fields:
     try:
         event = orjson.loads(raw or b"")
     except orjson.JSONDecodeError:
         event = None
     if type(event) is dict and not may_be_deep(raw or b""):
         return event
-    odd[place] = True
+    unusual[row] = True
     return {}
 
 
-def _values(events: list[Fields], name: str, kinds: tuple[type, ...], odd: Flags) -> list[Any]:
-    """One field of each event; one of another type than `kinds` is marked as odd and left out."""
+def _values(events: list[Fields], name: str, kinds: tuple[type, ...], unusual: Flags) -> list[Any]:
+    """One field of each event; one of another type than `kinds` is marked in `unusual` and left out."""
     values = [event.get(name) for event in events]
     known = {*kinds, type(None)}
     if not set(map(type, values)) <= known:
-        for place, value in enumerate(values):
+        for row, value in enumerate(values):
             if type(value) not in known:
-                values[place], odd[place] = None, True
+                values[row], unusual[row] = None, True
     return values
 
 
@@ -114,13 +114,13 @@ def _subjects(users: pa.Array, sessions: pa.Array) -> pa.Array:
 
 
 def _text(values: list[str | None]) -> pa.Array:
-    """Without white space around; null where nothing is left."""
+    """Without surrounding white space; null where the result is empty."""
     trimmed = pc.utf8_trim(pa.array(values, pa.string()), characters=contract.WHITESPACE)
     return pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)
 
 
 def _times(texts: pa.Array) -> pa.Array:
-    """Times from texts that are written out in UTC; null elsewhere, and everywhere if one is no date (31 June)."""
+    """Times from texts that are written out in UTC; null elsewhere, and everywhere if one is not a date (31 June)."""
     written = pc.if_else(pc.match_substring_regex(texts, _WRITTEN_TIME), texts, pa.scalar(None, pa.string()))
     try:
         return written.cast(TIME)
@@ -128,19 +128,19 @@ def _times(texts: pa.Array) -> pa.Array:
         return pa.nulls(len(texts), TIME)
 
 
-def _positions(values: list[int | None], odd: Flags) -> pa.Array:
-    for place, value in enumerate(values):
+def _positions(values: list[int | None], unusual: Flags) -> pa.Array:
+    for row, value in enumerate(values):
         if value is not None and abs(value) > _LARGEST_POSITION:
-            values[place], odd[place] = None, True
+            values[row], unusual[row] = None, True
     return pa.array(values, pa.int32())
 
 
-def _contexts(values: list[dict[str, Any] | None], odd: Flags) -> pa.Array:
-    """Pairs of texts; empty where there is none."""
+def _contexts(values: list[dict[str, Any] | None], unusual: Flags) -> pa.Array:
+    """Pairs of texts; empty where there is no context."""
     pairs: list[list[tuple[str, str]]] = [[]] * len(values)
-    for place, value in enumerate(values):
+    for row, value in enumerate(values):
         if value:
-            pairs[place] = list(value.items())
+            pairs[row] = list(value.items())
             if not all(type(text) is str for text in value.values()):
-                pairs[place], odd[place] = [], True
+                pairs[row], unusual[row] = [], True
     return pa.array(pairs, SILVER_EVENTS.schema.field("context").type)

@@ -1,7 +1,7 @@
-"""Whose something is: one key per person in events, stream, store and tables, whatever the ids look like.
+"""Subject keys: one key per user or visitor in events, stream, store and tables.
 
-A visitor is known by `session:<session_id>`, a user by the user id. A user id that itself begins like a key gets
-`user:` in front, so that no two people share a key and nearly every user's key is the id, letter for letter.
+A visitor's key is `session:<session_id>`, a user's the user id. A user id that starts with one of the prefixes gets
+`user:` in front, so that keys are unique and nearly every user's key equals the id.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def subject_key(user_id: str | None, session_id: str | None = None) -> str:
 
 
 def named_subject(text: str) -> str:
-    """Key of whom a person names: a user id, `session:ID`, or a key as the tables show it."""
+    """Key of a subject given on the command line: a user id, `session:ID`, or a key as the tables show it."""
     return text if text.startswith(_KEYS) else subject_key(text)
 
 

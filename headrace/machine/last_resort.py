@@ -1,4 +1,4 @@
-"""What a command says when something fails that nobody foresaw: one sentence; the stack trace goes to a log."""
+"""Reports an unexpected error of a command in one sentence; the stack trace goes to a log."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ LOG = "errors.log"
 ON_STDERR = "HEADRACE_TRACES"
 """Environment variable that asks for traces on stderr, too, if it is `stderr`."""
 IN_A_TASK = "AIRFLOW_CTX_DAG_ID"
-"""Variable that Airflow sets for a task: its stderr is the task's log, and traces are looked for there."""
+"""Variable that Airflow sets for a task: its stderr is the task's log, where users expect traces."""
 _LONGEST = 300
 
 
 def reporting_errors(work: Callable[[], object], prefix: str = "") -> int:
     """Exit code of a command that does `work`: what it returns if that is an int, 0 if it returns anything else.
 
-    1 if it raises, with one sentence on stderr after `prefix`: the error's own, or for one that nobody foresaw where
+    1 if it raises, with one sentence on stderr after `prefix`: the error's own, or for an unexpected error where
     its stack trace is kept. Ctrl-C ends the process as a signal does, without a trace.
     """
     try:
@@ -52,12 +52,12 @@ def _silent_about_ctrl_c(kind: type[BaseException], error: BaseException, trace:
 def unexpected(error: Exception) -> str:
     """One sentence that names command, error and the log that now has its trace.
 
-    Where `home` takes no file the log is in the system's folder for temporary files.
+    Where `home` is not writable the log is in the system's folder for temporary files.
     """
     trace = "".join(traceback.format_exception(error))
     if IN_A_TASK in os.environ or os.environ.get(ON_STDERR) == "stderr":
         print(trace, file=sys.stderr)
-    return f"{command()} failed for a reason it does not know: {gist(error)}. {_where(_kept(trace))}"
+    return f"{command()} failed unexpectedly: {summary(error)}. {_where(_kept(trace))}"
 
 
 def command() -> str:
@@ -66,8 +66,8 @@ def command() -> str:
     return (spec.name if spec else Path(sys.argv[0]).name).removesuffix(".__main__")
 
 
-def gist(error: Exception) -> str:
-    """Kind and reason in one line; of an error from Java or from a Spark worker, the one that caused it."""
+def summary(error: Exception) -> str:
+    """Type and reason in one line; for an error from Java or from a Spark worker, those of its cause."""
     lines = [line.strip() for line in str(error).split("\n") if line.strip()]
     if "Traceback (most recent call last):" in lines:
         lines = lines[lines.index("Traceback (most recent call last):") + 1 :]

@@ -112,7 +112,7 @@ class Settings(BaseSettings):
 
     @property
     def backtests(self) -> Path:
-        """Folder of the bundles that releases are judged by, one subfolder a release id (`models.release.backtest`)."""
+        """Folder of the backtest bundles, one subfolder a release id (`models.release.backtest`)."""
         return self.home_folder / "backtests"
 
     @property
@@ -165,7 +165,7 @@ def load_settings() -> Settings:
     refuse_unknown_variables(Settings, ENVIRONMENT_PREFIX)
     own = os.environ.get("HEADRACE_CONFIG")
     if own and not Path(own).is_file():
-        raise BadInputError(f"HEADRACE_CONFIG names {own}, which is no file", "Name a TOML file or unset it")
+        raise BadInputError(f"HEADRACE_CONFIG names {own}, which is not a file", "Name a TOML file or unset it")
     try:
         return Settings()
     except ValidationError as error:
@@ -173,4 +173,4 @@ def load_settings() -> Settings:
     except SettingsError as error:
         raise BadInputError(f"{error}", REFERENCE) from None
     except TOMLDecodeError as error:
-        raise BadInputError(f"{own or 'headrace.toml'} is no TOML: {error}", REFERENCE) from None
+        raise BadInputError(f"{own or 'headrace.toml'} is not valid TOML: {error}", REFERENCE) from None

@@ -123,9 +123,9 @@ class TrainingSettings(Group):
     retrieval_learning_rate: PositiveFloat = 0.016
     """The optimiser's rate for the two-tower."""
     retrieval_negatives: Literal["batch", "catalogue"] = "batch"
-    """What an example's item is compared with: `batch`, the items of its step, or `catalogue`, every item that was ever
-    taken: the exact softmax, for up to some ten thousand items (4 bytes × items × `retrieval_batch_size` of memory,
-    several times); it learns popularity itself."""
+    """What an example's item is compared with: `batch`, the items of its step, or `catalogue`, every item with an
+    event: the exact softmax, for up to some ten thousand items (4 bytes × items × `retrieval_batch_size` of memory,
+    several times); it models popularity itself."""
     retrieval_sampled_negatives: NonNegativeInt = Field(default=0, le=100_000)
     """Items drawn from the catalogue in each step as negatives, in addition to those of the batch."""
     retrieval_hardest_negatives: NonNegativeInt = 0
@@ -210,10 +210,10 @@ class TrainingSettings(Group):
     ranker_trees_new_weight: PositiveFloat = 3.0
     """Weight of a candidate that is new to the user in the training of the trees; others have 1."""
     ranker_loss: Literal["log_loss", "pairwise", "softmax"] = "softmax"
-    """`log_loss`: pointwise, every candidate by itself; `pairwise`: each taken candidate of a user against each of the
-    others; `softmax`: listwise, the taken ones against all."""
+    """`log_loss`: pointwise, every candidate by itself; `pairwise`: each positive candidate of a user against each
+    other; `softmax`: listwise, the positive ones against all."""
     ranker_new_weight: float = Field(default=1.0, ge=0)
-    """Weight of a softmax over the candidates that are new to the user, added to each loss: learns discovery."""
+    """Weight of a softmax over the candidates that are new to the user, added to each loss, for discovery."""
     ranker_click_weight: float = Field(default=0.0, ge=0)
     """Weight of the additional loss for views and clicks of candidates; 0 = off."""
     ranker_cart_weight: float = Field(default=0.0, ge=0)
@@ -223,9 +223,9 @@ class TrainingSettings(Group):
     ranker_dwell_weight: float = Field(default=0.0, ge=0)
     """The same of the seconds spent on them."""
     ranker_positions: bool = False
-    """Learn the position bias separately, from impressions with a position; it is not served."""
+    """Train a separate position bias model, from impressions with a position; it is not served."""
     ranker_most_propensity_weight: float = Field(default=1.0, ge=1)
-    """Maximum weight by inverse propensity of candidates that were shown and taken; 1 = off."""
+    """Maximum inverse propensity weight of positive candidates that were shown; 1 = off."""
     ranker_users: PositiveInt = 20_000
     """Maximum number of users that the ranker is trained on per holdout (about 75 kB of memory each)."""
     ranker_earlier_holdouts: NonNegativeInt = Field(default=1, le=12)

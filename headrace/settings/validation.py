@@ -1,4 +1,4 @@
-"""What a mistake in the settings gets: one sentence that names the setting, and the name that was probably meant."""
+"""Messages for invalid settings: one sentence that names the setting, and the name that was probably meant."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from headrace.errors import BadInputError
 
 NO_SETTINGS = ("HEADRACE_CONFIG", "HEADRACE_TRACES", "HEADRACE_PART_TOKEN")
-"""Variables of ours that hold no setting: the file to read, whether traces are shown, a background part's mark."""
+"""Variables that are not settings: the file to read, whether traces are shown, the mark of a background service."""
 REFERENCE = "See docs/settings.toml for every setting and its meaning"
 
 

@@ -1,1 +1,1 @@
-"""`make demo`: from a retailer's purchases to live, explained recommendations, every step real and timed."""
+"""`make demo`: from a retailer's purchases to live, explained recommendations, with the time of each step."""

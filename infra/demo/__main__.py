@@ -1,6 +1,6 @@
-"""`make demo`: run every part for real on a retailer's year of purchases and show what comes out.
+"""`make demo`: run every service on a retailer's year of purchases and show the results.
 
-Weeks 1 to 48 are imported and learnt from; weeks 49 to 53 are only used to show and to measure.
+Weeks 1 to 48 are imported and trained on; weeks 49 to 53 are only used for display and evaluation.
 """
 
 from __future__ import annotations
@@ -25,19 +25,21 @@ from infra.demo.steps import Steps
 from infra.local import airflow_home, services
 
 QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
-"""Spark's Java compiles quickly instead of well: of a minute's work the better compiler takes a third for itself."""
+"""Only the C1 compiler for Spark: C2 costs a third of a minute's work."""
 REPLAYED = 300
 """Households whose first later purchase is replayed through the stream to measure its latency."""
 
 
 def main(
-    exit_after: Annotated[bool, typer.Option("--exit", help="Stop when all is shown, instead of staying up.")] = False,
+    exit_after: Annotated[
+        bool, typer.Option("--exit", help="Stop the services at the end instead of waiting for Ctrl-C.")
+    ] = False,
 ) -> None:
     """From raw purchases to live, explained recommendations, with every component of the platform."""
     console = Console()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     settings = load_settings()
-    airflow = settings.airflow.model_copy(update={"retries": 0})  # somebody is watching: a failed step says so at once
+    airflow = settings.airflow.model_copy(update={"retries": 0})  # interactive: a failed step is reported at once
     spark = settings.spark.model_copy(update={"java_options": settings.spark.java_options or QUICK_JAVA})
     settings = settings.model_copy(update={"airflow": airflow, "spark": spark})
     steps = Steps(settings, console)
@@ -46,10 +48,10 @@ def main(
             _build(steps)
             _serve(steps)
         console.print(steps.table_of_times())
-        console.print(f"Most memory at a time, all processes together: {peak}")
+        console.print(f"Peak memory of all processes together: {peak}")
         _where_next(console, settings)
         if not exit_after:
-            console.print("Everything stays up until Ctrl-C.")
+            console.print("All services run until Ctrl-C.")
             signal.pause()
     except KeyboardInterrupt:
         console.print()
@@ -69,11 +71,11 @@ def _day(settings: Settings) -> str:
 def _build(steps: Steps) -> None:
     settings = steps.settings
     today = str(datetime.now(UTC).date())
-    learnt, later = _data(settings, "1-48"), _data(settings, "49-53")
+    training, later = _data(settings, "1-48"), _data(settings, "49-53")
     with steps.step("Check this machine"):
         steps.run("headrace", "doctor")
     with steps.step("Map the retailer's year to events, import weeks 1 to 48 (Spark); start Kafka, Valkey and MLflow"):
-        steps.together(lambda: _import(steps, learnt, today), lambda: _foundation(steps, later, today))
+        steps.together(lambda: _import(steps, training, today), lambda: _foundation(steps, later, today))
     with steps.step("Run the daily DAG in Airflow: features, training, release, online store"):
         steps.run("headrace", "run", "daily", "--day", _day(settings))
     with steps.step("Measure the release on weeks 49 to 53, full catalogue; start the stream (Flink) and the service"):
@@ -83,14 +85,14 @@ def _build(steps: Steps) -> None:
         )
 
 
-def _import(steps: Steps, learnt: Path, today: str) -> None:
-    _map(steps, "1-48", learnt, today)
-    files = [f"--{name}={learnt / name}.parquet" for name in ("events", "items", "users")]
+def _import(steps: Steps, training: Path, today: str) -> None:
+    _map(steps, "1-48", training, today)
+    files = [f"--{name}={training / name}.parquet" for name in ("events", "items", "users")]
     steps.run("headrace", "import", *files, "--day", today)
 
 
 def _foundation(steps: Steps, later: Path, today: str) -> None:
-    """What the steps after the import need; one after the other beside it, so that both cores and 8 GiB are enough."""
+    """What the steps after the import need; sequential, in parallel with it, so that two cores and 8 GiB are enough."""
     steps.run("headrace", "up")
     with airflow_home.for_a_run(steps.settings) as database:
         airflow_home.prepare(steps.settings, database)
@@ -104,11 +106,11 @@ def _map(steps: Steps, weeks: str, folder: Path, today: str) -> None:
 def _serve(steps: Steps) -> None:
     settings, console = steps.settings, steps.console
     service = service_address(settings)
-    learnt, later = _data(settings, "1-48"), _data(settings, "49-53")
+    training, later = _data(settings, "1-48"), _data(settings, "49-53")
     bought = households.later_purchases(later / "events.parquet")
-    titles = households.titles_of(learnt / "items.parquet")
+    titles = households.titles_of(training / "items.parquet")
     shown = households.three_households(bought)
-    with steps.step("Recommendations of three households, beside what they bought in the weeks after"):
+    with steps.step("Recommendations for three households, compared with their later purchases"):
         for user in shown:
             households.show_household(console, households.ask(service, user), titles, bought[user])
     with steps.step("Live: a few events change one household's vector and list"):
@@ -130,9 +132,9 @@ def _show_change(console: Console, change: live.Change, titles: dict[str, str], 
         f"Household {user}: new vector in the store after {change.vector_seconds:.2f} s (cosine to the one after "
         f"the first event {change.cosine:.3f}), another list after {change.answer_seconds:.2f} s"
     )
-    for place, entry in enumerate(change.after["recommendations"], start=1):
+    for rank, entry in enumerate(change.after["recommendations"], start=1):
         if entry["item_id"] not in before:
-            console.print(f"  new at {place:>2}: {titles.get(entry['item_id'], entry['item_id'])}: {entry['reason']}")
+            console.print(f"  new at {rank:>2}: {titles.get(entry['item_id'], entry['item_id'])}: {entry['reason']}")
 
 
 def _where_next(console: Console, settings: Settings) -> None:

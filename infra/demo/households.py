@@ -1,4 +1,4 @@
-"""Which households the demo shows, and what they really bought after the day the models know."""
+"""The households that the demo shows, and their purchases after the training data."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def later_purchases(events_file: Path) -> dict[str, list[Purchase]]:
 
 
 def three_households(bought: dict[str, list[Purchase]]) -> list[str]:
-    """A light, a middling and a heavy buyer of the held-out weeks: the 25th, 50th and 75th percentile."""
+    """A light, a medium and a heavy buyer of the held-out weeks: the 25th, 50th and 75th percentile."""
     ranked = sorted(bought, key=lambda user: (len(bought[user]), user))
     return [ranked[len(ranked) * share // 100] for share in (25, 50, 75)]
 
@@ -57,22 +57,22 @@ def titles_of(items_file: Path) -> dict[str, str]:
 
 
 def show_household(console: Console, answer: dict[str, Any], titles: dict[str, str], bought: list[Purchase]) -> None:
-    """The list with its reasons, and a tick at what was really bought in the weeks after."""
-    taken = {purchase.item_id for purchase in bought}
+    """The list with its reasons, and a tick at each item bought in the later weeks."""
+    bought_items = {purchase.item_id for purchase in bought}
     recommended = answer["recommendations"]
-    hits = sum(entry["item_id"] in taken for entry in recommended)
+    hits = sum(entry["item_id"] in bought_items for entry in recommended)
     title = (
         f"Household {answer['user_id']}: {hits} of {len(recommended)} recommended were bought in the weeks after, "
-        f"{len(taken)} products bought in all "
+        f"{len(bought_items)} products bought in all "
         f"({answer['candidates_generated']} candidates, {answer['latency_ms']:.1f} ms)"
     )
     table = Table(title=title, title_justify="left")
     for name in ("", "recommended", "reason", "bought later"):
         table.add_column(name)
-    for place, (entry, later) in enumerate(zip(recommended, _names(bought, titles), strict=False), start=1):
-        if place > SHOWN:
+    for rank, (entry, later) in enumerate(zip(recommended, _names(bought, titles), strict=False), start=1):
+        if rank > SHOWN:
             break
-        tick = "[green]✓[/]" if entry["item_id"] in taken else ""
+        tick = "[green]✓[/]" if entry["item_id"] in bought_items else ""
         table.add_row(tick, titles.get(entry["item_id"], entry["item_id"]), entry["reason"], later)
     console.print(table)
 

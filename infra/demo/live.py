@@ -1,4 +1,4 @@
-"""The live part of the demo: real events go in, and the store and the answers change."""
+"""The live part of the demo: posts events and measures when store and responses change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from headrace.settings import Settings
 from infra.demo.households import Purchase, ask
 
 WAIT_S = 20.0
-"""How long an event may take to reach the store before the demo gives up."""
+"""Timeout for an event to reach the store."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How much memory the demo needs at most: its own process, all that it starts, and the parts in the background."""
+"""Peak memory of the demo: its own process, its subprocesses and the background services."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import psutil
 from headrace.machine.run_records import read_records
 
 _SECONDS = 3.0
-"""Between two looks: a process that needs much needs it longer than this."""
+"""Sampling interval: processes with high usage run longer than this."""
 _ROOT = -1
 
 
 class PeakMemory:
-    """Looks, in a thread of its own, at this process and its children and at the parts of `home`, until it is left."""
+    """Samples, in its own thread, the memory of this process, its children and the services of `home`."""
 
     def __init__(self, home: Path) -> None:
         self.bytes = 0
@@ -37,18 +37,18 @@ class PeakMemory:
     def __str__(self) -> str:
         return f"{self.bytes / 2**30:.1f} GiB"
 
-    def look(self) -> None:
-        """Remember what is held now, if it is more than ever before."""
+    def sample(self) -> None:
+        """Measure the memory now and keep the maximum."""
         processes = self._processes()
         if memory_of(processes, roughly=True) > self.bytes:
             self.bytes = max(self.bytes, memory_of(processes))
 
     def _watch(self) -> None:
         while not self._ended.wait(_SECONDS):
-            self.look()
+            self.sample()
 
     def _processes(self) -> list[psutil.Process]:
-        """In one pass over the system's: each children() of psutil would be another."""
+        """In one pass over the process table: each children() of psutil would be another."""
         roots = {os.getpid(), *(record.pid for record in read_records(self._home) if record.process())}
         children = defaultdict(list)
         for process in psutil.process_iter(["ppid"]):
@@ -66,13 +66,13 @@ class PeakMemory:
 
 
 def memory_of(processes: Iterable[psutil.Process], *, roughly: bool = False) -> int:
-    """Bytes that the processes hold together; pages that several share count once where the system tells (Linux).
+    """Bytes that the processes hold together; shared pages count once where the system reports this (Linux).
 
-    To tell takes 30 ms a GiB. `roughly` counts them for each, which is quick and never less.
+    That takes 30 ms per GiB. `roughly` counts them for each process: faster, and an upper bound.
     """
     total = 0
     for process in processes:
         with suppress(psutil.Error):
-            known = process.memory_info() if roughly else process.memory_full_info()
-            total += known.rss if roughly else getattr(known, "pss", known.uss)
+            usage = process.memory_info() if roughly else process.memory_full_info()
+            total += usage.rss if roughly else getattr(usage, "pss", usage.uss)
     return total

@@ -1,4 +1,4 @@
-"""Timed steps of the demo: each says what it does, how long it took, and fails with one sentence."""
+"""Timed steps of the demo: each prints its title and time, and fails with one sentence."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from headrace.settings import PROJECT_ROOT, Settings
 
 @dataclass
 class Steps:
-    """Runs the steps one after another and remembers how long each took."""
+    """Runs the steps one after another and records their times."""
 
     settings: Settings
     console: Console
@@ -28,7 +28,7 @@ class Steps:
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
-        """Announce a step, time it, say when it is done."""
+        """Print a step's title, time it, print its end."""
         self.console.rule(f"[bold]{len(self.seconds) + 1}. {title}", align="left")
         start = time.monotonic()
         yield
@@ -38,7 +38,7 @@ class Steps:
     def run(self, *arguments: str) -> None:
         """Run `python -m …` with these settings, its output shown as it comes.
 
-        Raises HeadraceError naming the command if it fails; it has said why itself.
+        Raises HeadraceError naming the command if it fails; it has printed the reason itself.
         """
         environment = {**os.environ, **self.settings.as_environment()}
         done = subprocess.run([sys.executable, "-m", *arguments], cwd=PROJECT_ROOT, env=environment, check=False)
@@ -47,7 +47,7 @@ class Steps:
             raise HeadraceError(f"`python -m {shown}` ended with exit code {done.returncode}", "Its reason is above")
 
     def together(self, *works: Callable[[], object]) -> None:
-        """Do all of it side by side; raises what the first one that failed raised, when all have ended."""
+        """Run all works in parallel; raises the first error when all have ended."""
         with ThreadPoolExecutor(len(works)) as threads:
             for started in [threads.submit(work) for work in works]:
                 started.result()

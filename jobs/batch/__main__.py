@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 JOBS = ("ingest", "clean", "features", "quality", "drift", "training_sets", "materialise", "maintenance", "forget")
 ONE_AT_A_TIME = ("ingest", "clean", "features", "materialise")
-"""Jobs that go on from where the last run was, or make earlier days anew; the others replace the rows of their day."""
+"""Jobs that continue from the last run, or recompute earlier days; the others replace the rows of their day."""
 ALONE = ("maintenance", "forget")
-"""Jobs that no other may run beside."""
+"""Jobs that run exclusively."""
 STAGES: tuple[Stage, ...] = ("clean", "features")
 """Jobs whose tables the job `quality` checks."""
 EXAMPLE = "example: python -m jobs.batch ingest,clean,features --day 2026-10-19 --events var/import/events.parquet"
@@ -62,7 +62,7 @@ def run_jobs(lake: Lake, names: list[str], given: argparse.Namespace, settings: 
 
 
 def _locks(name: str, given: argparse.Namespace, settings: Settings) -> list[str]:
-    """What no other run may write at the same time: all that the job goes on with, or the days it replaces."""
+    """Locks of what no other run may write at the same time: the whole job's tables, or the days that it replaces."""
     if name in ONE_AT_A_TIME or name in ALONE:
         return [name]
     training = settings.training
@@ -92,7 +92,7 @@ def _ingest(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     if given.kafka:
         rows += ingest_kafka(lake, settings)
         notes = ingest_notes(lake, settings)
-    return f"{rows:,} rows new in bronze" + (f", {notes:,} notes of the service" if notes else "")
+    return f"{rows:,} new rows in bronze" + (f", {notes:,} notes from the service" if notes else "")
 
 
 def _clean(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
@@ -101,7 +101,7 @@ def _clean(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     del given  # what is new in bronze decides
     done = clean(lake, settings.clean)
     counts = f"{done.events:,} events, {done.items:,} items, {done.users:,} users, {done.rejected:,} rows refused"
-    return f"{counts}, {done.bots:,} machines flagged" if done.bots else counts
+    return f"{counts}, {done.bots:,} bots flagged" if done.bots else counts
 
 
 def _features(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
@@ -110,7 +110,7 @@ def _features(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     from jobs.batch.features.job import compute_features, days_with_late_events, feature_days
 
     late = days_with_late_events(lake, given.day, settings.features.late_days if given.late is None else given.late)
-    # A correction counts as known from this run on, not from the day it speaks of.
+    # A correction is visible from this run on, not from the day that it corrects.
     rows = compute_features(lake, settings, *late, created=given.created or end_of(given.day))
     days = feature_days(lake, settings, given.day, holdout=given.holdout)
     rows += sum(
@@ -119,8 +119,8 @@ def _features(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
             lambda: write_item_content(lake, settings.features, given.day),
         )
     )
-    anew = f", {len(late)} earlier days anew for late events" if late else ""
-    return f"{rows:,} rows{anew}"
+    late_days = f", {len(late)} earlier days recomputed for late events" if late else ""
+    return f"{rows:,} rows{late_days}"
 
 
 def _quality(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
@@ -134,8 +134,8 @@ def _quality(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
         stages = [stage for stage in written if day == given.day or stage == "features"]
         findings += check_quality(lake, settings, day, stages)
     warnings = [finding for finding in findings if not finding.passed]
-    said = "".join(f"\n  warning: {finding.sentence}" for finding in warnings)
-    return f"{len(findings):,} expectations checked, {len(warnings):,} warnings{said}\n "
+    details = "".join(f"\n  warning: {finding.sentence}" for finding in warnings)
+    return f"{len(findings):,} expectations checked, {len(warnings):,} warnings{details}\n "
 
 
 def _drift(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
@@ -146,12 +146,12 @@ def _drift(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
         try:
             against = release_day(settings)
             lake.read_day(GOLD_USER_FEATURES, against, "features")
-        except HeadraceError as error:  # a first run has nothing to compare with, and that is no reason to stop
+        except HeadraceError as error:  # a first run has nothing to compare with, which is not an error
             return f"nothing compared, {error}"
     findings = check_drift(lake, settings, given.day, against)
     drifted = [finding for finding in findings if not finding.passed]
-    said = "".join(f"\n  warning: {finding.sentence} (limit: {finding.limit})" for finding in drifted)
-    return f"{len(findings):,} measures against {against}, {len(drifted):,} beyond their limit{said}\n "
+    details = "".join(f"\n  warning: {finding.sentence} (limit: {finding.limit})" for finding in drifted)
+    return f"{len(findings):,} drift metrics against {against}, {len(drifted):,} beyond their limit{details}\n "
 
 
 def _training_sets(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
@@ -170,8 +170,9 @@ def _training_sets(lake: Lake, settings: Settings, given: argparse.Namespace) ->
         return f"{rows:,} rows{earlier}"
     now = training_bytes(lake, given.day)
     if now == before:
-        return f"{rows:,} rows, the same as before to the byte (data {now[:12]})"
-    return f"{rows:,} rows, NOT as before (data {now[:12]}, was {before[:12]}, made by code {recipe.code or '?'})\n "
+        return f"{rows:,} rows, identical to the previous ones byte for byte (data {now[:12]})"
+    hashes = f"data {now[:12]}, was {before[:12]}, written by code {recipe.code or '?'}"
+    return f"{rows:,} rows, NOT identical to the previous ones ({hashes})\n "
 
 
 def _materialise(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
@@ -186,8 +187,8 @@ def _maintenance(lake: Lake, settings: Settings, given: argparse.Namespace) -> s
 
     done = maintain(lake, settings, given.day)
     repeated = sum(repeat_requests(lake, settings, end_of(given.day)).values())
-    late = f", {repeated:,} rows of forgotten people removed" if repeated else ""
-    return f"{done.small_files:,} small files made {done.files:,}, {done.days:,} old days dropped{late}"
+    late = f", {repeated:,} rows of forgotten users removed" if repeated else ""
+    return f"{done.small_files:,} small files compacted to {done.files:,}, {done.days:,} old days dropped{late}"
 
 
 def _forget(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
@@ -195,24 +196,24 @@ def _forget(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     from jobs.batch.keeping.forget_check import what_is_left
 
     if not given.user:
-        raise BadInputError("nobody is named to be forgotten", "Add --user ID, or --user session:ID")
+        raise BadInputError("no user is given", "Add --user ID, or --user session:ID")
     subject = named_subject(given.user)
     removed = {} if given.check else forget(lake, settings, subject, datetime.now(UTC))
-    for place, number in removed.items():
-        print(f"  removed from {place}: {number:,}", flush=True)
+    for location, number in removed.items():
+        print(f"  removed from {location}: {number:,}", flush=True)
     left = what_is_left(lake, settings, [subject])
-    for place, said in left.items():
-        print(f"  left in {place}: {said}", flush=True)
+    for location, details in left.items():
+        print(f"  left in {location}: {details}", flush=True)
     if left and given.check:
-        raise HeadraceError(f"something is left of {given.user} in {len(left)} places", "They are listed above")
-    return f"{sum(removed.values()):,} removed, something left in {len(left)} places"
+        raise HeadraceError(f"data of {given.user} is left in {len(left)} locations", "They are listed above")
+    return f"{sum(removed.values()):,} removed, data left in {len(left)} locations"
 
 
 def _job_names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in JOBS]
     if unknown or not names:
-        raise BadInputError(f"there is no job {', '.join(unknown) or text!r}", f"Jobs: {', '.join(JOBS)}")
+        raise BadInputError(f"unknown job {', '.join(unknown) or text!r}", f"Jobs: {', '.join(JOBS)}")
     return names
 
 
@@ -225,15 +226,15 @@ def job_arguments() -> argparse.ArgumentParser:
         type=float,
         default=0,
         metavar="MINUTES",
-        help="wait so long for another run that holds what this one writes (default: end at once)",
+        help="wait up to this long for another run's lock (default: end at once)",
     )
     files = add_file_arguments(parser)
-    files.add_argument("--kafka", action="store_true", help="also take what is new on the topics")
+    files.add_argument("--kafka", action="store_true", help="also import new records of the topics")
     features = parser.add_argument_group("features")
     features.add_argument(
         "--holdout",
         action="store_true",
-        help="also compute the days that the training holdout starts after, and earlier ones that lack training sets",
+        help="also compute the day before the training holdout, and those of earlier holdouts without training sets",
     )
     features.add_argument(
         "--late",
@@ -241,18 +242,18 @@ def job_arguments() -> argparse.ArgumentParser:
         default=0,
         nargs="?",
         metavar="DAYS",
-        help="also compute anew so many days back where events came late (without a number: features.late_days)",
+        help="also recompute up to this many past days that late events affect (default: features.late_days)",
     )
     features.add_argument("--created", type=moment, help="created_timestamp of the rows (default: the end of the day)")
     sets = parser.add_argument_group("training_sets")
     sets.add_argument(
-        "--rebuild", action="store_true", help="from the versions and settings that the day's sets were made of before"
+        "--rebuild", action="store_true", help="from the table versions and settings of the day's existing sets"
     )
     online = parser.add_argument_group("materialise")
     online.add_argument("--full", action="store_true", help="write all rows again, not only the new ones")
     person = parser.add_argument_group("forget")
-    person.add_argument("--user", help="who is to be forgotten: a user id, or session:ID")
-    person.add_argument("--check", action="store_true", help="remove nothing; exit code 1 if anything of them is left")
+    person.add_argument("--user", help="whom to forget: a user id, or session:ID")
+    person.add_argument("--check", action="store_true", help="remove nothing; exit code 1 if any data is left")
     drift = parser.add_argument_group("drift")
     drift.add_argument("--against", type=date.fromisoformat, help="day to compare with (default: the live release's)")
     return parser

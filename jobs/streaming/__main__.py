@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         dest="start",
         choices=list(STARTS),
         default="committed",
-        help="committed (default): go on where the job left off; earliest, latest: start anew there",
+        help="committed (default): continue where the job stopped; earliest, latest: start there without state",
     )
     options = parser.parse_args(arguments)
     return reporting_errors(lambda: _stream(options))
@@ -56,15 +56,15 @@ def _require_parts(settings: Settings) -> None:
             AdminClient({"bootstrap.servers": servers, "log_level": 0}).list_topics(timeout=BROKER_TIMEOUT_S).topics
         )
     except KafkaException:
-        raise ServiceError(f"the broker at {servers} does not answer", "Start it with `headrace up`") from None
+        raise ServiceError(f"no Kafka broker is reachable at {servers}", "Start it with `headrace up`") from None
     if topic not in topics:
-        raise ServiceError(f"the broker at {servers} has no topic '{topic}'", "`headrace up` makes it")
+        raise ServiceError(f"the broker at {servers} has no topic '{topic}'", "`headrace up` creates it")
     try:
         with redis.Redis.from_url(settings.store.url, socket_timeout=BROKER_TIMEOUT_S) as store:
             store.ping()
     except redis.RedisError:
         raise ServiceError(
-            f"the online store at {settings.store.url} does not answer", "Start it with `headrace up`"
+            f"the online store at {settings.store.url} is not reachable", "Start it with `headrace up`"
         ) from None
 
 

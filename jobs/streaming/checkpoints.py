@@ -1,4 +1,4 @@
-"""Where the job left off: the newest complete checkpoint in the home folder."""
+"""The newest complete checkpoint in the home folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def newest_checkpoint(folder: Path) -> Path | None:
 
 
 def drop_older_jobs(folder: Path, keep: Path | None) -> None:
-    """Remove what earlier runs left behind, but the job that `keep` belongs to."""
+    """Remove the checkpoints of earlier jobs, except that of `keep`."""
     for job in folder.glob("*"):
         if job.is_dir() and (keep is None or job != keep.parent):
             shutil.rmtree(job, ignore_errors=True)

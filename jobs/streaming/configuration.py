@@ -13,9 +13,9 @@ from headrace.machine.stream_state import checkpoint_folder
 from headrace.settings import Settings
 
 JAVA_OPTIONS = "-Xmx1g -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
-"""Heap: enough for some million remembered event ids. The quick compiler only: on two busy cores the job then wrote its
-first row after 37 s, not 88, and took 46 s of CPU, not 70, for 100,000 events; alone it would have a fifth of the room
-for code. `JVM_ARGS` come later and win."""
+"""Heap: enough for some million event ids in the state. Only the C1 compiler: on two busy cores the job then wrote its
+first row after 37 s instead of 88, and used 46 s of CPU instead of 70 for 100,000 events; the flag alone would reduce
+the code cache to a fifth. `JVM_ARGS` override these."""
 LOG_NAME = "stream"
 
 _LOG4J = """\
@@ -40,7 +40,7 @@ appender.file.strategy.max = 3
 
 
 def flink_options(settings: Settings, checkpoint: Path | None) -> dict[str, str]:
-    """Configuration of the job; it goes on from `checkpoint` if one is given."""
+    """Configuration of the job; it continues from `checkpoint` if one is given."""
     flink = settings.flink
     options = {
         "pipeline.name": "headrace-stream",
@@ -85,7 +85,7 @@ def flink_options(settings: Settings, checkpoint: Path | None) -> dict[str, str]
 def prepare_java(settings: Settings) -> Path:
     """Choose Java, its heap and its log for the engine that PyFlink starts in this process; the log's path.
 
-    Raises HeadraceError if there is no fitting Java.
+    Raises HeadraceError if there is no suitable Java.
     """
     logs = settings.home_folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)

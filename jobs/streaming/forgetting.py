@@ -1,18 +1,18 @@
-"""When the stream has to start without what it remembers, because somebody asked to be forgotten."""
+"""When the stream has to restart without state because of a forget request."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
 
 Offsets = Mapping[int, int]
-"""By partition of the events topic: the offset of the first record that comes after a place."""
+"""By partition of the events topic: an offset, that of the next record."""
 
 
 class Forgetting:
-    """Looks at the requests again and again, from the start of a run on.
+    """Polls the forget requests from the start of a run on.
 
-    `requests` returns whom it knows of, `ends` where the topic ends, `committed` how far the broker knows the stream to
-    have come; all of them None where nobody can say now.
+    `requests` returns the hashed subjects, `ends` the end offsets of the topic, `committed` the stream's committed
+    offsets; each returns None while store or broker are not reachable.
     """
 
     def __init__(
@@ -23,20 +23,22 @@ class Forgetting:
     ) -> None:
         self._requests, self._ends, self._committed = requests, ends, committed
         self._known = requests()
-        self._asked = False
-        self._behind: Offsets | None = None
-        """Where the topic ended after the new request: what is of before it lies before that."""
+        self._is_new = False
+        self._target: Offsets | None = None
+        """End offsets of the topic after the new request: all earlier events are before them."""
 
     def is_due(self) -> bool:
-        """Whether there is a new request, and a start from the committed offsets would read nothing of before it."""
-        asked = self._requests()
-        if asked is not None and self._known is None:
-            self._known = asked
-        if asked and self._known is not None and asked - self._known:
-            self._asked = True
-        if self._asked and self._behind is None:
-            self._behind = self._ends()
-        if self._behind is None:
+        """Whether there is a new request, and a start from the committed offsets reads no event from before it."""
+        found = self._requests()
+        if found is not None and self._known is None:
+            self._known = found
+        if found and self._known is not None and found - self._known:
+            self._is_new = True
+        if self._is_new and self._target is None:
+            self._target = self._ends()
+        if self._target is None:
             return False
-        come = self._committed()
-        return come is not None and all(come.get(place, 0) >= end for place, end in self._behind.items())
+        committed = self._committed()
+        return committed is not None and all(
+            committed.get(partition, 0) >= end for partition, end in self._target.items()
+        )

@@ -34,8 +34,8 @@ def run_job(settings: Settings, start: str, say: Say) -> None:
     """Run the stream until SIGINT or SIGTERM.
 
     `start` is `committed` (the newest checkpoint; without one what the consumer group committed; else the beginning),
-    `earliest` or `latest` (both without earlier state). When somebody asks to be forgotten, the job starts anew without
-    what Flink remembers, from the committed offsets. Raises HeadraceError if the job ends by itself.
+    `earliest` or `latest` (both without earlier state). After a forget request the job restarts without Flink's
+    state, from the committed offsets. Raises HeadraceError if the job ends by itself.
     """
     log, folder = prepare_java(settings), checkpoint_folder(settings)
     ready_file = settings.home_folder / "run" / READY_FILE
@@ -43,7 +43,7 @@ def run_job(settings: Settings, start: str, say: Say) -> None:
         checkpoint = checkpoints.newest_checkpoint(folder) if start == "committed" else None
         while not stop_requested():
             checkpoints.drop_older_jobs(folder, checkpoint)
-            say(f"starting, from {_place(checkpoint) if checkpoint else f'the {start} offsets'}; log: {log}")
+            say(f"starting, from {_shown(checkpoint) if checkpoint else f'the {start} offsets'}; log: {log}")
             ready_file.unlink(missing_ok=True)
             run = uuid.uuid4().hex
             job = _submit(settings, start, checkpoint, run)
@@ -53,7 +53,7 @@ def run_job(settings: Settings, start: str, say: Say) -> None:
                 ready_file.unlink(missing_ok=True)
                 _cancel(job)
             start, checkpoint = "committed", None
-    say("stopped; the next start goes on from here")
+    say("stopped; the next start continues from here")
 
 
 def _submit(settings: Settings, start: str, checkpoint: Path | None, run: str) -> Any:
@@ -85,16 +85,16 @@ def _watch(
     stop_requested: Callable[[], bool],
     log: Path,
 ) -> None:
-    """Returns when the job gets a stop signal, or has to start anew because somebody asked to be forgotten."""
+    """Returns at a stop signal, or when the job has to restart because of a forget request."""
     state = ""
     with redis.Redis.from_url(settings.store.url) as store:
         forgetting = Forgetting(
-            lambda: _asked(store), lambda: topic_ends(settings), lambda: committed_offsets(settings)
+            lambda: _forget_requests(store), lambda: topic_ends(settings), lambda: committed_offsets(settings)
         )
         while not stop_requested():
             new = _state(job)
-            if new == "running" and (state != "ready" or not _signs_of_life(store, run)):
-                release = _signs_of_life(store, run)
+            if new == "running" and (state != "ready" or not _ready_release(store, run)):
+                release = _ready_release(store, run)
                 new = "ready" if release else new
                 if release:
                     ready_file.parent.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ def _watch(
                 say(new)
                 state = new
             if state == "ready" and forgetting.is_due():
-                say("somebody asked to be forgotten; going on without what Flink remembers")
+                say("forget request: restarting without Flink's state")
                 return
             if new in ("failed", "finished", "canceled"):
                 raise HeadraceError(f"The stream ended by itself ({new})", f"The cause is in {log}")
@@ -116,8 +116,8 @@ def _state(job: Any) -> str:
     return str(job.get_job_status().result().name).lower()
 
 
-def _signs_of_life(store: Any, run: str) -> str:
-    """Release that this run's function works with; empty if it is not warm (or the store is away)."""
+def _ready_release(store: Any, run: str) -> str:
+    """Release that this run's function works with; empty if it is not ready (or the store is unavailable)."""
     with suppress(redis.RedisError, ValueError, TypeError):
         sign = json.loads(store.get(READY_KEY))
         if sign["run"] == run:
@@ -125,21 +125,21 @@ def _signs_of_life(store: Any, run: str) -> str:
     return ""
 
 
-def _asked(store: Any) -> Set[bytes] | None:
-    """Who asked to be forgotten, as hashes; None while the store is away."""
+def _forget_requests(store: Any) -> Set[bytes] | None:
+    """Forget requests, as hashes of the subjects; None while the store is unavailable."""
     with suppress(redis.RedisError):
         return set(store.hkeys(FORGOTTEN_KEY))
     return None
 
 
 def _cancel(job: Any) -> None:
-    with suppress(Exception):  # Java may be gone already; its processes are ended in any case
+    with suppress(Exception):  # Java may have ended already; its processes are ended in any case
         job.cancel().result()
 
 
 @contextmanager
 def _stop_signals() -> Iterator[Callable[[], bool]]:
-    """A question that turns true with SIGINT or SIGTERM."""
+    """A function that returns True after SIGINT or SIGTERM."""
     signals: list[int] = []
     before = {
         number: signal.signal(number, lambda n, _: signals.append(n)) for number in (signal.SIGINT, signal.SIGTERM)
@@ -157,7 +157,7 @@ def _own_processes() -> Iterator[None]:
     try:
         yield
     finally:
-        logging.disable(logging.CRITICAL)  # else every Java object known here complains that Java has ended
+        logging.disable(logging.CRITICAL)  # else every Java object referenced here logs that Java has ended
         children = psutil.Process().children(recursive=True)
         for child in children:
             with suppress(psutil.Error):
@@ -168,5 +168,5 @@ def _own_processes() -> Iterator[None]:
                 child.kill()
 
 
-def _place(checkpoint: Path) -> str:
+def _shown(checkpoint: Path) -> str:
     return f"checkpoint {checkpoint.parent.name[:8]}/{checkpoint.name}"

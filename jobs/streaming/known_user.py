@@ -1,4 +1,4 @@
-"""What the stream knows of one user, and what live events make of it. Pure: no clock, no store, no Flink."""
+"""State of one user in the stream and its update by live events. Pure: no clock, no store, no Flink."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def known_user(batch: UserRow, live: LiveRow | None, length: int) -> KnownUser:
 
 
 def after_events(user: KnownUser, live: Iterable[HistoryEvent], length: int) -> KnownUser:
-    """The user after these events; the same object if they change nothing (known already, or too old to matter).
+    """The user after these events; the same object if they change nothing (already in the history, or too old for it).
 
     The history is the newest `length` events of everything ever seen, whatever the order or repetition of arrival.
     """
@@ -66,7 +66,7 @@ def after_events(user: KnownUser, live: Iterable[HistoryEvent], length: int) -> 
 
 
 def since(user: KnownUser, moment: int) -> KnownUser:
-    """The user with nothing of up to `moment` (µs since 1970), when they asked to be forgotten."""
+    """The user without events up to `moment` (µs since 1970), the time of a forget request."""
     if not user.history or user.history[0].timestamp > moment:
         return user
     kept = [event for event in user.history if event.timestamp > moment]

@@ -1,4 +1,4 @@
-"""One batch of live events in, the users' new rows out: read what is known, merge, one tower call, one write."""
+"""One batch of live events: read the users' rows, merge, one tower call, one write."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REMEMBERED_USERS = 4096
 REMEMBERED_S = 30.0
 """A user is read from the store again after this time, so that a new batch row counts."""
 FORGOTTEN_S = 1.0
-"""Time between two looks at who asked to be forgotten."""
+"""Interval at which forget requests are read."""
 
 
 class ReleaseTower(NamedTuple):
@@ -39,10 +39,10 @@ class Store(Protocol):
 
 
 class LiveUsers:
-    """Keeps the live rows of the users whose events come through here.
+    """Maintains the live rows of the users whose events this instance gets.
 
-    All events of a user come through one instance (the query is keyed by user), so what was written last is remembered
-    and need not be read again.
+    All events of a user go to one instance (the query is keyed by user), so what was written last is cached and
+    need not be read again.
     """
 
     def __init__(
@@ -67,13 +67,13 @@ class LiveUsers:
         """Write the users of a batch: `recents[i]` holds the newest `carried_events` (packed) of `subjects[i]`.
 
         Only the newest state of each user is computed and written. Returns how many users were written. Raises
-        ServiceError if the store stays away; nothing is remembered then, so that a repetition does the same again.
+        ServiceError if the store stays unavailable; nothing is cached then, so that a repetition has the same result.
         """
         rows_of: dict[str, list[int]] = defaultdict(list)
         for row, subject in enumerate(subjects):
             rows_of[subject].append(row)
         now = self._clock()
-        asked = self._asked(now)
+        asked = self._forget_requests(now)
         before = self._known(list(rows_of), now)
         release_id, tower = self._current_tower()
         changed: dict[str, KnownUser] = {}
@@ -92,14 +92,14 @@ class LiveUsers:
         self._forget_oldest()
         return len(changed)
 
-    def _asked(self, now: float) -> dict[str, int]:
-        """Who asked to be forgotten, as known a moment ago."""
+    def _forget_requests(self, now: float) -> dict[str, int]:
+        """The forget requests, at most `FORGOTTEN_S` old."""
         if now - self._forgotten[0] >= FORGOTTEN_S:
             self._forgotten = now, self._store.forgotten()
         return self._forgotten[1]
 
     def _known(self, subjects: Sequence[str], now: float) -> dict[str, tuple[KnownUser, bool]]:
-        """Each user and whether it was remembered, in which case every earlier event is in it."""
+        """Each user and whether it was cached, in which case every earlier event is in it."""
         known: dict[str, tuple[KnownUser, bool]] = {}
         unknown = []
         for subject in subjects:
@@ -137,10 +137,10 @@ class LiveUsers:
 
 
 def _packed_events(rows: Sequence[int], recents: Sequence[str], carried: int, *, only_new: bool) -> Iterable[str]:
-    """The packed events of one user's rows: what arrived with them, or also everything that Flink still knew before.
+    """The packed events of one user's rows: those that arrived with them, or also the earlier ones that Flink carries.
 
     One row holds the last `carried` events; with more rows than that, every `carried`-th is read.
     """
-    for place in range(len(rows) - 1, -1, -carried):
-        recent = recents[rows[place]]
-        yield from newest_events(recent, min(place + 1, carried)) if only_new else recent.split(EVENT_SEPARATOR)
+    for index in range(len(rows) - 1, -1, -carried):
+        recent = recents[rows[index]]
+        yield from newest_events(recent, min(index + 1, carried)) if only_new else recent.split(EVENT_SEPARATOR)

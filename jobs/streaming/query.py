@@ -1,6 +1,6 @@
 """The stream as Flink SQL: Kafka → valid events of interest → each once → the last ones of each user → the store.
 
-`valid_event` and `write_users` are vectorised Python functions: the contract itself judges what is valid.
+`valid_event` and `write_users` are vectorised Python functions: the contract itself validates the events.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from headrace.settings import Settings
 from jobs.streaming.recent_events import EVENT_SEPARATOR, HEARTBEAT
 
 STARTS = {"earliest": "earliest-offset", "committed": "group-offsets", "latest": "latest-offset"}
-"""Kafka's start modes by what the command line calls them."""
+"""Kafka's start modes by their names on the command line."""
 
 _SEPARATOR = f"U&'\\{ord(EVENT_SEPARATOR):04X}'"
 
@@ -21,12 +21,12 @@ def statements(settings: Settings, start: str) -> list[str]:
 
 
 def insertion() -> str:
-    """The statement that is the job."""
+    """The INSERT statement of the job."""
     return "INSERT INTO done SELECT write_users(subject, recent) FROM recent_events"
 
 
 def _events(settings: Settings, start: str) -> str:
-    # As bytes: Flink's JSON reader would take what the event contract refuses, and make texts of numbers and objects.
+    # As bytes: Flink's JSON reader accepts what the event contract refuses, and turns numbers and objects into texts.
     return f"""
 CREATE TEMPORARY TABLE events (
   message BYTES,

@@ -1,4 +1,4 @@
-"""How the last events of a user travel from Flink SQL to Python: one text, cheap to make and to cut up.
+"""Encoding of a user's last events from Flink SQL to Python: one text, cheap to write and to split.
 
 Each event as JSON, as histories are stored (`known_user.event_text`), separated by a character that JSON always escapes
 and in order of arrival.

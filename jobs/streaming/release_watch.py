@@ -14,7 +14,7 @@ from headrace.release.catalogue import read_arrow
 from jobs.streaming.live_users import ReleaseTower
 
 CHECK_S = 5.0
-"""Time between two looks at which release is live."""
+"""Interval at which the live release is checked."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -28,7 +28,7 @@ def load_tower(folder: Path) -> ReleaseTower:
 
 
 class ReleaseWatch:
-    """Holds the current tower; `start` looks for another release from time to time without stopping the stream."""
+    """Holds the current tower; `start` checks for another release periodically without stopping the stream."""
 
     def __init__(self, resolve: Callable[[], Path], load: Callable[[Path], ReleaseTower] = load_tower) -> None:
         """Raises HeadraceError if there is no release yet or the first one is broken."""
@@ -36,7 +36,7 @@ class ReleaseWatch:
         self._load = load
         self._folder = resolve()
         self._current = load(self._folder)
-        self._complaint = ""
+        self._last_error = ""
         self._ended = threading.Event()
 
     def current(self) -> ReleaseTower:
@@ -44,24 +44,24 @@ class ReleaseWatch:
         return self._current
 
     def check(self) -> None:
-        """Take another release if one is live and whole; keep the old one, and say so once, if it is refused."""
+        """Load another release if one is live and complete; keep the old one, with one log line, if it is refused."""
         try:
             folder = self._resolve()
             if folder != self._folder:
                 self._current, self._folder = self._load(folder), folder
                 _LOG.info("release %s is live now", self._current.release_id)
-            self._complaint = ""
+            self._last_error = ""
         except (HeadraceError, OSError) as error:
-            if str(error) != self._complaint:
-                self._complaint = str(error)
-                _LOG.warning("release %s stays: %s", self._current.release_id, error)
+            if str(error) != self._last_error:
+                self._last_error = str(error)
+                _LOG.warning("keeping release %s: %s", self._current.release_id, error)
 
     def start(self) -> None:
-        """Look every `CHECK_S` seconds, in a thread of its own, until `close`."""
+        """Check every `CHECK_S` seconds, in its own thread, until `close`."""
         threading.Thread(target=self._check_until_closed, name="release-watch", daemon=True).start()
 
     def close(self) -> None:
-        """Stop looking."""
+        """Stop checking."""
         self._ended.set()
 
     def _check_until_closed(self) -> None:

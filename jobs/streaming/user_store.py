@@ -1,4 +1,4 @@
-"""Reads and writes of many users at once: one round trip each, tried again while the store is away."""
+"""Reads and writes of many users at once: one round trip each, with retries while the store is unavailable."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from headrace.settings.engines import StoreSettings
 from jobs.streaming.known_user import KnownUser, known_user
 
 READY_KEY = "headrace:stream:ready"
-"""Says which run of the job is alive and with which release; kept fresh by the job's heartbeat."""
+"""Key of the running job's id and release; refreshed by the job's heartbeat."""
 WAITS_S = (0.1, 0.3, 1.0, 3.0)
-"""Pauses before the tries after the first; after the last one the task fails and Flink restarts it."""
+"""Pauses before the retries; after the last one the task fails and Flink restarts it."""
 _SECONDS_PER_DAY = 86_400
 _SOCKET_TIMEOUT_S = 5.0
 
@@ -70,25 +70,25 @@ class UserStore:
         self._script = ""
 
     def read(self, users: Sequence[str]) -> list[KnownUser]:
-        """Each user as batch and stream left it; unknown ones are empty. Raises ServiceError after the last try."""
+        """Each user's batch and live rows, merged; empty without rows. Raises ServiceError after the last retry."""
         return self._with_retries(lambda: self._read(users)) if users else []
 
     def write(self, rows: Sequence[NewRow]) -> None:
-        """Write the rows; a row newer than ours stays. Raises ServiceError after the last try."""
+        """Write the rows, except over newer ones. Raises ServiceError after the last retry."""
         if rows:
             self._with_retries(lambda: self._write(rows))
 
     def forgotten(self) -> dict[str, int]:
-        """By `subject_hash`, when who asked to be forgotten (µs since 1970). Raises ServiceError after the last try."""
+        """Times of the forget requests (µs since 1970) by `subject_hash`. Raises ServiceError after the last retry."""
         asked: Any = self._with_retries(lambda: self._client.hgetall(FORGOTTEN_KEY))
         return {hashed.decode(): int(moment) for hashed, moment in asked.items()}
 
-    def tell_ready(self, text: str, seconds: int) -> None:
-        """Leave a sign of life that lapses after `seconds`."""
+    def write_ready(self, text: str, seconds: int) -> None:
+        """Write the readiness key, which expires after `seconds`."""
         self._with_retries(lambda: self._client.set(READY_KEY, text, ex=seconds))
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._client.close()
 
     def _read(self, users: Sequence[str]) -> list[KnownUser]:
@@ -119,12 +119,12 @@ class UserStore:
             try:
                 return call()
             except redis.RedisError:
-                self._script = ""  # a store that was restarted has forgotten it
+                self._script = ""  # a restarted store has lost it
                 self._sleep(wait)
         try:
             return call()
         except redis.RedisError as error:
             raise ServiceError(
                 f"the online store at {self._url} failed {len(WAITS_S) + 1} times: {error}",
-                "The job goes on from its last checkpoint when it is back",
+                "The job continues from its last checkpoint when the store is available again",
             ) from error

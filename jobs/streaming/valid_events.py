@@ -1,4 +1,4 @@
-"""The messages of the events topic as the event contract judges them: those of interest, ready for a user's history."""
+"""Validates the messages of the events topic by the event contract: those of interest, ready for a user's history."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OF_INTEREST = pa.array([kind.value for kind in INTEREST_TYPES])
 
 
 class ValidEvents(NamedTuple):
-    """Of each message that is a good event of interest, what the query needs; null for any other message."""
+    """Of each message that is a valid event of interest, what the query needs; null for any other message."""
 
     event_id: list[str | None]
     subject: list[str | None]
@@ -33,15 +33,17 @@ class ValidEvents(NamedTuple):
 def valid_events(messages: Sequence[bytes | None], received_at: Sequence[str]) -> ValidEvents:
     """Columns with a row for each message; `received_at` are the records' times in UTC, as Flink writes them.
 
-    What is refused is passed over here: the batch side quarantines it.
+    Refused messages are skipped here: the batch side quarantines them.
     """
     times = pa.array([_time(text) for text in received_at], TIME)
-    judged = judge_events(pa.array(messages, pa.binary()), times)
-    wanted = pc.and_(pc.is_null(judged["refused"]), pc.is_in(judged["event_type"], _OF_INTEREST))
+    validated = judge_events(pa.array(messages, pa.binary()), times)
+    wanted = pc.and_(pc.is_null(validated["refused"]), pc.is_in(validated["event_type"], _OF_INTEREST))
     nothing = pa.scalar(None, pa.string())
-    event_ids, subjects = (pc.if_else(wanted, judged[name], nothing).to_pylist() for name in ("event_id", "subject_id"))
-    items, kinds = judged["item_id"].to_pylist(), judged["event_type"].to_pylist()
-    moments = judged["timestamp"].cast(pa.int64()).to_pylist()
+    event_ids, subjects = (
+        pc.if_else(wanted, validated[name], nothing).to_pylist() for name in ("event_id", "subject_id")
+    )
+    items, kinds = validated["item_id"].to_pylist(), validated["event_type"].to_pylist()
+    moments = validated["timestamp"].cast(pa.int64()).to_pylist()
     packed = [
         None if event_id is None else event_text(HistoryEvent(moment, event_id, item, kind))
         for event_id, moment, item, kind in zip(event_ids, moments, items, kinds, strict=True)
@@ -65,5 +67,5 @@ def valid_event_function() -> Any:
 
 @lru_cache(maxsize=1024)
 def _time(text: str) -> Any:
-    """Many messages come in the same millisecond."""
+    """Many messages arrive in the same millisecond."""
     return parse_timestamp(text)

@@ -22,7 +22,7 @@ READY_LAPSES_S = 15
 
 
 class WriteUsers(ScalarFunction):
-    """Writes the users' vectors and histories to the online store; answers how many users each batch wrote."""
+    """Writes the users' vectors and histories to the online store; returns how many users each batch wrote."""
 
     def __init__(self, settings: Settings, run: str) -> None:
         self._settings_json = settings.model_dump_json()
@@ -40,30 +40,30 @@ class WriteUsers(ScalarFunction):
         self._users = LiveUsers(self._store, self._watch.current, length, settings.flink.carried_events)
 
     def close(self) -> None:
-        """Stop watching and disconnect."""
+        """Stop the release watch and disconnect."""
         self._watch.close()
         self._store.close()
 
     def is_deterministic(self) -> bool:
-        """It writes: Flink must call it once for each row and leave no call out."""
+        """False, because it writes: Flink must call it once for each row."""
         return False
 
     def eval(self, subject: Any, recent: Any) -> Any:
-        """One batch. Raises ServiceError if the store stays away: the task fails and restarts from its checkpoint."""
+        """One batch. Raises ServiceError if the store stays unavailable: the task restarts from its checkpoint."""
         subjects, recents = subject.tolist(), recent.tolist()
         if HEARTBEAT in subjects:
             recents = [packed for name, packed in zip(subjects, recents, strict=True) if name != HEARTBEAT]
             subjects = [name for name in subjects if name != HEARTBEAT]
         written = self._users.take(subjects, recents)
-        self._tell_ready()
+        self._report_ready()
         return pd.Series([written] * len(subject), dtype="int32")
 
-    def _tell_ready(self) -> None:
+    def _report_ready(self) -> None:
         now = time.monotonic()
         if now - self._reported > 1:
             self._reported = now
             text = json.dumps({"run": self._run, "release": self._watch.current().release_id})
-            self._store.tell_ready(text, READY_LAPSES_S)
+            self._store.write_ready(text, READY_LAPSES_S)
 
 
 def write_users_function(settings: Settings, run: str) -> Any:

@@ -1,4 +1,4 @@
-"""Which of several training processes this one is, as TensorFlow's own variable `TF_CONFIG` says; work beside it."""
+"""The rank of this training process by TensorFlow's variable `TF_CONFIG`; parallel work."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Worker:
 
     @property
     def chief(self) -> bool:
-        """Whether it is the one that measures and writes."""
+        """Whether this process evaluates and writes."""
         return self.number == 0
 
     def strategy(self) -> Any:
-        """How TensorFlow spreads the training. Call it before anything else of TensorFlow; waits for all workers."""
+        """TensorFlow's distribution strategy. Call it before anything else of TensorFlow; waits for all workers."""
         import tensorflow as tf
 
         return tf.distribute.get_strategy() if self.workers == 1 else _of_many_workers()

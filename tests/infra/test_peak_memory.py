@@ -17,14 +17,14 @@ HOLDS = "block = bytearray(b'x') * (200 * 2**20); print('ready', flush=True); im
 def test_children_and_parts_in_the_background_count_once(tmp_path: Path) -> None:
     run_folder(tmp_path).mkdir()
     peak = PeakMemory(tmp_path)
-    peak.look()
+    peak.sample()
     alone = peak.bytes
     with subprocess.Popen([sys.executable, "-c", HOLDS], stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         child.stdout.readline()
         write_record(tmp_path, RunRecord("part", child.pid, psutil.Process(child.pid).create_time(), "", [], ""))
-        peak.look()
+        peak.sample()
         child.kill()
-    peak.look()  # what has ended was held all the same
+    peak.sample()  # what has ended was held all the same
     assert alone > 0
     assert 190 < (peak.bytes - alone) / 2**20 < 300

@@ -103,7 +103,7 @@ def test_whole_numbers_are_their_digits_also_where_a_missing_value_made_them_flo
     for unsure in (pa.array([7.0, 7.5]), pa.array([1.0, 1e17]), pa.array([3.0, 2.0**24], pa.float32())):
         with pytest.raises(BadInputError, match=r"^ids.parquet, row 2: 'user_id' is the number .*Write ids as text"):
             ids(unsure)
-    with pytest.raises(BadInputError, match="column 'user_id' is of type bool, which is no id"):
+    with pytest.raises(BadInputError, match="column 'user_id' is of type bool, which cannot be an id"):
         ids(pa.array([True]))
 
 

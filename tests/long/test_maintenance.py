@@ -166,7 +166,7 @@ def test_a_person_is_gone_from_every_place_and_the_neighbour_loses_no_row(
     checkpoint.write_bytes(b"key\0anna\0\0\0\x84 and so on")
     before = rows_of_others(lake)
     asked = job_arguments().parse_args(["forget", "--day", str(DAY), "--user", "anna", "--check"])
-    with pytest.raises(HeadraceError, match="something is left of anna in"):
+    with pytest.raises(HeadraceError, match="data of anna is left in"):
         run_jobs(lake, ["forget"], asked, place)
     left = {line.split("left in ")[1].split(": ")[0] for line in capsys.readouterr().out.splitlines()}
     planted = {f"{table.layer}.{table.name}" for table in PERSONAL} | {"quality.results", "online store"}

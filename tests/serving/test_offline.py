@@ -97,7 +97,7 @@ def test_the_named_users_are_their_ids_as_texts_whatever_type_the_file_has(tmp_p
 
     assert named(pa.array(["007", "7", "NA", None])) == ["007", "7", "NA"]
     assert named(pa.array([7.0, None, 8.0])) == ["7", "8"]
-    with pytest.raises(BadInputError, match=r"row 1: 'user_id' is the number 7\.5, which is no id for certain"):
+    with pytest.raises(BadInputError, match=r"row 1: 'user_id' is the number 7\.5, which is not an exact id"):
         named(pa.array([7.5]))
 
 

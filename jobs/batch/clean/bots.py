@@ -1,4 +1,4 @@
-"""Bot filter: subjects with rates that no person reaches, by day. They are flagged, and features leave them out."""
+"""Bot filter: subjects with rates above the limits, by day. They are flagged, and features exclude them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _CHECKED = "judged_until"
 
 
 def flag_bots(lake: Lake, settings: CleanSettings) -> int:
-    """Check the subjects anew of all days that got events since the last time; returns how many rows were flagged.
+    """Check the subjects of all days with new events since the last run again; returns the number of rows flagged.
 
-    How far the last time came is noted in the table's own commits, so that a run that was cut off is made up for.
+    The last version checked is recorded in the table's own commits, so that the next run covers an interrupted one.
     """
     done, until = lake.note(SILVER_BOTS, _CHECKED, -1), lake.version(SILVER_EVENTS)
     days = lake.days_appended(SILVER_EVENTS, done)
@@ -29,7 +29,7 @@ def flag_bots(lake: Lake, settings: CleanSettings) -> int:
 def impossible_rates(events: DataFrame, settings: CleanSettings) -> DataFrame:
     """Rows of `silver.bots`: subjects and days with more moments in one minute, or events in all, than allowed.
 
-    Moments, not events, make the rate: the hundred lines of one receipt have one time.
+    The rate counts distinct event times, not events: the hundred lines of one receipt have one time.
     """
     moments = events.groupBy("day", "subject_id", "timestamp").agg(F.count("*").alias("events"))
     minutes = moments.groupBy("day", "subject_id", F.date_trunc("minute", "timestamp").alias("minute")).agg(
@@ -48,6 +48,6 @@ def impossible_rates(events: DataFrame, settings: CleanSettings) -> DataFrame:
 
 
 def without_bots(events: DataFrame, bots: DataFrame) -> DataFrame:
-    """The events but for those of flagged subjects on the days they were flagged for."""
+    """The events without those of flagged subjects on the days they were flagged for."""
     flagged = bots.select("subject_id", "day").distinct()
     return events.join(F.broadcast(flagged), ["subject_id", "day"], "left_anti")

@@ -1,4 +1,4 @@
-"""The rules of items files: what a row says of the item, what of its states, and why it is refused."""
+"""The rules of items files: description and states from a row, and the reason of a refusal."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from jobs.batch.clean.profiles import text_of as given
 
 _TEXTS = ("title", "category_1", "category_2", "category_3", "brand", "maker", "text")
 ITEM_FIELDS = ("item_id", *_TEXTS, *STATES)
-"""What the contract knows of an items file; other fields are kept in `extra`."""
+"""Fields of the contract; other fields are kept in `extra`."""
 _FLAGS = ("available", "blocked")
 _TRUE = ("true", "yes", "y", "t", "1", "1.0")
 _LONGEST_CALENDAR = 10_000
-"""Characters, some 300 promotions: Java's regular expressions go one call deeper for each, and the stack ends."""
+"""Characters, some 300 promotions: Java's regular expressions recurse for each, up to a stack overflow."""
 _FALSE = ("false", "no", "n", "f", "0", "0.0")
 
 
 def checked_items(rows: DataFrame) -> DataFrame:
     """Raw rows of an items file as columns of `silver.items` and of `silver.item_states`, with `refused`.
 
-    A state is null where the row does not mention it. `describes` tells whether the row says anything else of the item;
-    one that does not, such as a line of a price list, leaves the description as it is.
+    A state is null where the row does not have it. `describes`: whether the row has any other field of the item;
+    a row without, such as a line of a price list, leaves the description unchanged.
     """
     extra = F.map_filter("_fields", lambda name, value: ~name.isin(*ITEM_FIELDS) & value.isNotNull() & (value != ""))
     described = F.coalesce(*(given(name) for name in _TEXTS))
@@ -43,15 +43,15 @@ def checked_items(rows: DataFrame) -> DataFrame:
 
 
 def _states() -> list[Column]:
-    """The states as typed columns; a promotion that is over stays `none` here, because null means not mentioned."""
+    """The states as typed columns; an ended promotion is `none` here, because null means not given."""
     flags = {name: F.lower(given(name)) for name in _FLAGS}
     typed = {name: F.when(text.isin(*_TRUE), True).when(text.isin(*_FALSE), False) for name, text in flags.items()}
-    texts = {name: F.when(_over(name), F.lit(NO_PROMOTION)).otherwise(given(name)) for name in ENDED}
+    texts = {name: F.when(_has_ended(name), F.lit(NO_PROMOTION)).otherwise(given(name)) for name in ENDED}
     columns = {"price": number_in(given("price")), **texts, **typed}
     return [columns[name].alias(name) for name in STATES]
 
 
-def _over(name: str) -> Column:
+def _has_ended(name: str) -> Column:
     return F.lower(given(name)) == NO_PROMOTION
 
 
@@ -59,11 +59,11 @@ def _problem() -> Column:
     price = number_in(given("price"))
     bad_price = given("price").isNotNull() & (price.isNull() | ~price.between(0, MAX_VALUE))
     problem = id_problem("item_id", Reason.MISSING_ITEM)
-    problem = problem.when(bad_price, _bad_value("price", f"is no number from 0 to {MAX_VALUE:g}"))
+    problem = problem.when(bad_price, _bad_value("price", f"is not a number from 0 to {MAX_VALUE:g}"))
     calendar = given("promotion_calendar")
     readable = (F.length(calendar) <= _LONGEST_CALENDAR) & calendar.rlike(PATTERN)
-    unreadable = calendar.isNotNull() & ~_over("promotion_calendar") & ~readable
-    problem = problem.when(unreadable, _bad_value("promotion_calendar", "is no list of FIRST/LAST=SHARE"))
+    unreadable = calendar.isNotNull() & ~_has_ended("promotion_calendar") & ~readable
+    problem = problem.when(unreadable, _bad_value("promotion_calendar", "is not a list of FIRST/LAST=SHARE"))
     for name in _FLAGS:
         unclear = given(name).isNotNull() & ~F.lower(given(name)).isin(*_TRUE, *_FALSE)
         problem = problem.when(unclear, _bad_value(name, "is neither yes nor no"))

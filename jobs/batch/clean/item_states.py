@@ -1,6 +1,6 @@
-"""Price, availability, promotions and block of items: their own history, apart from what describes the item.
+"""Price, availability, promotions and block of items: their own history, separate from the item's description.
 
-A row of an items file changes only the states that it mentions; a state that is null or left out stays as it was.
+A row of an items file changes only the states that it has; a state that is null or missing is unchanged.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ STATES = ("price", "available", "promotion", "blocked", "promotion_calendar")
 ENDED = ("promotion", "promotion_calendar")
 """States that end with the word `NO_PROMOTION`."""
 NO_PROMOTION = "none"
-"""What a file says of an item whose promotion is over (in any case): an empty field would leave it as it was."""
+"""Value in a file for an ended promotion (in any letter case): an empty field leaves it unchanged."""
 _ORDER = ("arrival", "received_at", "source", "source_offset")
 
 
-def next_states(known: DataFrame, arrived: DataFrame) -> DataFrame:
-    """All versions of `silver.item_states` after the good rows `arrived`, of which the later arrival wins, by state.
+def next_states(existing: DataFrame, arrived: DataFrame) -> DataFrame:
+    """All versions of `silver.item_states` after the valid rows `arrived`, of which the later arrival wins, by state.
 
-    What is learnt first about an item counts as having always been so. A row that arrives with an earlier clock than
-    the current version is valid from that version's start on: the past is not written anew.
+    The first version of an item is valid from the beginning of time. A row received at an earlier clock than
+    the current version is valid from that version's start: the past is not rewritten.
     """
-    says = arrived.where(F.coalesce(*(F.col(name).cast("string") for name in STATES)).isNotNull())
-    rows = says.select("item_id", *STATES, *_ORDER)
-    current = known.where(F.col("valid_to").isNull()).select(
+    with_any_state = arrived.where(F.coalesce(*(F.col(name).cast("string") for name in STATES)).isNotNull())
+    rows = with_any_state.select("item_id", *STATES, *_ORDER)
+    current = existing.where(F.col("valid_to").isNull()).select(
         "item_id",
         *(F.coalesce(name, F.lit(NO_PROMOTION)).alias(name) if name in ENDED else name for name in STATES),
         F.lit(-1).cast("long").alias("arrival"),
@@ -43,25 +43,25 @@ def next_states(known: DataFrame, arrived: DataFrame) -> DataFrame:
         "item_id",
         *(F.last(name, ignorenulls=True).over(so_far).alias(name) for name in STATES),
         F.max("received_at").over(so_far).alias("valid_from"),
-        F.row_number().over(so_far).alias("_place"),
-        F.max(F.col("arrival") < 0).over(so_far).alias("_known"),
+        F.row_number().over(so_far).alias("_rank"),
+        F.max(F.col("arrival") < 0).over(so_far).alias("_existing"),
     )
-    return _ended(known).unionByName(_versions(stated))
+    return _ended(existing).unionByName(_versions(stated))
 
 
 def with_states(items: DataFrame, states: DataFrame, as_of: datetime) -> DataFrame:
     """All versions of `silver.items`, each with the item's states at `as_of` as further columns.
 
-    An item without any stated state is available, not blocked, in no promotion and has no price.
+    An item without any given state is available, not blocked, in no promotion and has no price.
     """
     joined = items.join(current_at(states, as_of).select("item_id", *STATES), "item_id", "left")
-    unsaid = {"available": F.coalesce("available", F.lit(True)), "blocked": F.coalesce("blocked", F.lit(False))}
-    return joined.withColumns(unsaid)
+    defaults = {"available": F.coalesce("available", F.lit(True)), "blocked": F.coalesce("blocked", F.lit(False))}
+    return joined.withColumns(defaults)
 
 
 def _versions(stated: DataFrame) -> DataFrame:
-    """The open end of each item's history: the last word of each moment, where it changes anything."""
-    of_moment = Window.partitionBy("item_id", "valid_from").orderBy(F.desc("_place"))
+    """The open end of each item's history: the last values at each time, where they differ from those before."""
+    of_moment = Window.partitionBy("item_id", "valid_from").orderBy(F.desc("_rank"))
     by_time = Window.partitionBy("item_id").orderBy("valid_from")
     last = stated.withColumn("_last", F.row_number().over(of_moment)).where("_last = 1")
     content = F.struct(
@@ -77,7 +77,7 @@ def _versions(stated: DataFrame) -> DataFrame:
         .withColumn("_same", stated_before.eqNullSafe(F.col("_now")))
         .where(~F.col("_same"))
     )
-    since = F.when(F.col("_first") & ~F.col("_known"), F.lit(EARLIEST_TIMESTAMP)).otherwise(F.col("valid_from"))
+    since = F.when(F.col("_first") & ~F.col("_existing"), F.lit(EARLIEST_TIMESTAMP)).otherwise(F.col("valid_from"))
     return changed.select(
         "item_id",
         *(F.col(f"_now.{name}").alias(name) for name in STATES),
@@ -86,5 +86,5 @@ def _versions(stated: DataFrame) -> DataFrame:
     )
 
 
-def _ended(known: DataFrame) -> DataFrame:
-    return known.where(F.col("valid_to").isNotNull()).select(*SILVER_ITEM_STATES.schema.names)
+def _ended(existing: DataFrame) -> DataFrame:
+    return existing.where(F.col("valid_to").isNotNull()).select(*SILVER_ITEM_STATES.schema.names)

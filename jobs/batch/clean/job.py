@@ -1,7 +1,7 @@
 """Job `clean`: bronze → silver, one typed row per `event_id`; what breaks the contract → `bronze.rejected_events`.
 
-Only rows that arrived in bronze since the last run are read; how far the last run came is noted in the silver table's
-own commits. Of several rows with one `event_id` the first to arrive stays: running late or twice changes nothing.
+Only rows that arrived in bronze since the last run are read; the last version read is recorded in the silver table's
+own commits. Of several rows with one `event_id` the first to arrive is kept: running late or twice changes nothing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from jobs.batch.engine.lake import Lake, computed, if_few
 ARRIVAL_ORDER = ("arrival", "received_at", "source", "source_partition", "source_offset")
 _CLEANED = "cleaned_until"
 _Versions = Callable[[DataFrame, DataFrame], DataFrame]
-"""All versions of a table after good rows have arrived, of the versions known and those rows."""
+"""All versions of a table, from its existing versions and newly arrived valid rows."""
 _OF_ITEMS: Mapping[Table, _Versions] = {
     SILVER_ITEMS: partial(next_versions, table=SILVER_ITEMS),
     SILVER_ITEM_STATES: next_states,
@@ -53,7 +53,7 @@ class Cleaned:
     items: int
     users: int
     bots: int = 0
-    """Subjects flagged on the days that got events."""
+    """Subjects flagged on the days with new events."""
 
 
 def clean(lake: Lake, settings: CleanSettings) -> Cleaned:
@@ -67,35 +67,39 @@ def clean(lake: Lake, settings: CleanSettings) -> Cleaned:
     return Cleaned(events, rejected_events + rejected_items + rejected_users, items, users, bots)
 
 
-def typed_events(judged: DataFrame) -> DataFrame:
-    """The good rows of `event_rules.checked` as `silver.events`, of each `event_id` the first to arrive.
+def typed_events(validated: DataFrame) -> DataFrame:
+    """The valid rows of `event_rules.checked` as `silver.events`, of each `event_id` the first to arrive.
 
-    Looks for repeats at once, in the ids alone: the rows are wide, and are joined with what is few, or not at all.
+    Repeats are computed first, on the ids alone: the wide rows are joined only if there are any, and only with those.
     """
-    good = judged.where(F.col("refused").isNull())
+    good = validated.where(F.col("refused").isNull())
     good = good.withColumn("day", F.to_date("timestamp")).withColumn("extra", F.col("raw"))
     repeated = computed(repeats(good).select("event_id"))
     if repeated.isEmpty():
         return good
-    place = F.struct(*ARRIVAL_ORDER)
-    first = good.join(if_few(repeated), "event_id", "left_semi").groupBy("event_id").agg(F.min(place).alias("first"))
+    arrival_order = F.struct(*ARRIVAL_ORDER)
+    first = (
+        good.join(if_few(repeated), "event_id", "left_semi")
+        .groupBy("event_id")
+        .agg(F.min(arrival_order).alias("first"))
+    )
     joined = good.join(if_few(computed(first)), "event_id", "left")
-    return joined.where(F.col("first").isNull() | (F.col("first") == place))
+    return joined.where(F.col("first").isNull() | (F.col("first") == arrival_order))
 
 
 def repeats(good: DataFrame) -> DataFrame:
-    """`event_id` of each event that came in several rows, and how many `times`."""
+    """`event_id` of each event that arrived in several rows, and how many `times`."""
     return good.groupBy("event_id").agg(F.count(F.lit(1)).alias("times")).where("times > 1")
 
 
-def rejected_rows(judged: DataFrame) -> DataFrame:
+def rejected_rows(validated: DataFrame) -> DataFrame:
     """The refused rows with reason and field, and a message that names the row."""
     name = F.regexp_replace("source", "^file:(.*)#[0-9a-f]{16}$", "$1")
     field = F.when(
         F.col("refused.field") != "", F.concat(F.lit(": '"), F.col("refused.field"), F.lit("': "))
     ).otherwise(F.lit(": "))
     message = F.concat(name, F.lit(", row "), F.col("source_offset"), field, F.col("refused.message"))
-    return judged.where(F.col("refused").isNotNull()).select(
+    return validated.where(F.col("refused").isNotNull()).select(
         "*", F.col("refused.reason").alias("reason"), F.col("refused.field").alias("field"), message.alias("message")
     )
 
@@ -104,41 +108,41 @@ def _clean_events(lake: Lake) -> tuple[int, int]:
     done, until = lake.note(SILVER_EVENTS, _CLEANED, -1), lake.version(BRONZE_EVENTS)
     if until <= done:
         return 0, 0
-    # Kept, because it is read twice, and because a filter on `refused` would be pushed down with all the rules inlined.
-    judged = checked(lake.appended(BRONZE_EVENTS, done)).persist(StorageLevel.DISK_ONLY)
+    # Persisted: it is read twice, and a filter on `refused` would be pushed down with all the rules inlined.
+    validated = checked(lake.appended(BRONZE_EVENTS, done)).persist(StorageLevel.DISK_ONLY)
     try:
-        rejected = _keep_refused(lake, judged)
-        events = lake.append_new(typed_events(judged), SILVER_EVENTS, {_CLEANED: until})
+        rejected = _keep_refused(lake, validated)
+        events = lake.append_new(typed_events(validated), SILVER_EVENTS, {_CLEANED: until})
     finally:
-        judged.unpersist()
+        validated.unpersist()
     return rejected, events
 
 
 def _clean_versions(
-    lake: Lake, source: Table, judge: Callable[[DataFrame], DataFrame], targets: Mapping[Table, _Versions]
+    lake: Lake, source: Table, validate: Callable[[DataFrame], DataFrame], targets: Mapping[Table, _Versions]
 ) -> tuple[int, int]:
-    """Take new rows of users or items files into the versions of each target table; returns rows refused and taken.
+    """Merge new rows of users or items files into the versions of each target table; returns rows refused and accepted.
 
-    Each target notes for itself how far it came: after a crash between two of them only the one behind goes on.
+    Each target records its own progress: after a crash between two of them only the one behind continues.
     """
     done = {table: lake.note(table, _CLEANED, -1) for table in targets}
     until, least = lake.version(source), min(done.values())
     if until <= least:
         return 0, 0
-    judged = judge(lake.appended(source, least)).persist(StorageLevel.DISK_ONLY)
+    validated = validate(lake.appended(source, least)).persist(StorageLevel.DISK_ONLY)
     try:
-        rejected = _keep_refused(lake, judged)
-        good = judged.where(F.col("refused").isNull())
+        rejected = _keep_refused(lake, validated)
+        good = validated.where(F.col("refused").isNull())
         for table, versions in targets.items():
             if until > done[table]:
                 new = good.where(F.col("arrival") > done[table])
                 lake.overwrite(versions(lake.read(table), new), table, {_CLEANED: until})
         return rejected, good.count()
     finally:
-        judged.unpersist()
+        validated.unpersist()
 
 
-def _keep_refused(lake: Lake, judged: DataFrame) -> int:
+def _keep_refused(lake: Lake, validated: DataFrame) -> int:
     """Append the refused rows to quarantine; most runs have none, which is cheap to see."""
-    refused = rejected_rows(judged)
+    refused = rejected_rows(validated)
     return 0 if refused.isEmpty() else lake.append_new(refused, REJECTED_EVENTS)

@@ -23,7 +23,7 @@ _FIELDS = pa.field("_fields", pa.map_(pa.string(), pa.string()))
 
 
 def checked_users(rows: DataFrame) -> DataFrame:
-    """Raw rows of a users file as `silver.users` columns (every field but the id is profile), with `refused`.
+    """Raw rows of a users file as `silver.users` columns (every other field belongs to the profile), with `refused`.
 
     The id becomes the key that the user has in all tables.
     """
@@ -42,16 +42,16 @@ def checked_users(rows: DataFrame) -> DataFrame:
 
 
 def current_at(versions: DataFrame, as_of: datetime) -> DataFrame:
-    """The version of each user or item that held at `as_of`."""
+    """The version of each user or item valid at `as_of`."""
     ended = F.col("valid_to").isNotNull() & (F.col("valid_to") <= F.lit(as_of))
     return versions.where((F.col("valid_from") <= F.lit(as_of)) & ~ended)
 
 
-def next_versions(known: DataFrame, arrived: DataFrame, table: Table) -> DataFrame:
-    """All versions after `arrived` (good rows, each with `received_at`): a changed row ends the version before it.
+def next_versions(existing: DataFrame, arrived: DataFrame, table: Table) -> DataFrame:
+    """All versions after `arrived` (valid rows, each with `received_at`): a changed row ends the version before it.
 
-    What is learnt first about an id counts as having always been so. The same content again changes nothing, nor does a
-    row that does not describe: it only makes its id known.
+    The first version of an id is valid from the beginning of time. The same content again changes nothing, nor does a
+    row without a description: it only adds its id.
     """
     key = table.key[0]
     content = [name for name in table.schema.names if name not in (key, "valid_from", "valid_to")]
@@ -59,12 +59,12 @@ def next_versions(known: DataFrame, arrived: DataFrame, table: Table) -> DataFra
         *(F.desc(name) for name in ("describes", "arrival", "received_at", "source", "source_offset"))
     )
     fresh = (
-        arrived.withColumn("_place", F.row_number().over(newest))
-        .where("_place = 1")
+        arrived.withColumn("_rank", F.row_number().over(newest))
+        .where("_rank = 1")
         .select(key, *content, "describes", F.col("received_at").alias("valid_from"))
     )
     hashed = F.xxhash64(F.to_json(F.struct(*content)))
-    current = known.where(F.col("valid_to").isNull())
+    current = existing.where(F.col("valid_to").isNull())
     before = current.select(key, hashed.alias("_before"), F.col("valid_from").alias("_since"))
     compared = fresh.withColumn("_now", hashed).join(before, key, "left")
     differs = F.col("describes") & (F.col("_before") != F.col("_now"))
@@ -78,7 +78,7 @@ def next_versions(known: DataFrame, arrived: DataFrame, table: Table) -> DataFra
     )
     ends = started.select(key, F.col("valid_from").alias("_end"))
     ended = (
-        known.join(ends, key, "left")
+        existing.join(ends, key, "left")
         .withColumn("valid_to", F.coalesce("valid_to", "_end"))
         .where(F.col("valid_to").isNull() | (F.col("valid_to") > F.col("valid_from")))
     )
@@ -86,9 +86,9 @@ def next_versions(known: DataFrame, arrived: DataFrame, table: Table) -> DataFra
 
 
 def with_fields(rows: DataFrame, key: str) -> DataFrame:
-    """The rows with `_fields`, a map of the texts in `raw`; null where it is no JSON object.
+    """The rows with `_fields`, a map of the texts in `raw`; null where it is not a JSON object.
 
-    The field `key` is an id by the contract's rule, and left out where it is none.
+    The field `key` is an id by the contract's rule, and left out where it is not valid.
     """
     schema = StructType([*rows.schema.fields, *from_arrow_schema(pa.schema([_FIELDS])).fields])
 
@@ -117,12 +117,12 @@ def _text(value: Any) -> str | None:
 
 
 def text_of(name: str) -> Column:
-    """A field of `_fields` without the white space around it; null where it is empty or not given."""
+    """A field of `_fields` without surrounding white space; null where it is empty or not given."""
     return F.nullif(trimmed(F.element_at("_fields", F.lit(name))), F.lit(""))
 
 
 def id_problem(name: str, missing: Reason) -> Column:
-    """Why a row without a good id is refused: a CASE to which further rules can be added."""
+    """Why a row without a valid id is refused: a CASE to which further rules can be added."""
     value = text_of(name)
     too_long = F.concat(F.length(value), F.lit(f" characters, at most {MAX_ID_LENGTH}"))
     return (

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def add_file_arguments(parser: argparse.ArgumentParser) -> Any:
-    """`--day`, and in a group of their own, which is returned, the files and all that says how they are read."""
+    """`--day`, and an argument group, which is returned: the files and how to read them."""
     parser.add_argument("--day", type=date.fromisoformat, required=True, help="last day that counts (UTC)")
     files = parser.add_argument_group("ingest")
     for name in ("events", "items", "users"):
@@ -34,7 +34,7 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> Any:
         "--separator",
         type=separator,
         metavar="CHARACTER",
-        help="what stands between the fields of CSV files: a character, or `tab` (default: as each header says)",
+        help="separator of CSV files: a character, or `tab` (default: detected in each header)",
     )
     files.add_argument("--received-at", type=moment, help="receiver's clock for files (default: the end of --day)")
     return files
@@ -62,7 +62,7 @@ def separator(text: str) -> str:
     """The character that `--separator` names. Raises ArgumentTypeError for what cannot separate fields."""
     character = "\t" if text.lower() in ("tab", "\\t") else text
     if len(character) != 1 or not character.isascii() or character in '"\r\n':
-        raise argparse.ArgumentTypeError(f"{text!r} is no single character, and not `tab`")
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a single character nor `tab`")
     return character
 
 

@@ -1,4 +1,4 @@
-"""Job `ingest`, from files: their rows → bronze, append only, nothing judged and nothing lost."""
+"""Job `ingest`, from files: their rows → bronze, append only, without validation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from jobs.batch.ingest.readers.files import InputFile, find_files
 
 @dataclass(frozen=True)
 class Inputs:
-    """What to take in."""
+    """What to import."""
 
     events: Sequence[Path] = ()
     items: Sequence[Path] = ()
@@ -29,7 +29,7 @@ class Inputs:
     names: Mapping[str, str] = field(default_factory=dict)
     """Column names of the files → names of the contract."""
     separator: str = ""
-    """What stands between the fields of CSV files; empty: as each header says."""
+    """Separator of CSV files; empty: detected in each header."""
 
 
 _EXPECTED = {
@@ -40,33 +40,34 @@ _EXPECTED = {
 
 
 def ingest_files(lake: Lake, inputs: Inputs, received_at: datetime) -> int:
-    """Append the files that bronze does not hold yet, known by name and content; returns the number of rows added.
+    """Append the files that are not in bronze yet, identified by name and content; returns the number of rows added.
 
     Raises BadInputError, before anything is written, where one of them cannot be read.
     """
-    new = {table: not_taken_yet(lake, table, files) for table, files in wanted_files(inputs).items()}
+    new = {table: not_imported_yet(lake, table, files) for table, files in wanted_files(inputs).items()}
     rows = {table: file_rows(lake.spark, files, inputs, table) for table, files in new.items() if files}
-    asked = requests(lake)
+    forget_requests = requests(lake)
     return sum(
-        lake.append(without_forgotten(received(raw, received_at), table, asked), table) for table, raw in rows.items()
+        lake.append(without_forgotten(received(raw, received_at), table, forget_requests), table)
+        for table, raw in rows.items()
     )
 
 
 def wanted_files(inputs: Inputs) -> dict[Table, list[InputFile]]:
-    """The files to take in by bronze table, in the order they are taken.
+    """The files to import by bronze table, in the order of the import.
 
-    Raises BadInputError, before anything is written, for a path that is not there or of no known kind.
+    Raises BadInputError, before anything is written, for a path that does not exist or has no supported ending.
     """
     paths = {BRONZE_ITEMS: inputs.items, BRONZE_USERS: inputs.users, BRONZE_EVENTS: inputs.events}
     return {table: find_files(given) for table, given in paths.items()}
 
 
-def not_taken_yet(lake: Lake, table: Table, files: list[InputFile]) -> list[InputFile]:
-    """The files that bronze does not hold, known by name and content."""
+def not_imported_yet(lake: Lake, table: Table, files: list[InputFile]) -> list[InputFile]:
+    """The files that are not in bronze, identified by name and content."""
     if not files:
         return []
-    taken = {row["source"] for row in lake.read(table).select("source").distinct().collect()}
-    return [file for file in files if file.source not in taken]
+    imported = {row["source"] for row in lake.read(table).select("source").distinct().collect()}
+    return [file for file in files if file.source not in imported]
 
 
 def file_rows(spark: SparkSession, files: Sequence[InputFile], inputs: Inputs, table: Table) -> DataFrame:

@@ -1,4 +1,4 @@
-"""Job `ingest`, from Kafka: what is new on the topics → bronze, each record once, though a broker goes away."""
+"""Job `ingest`, from Kafka: new records of the topics → bronze, each exactly once, also if the broker restarts."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from jobs.batch.engine.personal_rows import requests, without_forgotten
 from jobs.batch.engine.retries import UnavailableError, with_retries
 from jobs.batch.engine.spark_errors import is_known_error
 
-_AWAY = (
+_UNAVAILABLE = (
     *("TimeoutException", "DisconnectException", "NetworkException", "BrokerNotAvailableException"),
     *("LeaderNotAvailableException", "NotLeaderOrFollowerException", "CoordinatorNotAvailableException"),
     *("ListenerNotFoundException", "KafkaStorageException"),
 )
-"""Errors of the Kafka client that say nothing but that the broker does not answer (yet)."""
+"""Errors of the Kafka client that only mean that the broker is not reachable (yet)."""
 _UNKNOWN_TOPIC = "UnknownTopicOrPartitionException"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """How long a broker may take to answer before that counts as being away."""
+    """Timeout of the broker's response, after which it counts as unavailable."""
 
     seconds: float = 30.0
 
     def options(self) -> dict[str, str]:
-        """The Kafka source's options that say so, on the driver and in the tasks."""
+        """The Kafka source's options for this timeout, on the driver and in the tasks."""
         milliseconds = str(round(self.seconds * 1000))
         return {
             "kafkaConsumer.pollTimeoutMs": milliseconds,
@@ -66,16 +66,16 @@ def ingest_kafka(
     answer: Answer = Answer(),
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
-    """Append everything that the events topic holds beyond the last run, each record once; returns the rows added.
+    """Append all records of the events topic after those of the last run, each once; returns the rows added.
 
-    Spark keeps its place in `<home>/checkpoints/ingest`; the Delta sink takes a batch once. So nothing is lost
-    when a broker goes away: for `kafka.retry_seconds` the job tries again from where it was.
+    Spark keeps its offsets in `<home>/checkpoints/ingest`; the Delta sink writes a batch once. So nothing is lost
+    when the broker is unavailable: for `kafka.retry_seconds` the job retries from its last offsets.
 
-    Raises ServiceError if the broker stays away, or if the topic is not there.
+    Raises ServiceError if the broker stays unavailable, or if the topic does not exist.
     """
     topic = settings.kafka.events_topic
-    place = settings.home_folder / "checkpoints" / "ingest"
-    return _ingest(lake, settings, _Feed(BRONZE_EVENTS, (topic,), place, ("subscribe", topic)), answer, sleep)
+    checkpoint = settings.home_folder / "checkpoints" / "ingest"
+    return _ingest(lake, settings, _Feed(BRONZE_EVENTS, (topic,), checkpoint, ("subscribe", topic)), answer, sleep)
 
 
 def ingest_notes(
@@ -84,39 +84,41 @@ def ingest_notes(
     answer: Answer = Answer(),
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
-    """Append what the service noted (impressions, dead letters) to `bronze.notes`, likewise; returns the rows added.
+    """Append the service's impressions and dead letters to `bronze.notes` in the same way; returns the rows added.
 
-    A topic that is not there has nothing to give.
+    A topic that does not exist counts as empty.
     """
     topics = settings.kafka.impressions_topic, settings.kafka.rejected_topic
-    place = settings.home_folder / "checkpoints" / "ingest_notes"
+    checkpoint = settings.home_folder / "checkpoints" / "ingest_notes"
     pattern = "|".join(map(re.escape, topics))
-    return _ingest(lake, settings, _Feed(BRONZE_NOTES, topics, place, ("subscribePattern", pattern)), answer, sleep)
+    return _ingest(
+        lake, settings, _Feed(BRONZE_NOTES, topics, checkpoint, ("subscribePattern", pattern)), answer, sleep
+    )
 
 
 def _ingest(lake: Lake, settings: Settings, feed: _Feed, answer: Answer, sleep: Callable[[float], None]) -> int:
     lake.ensure(feed.table)
     before = lake.version(feed.table)
-    was_away = False
+    was_unavailable = False
 
     def attempt() -> None:
-        nonlocal was_away
+        nonlocal was_unavailable
         done = _batches_done(feed)
         try:
-            _take_new(lake, settings, feed, answer)
+            _append_new(lake, settings, feed, answer)
         except StreamingQueryException as error:
             if is_known_error(error):
                 raise
-            # A broker that has just come back may not know its topics yet.
-            was_away = _says(error, *_AWAY) or (was_away and _says(error, _UNKNOWN_TOPIC))
-            if not was_away and _batches_done(feed) > done:
-                # Spark 4.1 fails each time it has repeated a batch that was cut off, though the batch is in: to report
-                # on it, it needs the topic's end, for which it has not asked yet.
+            # A broker that has just restarted may not list its topics yet.
+            was_unavailable = _says(error, *_UNAVAILABLE) or (was_unavailable and _says(error, _UNKNOWN_TOPIC))
+            if not was_unavailable and _batches_done(feed) > done:
+                # Spark 4.1 fails each time it has repeated an interrupted batch, though the batch is written: its
+                # progress report needs the topic's end offsets, which it has not fetched yet.
                 attempt()
                 return
-            raise _explained(settings, feed, error, was_away) from None
+            raise _explained(settings, feed, error, was_unavailable) from None
         except UnavailableError:
-            was_away = True
+            was_unavailable = True
             raise
 
     with_retries(attempt, settings.kafka.retry_seconds, sleep, lambda line: print(line, file=sys.stderr, flush=True))
@@ -124,7 +126,7 @@ def _ingest(lake: Lake, settings: Settings, feed: _Feed, answer: Answer, sleep: 
 
 
 def from_kafka(records: DataFrame, *more: Column) -> DataFrame:
-    """Bronze rows of Kafka records; bytes that are no UTF-8 are kept as base64, which the contract then refuses."""
+    """Bronze rows of Kafka records; bytes that are not UTF-8 are kept as base64, which the contract then refuses."""
     return records.select(
         as_text(F.col("value")).alias("raw"),
         F.concat(F.lit("kafka:"), F.col("topic")).alias("source"),
@@ -136,7 +138,7 @@ def from_kafka(records: DataFrame, *more: Column) -> DataFrame:
     )
 
 
-def _take_new(lake: Lake, settings: Settings, feed: _Feed, answer: Answer) -> None:
+def _append_new(lake: Lake, settings: Settings, feed: _Feed, answer: Answer) -> None:
     """One query from the checkpoint to the end of the topics, one commit for every `kafka.batch_records`."""
     check_broker(settings.kafka.bootstrap_servers)
     source = (
@@ -160,7 +162,7 @@ def _take_new(lake: Lake, settings: Settings, feed: _Feed, answer: Answer) -> No
 
 
 def _batches_done(feed: _Feed) -> int:
-    """Number of the last batch that the checkpoint knows as written; -1 where there is none."""
+    """Number of the last batch that the checkpoint records as written; -1 where there is none."""
     numbers = (file.name for file in (feed.checkpoint / "commits").glob("*"))
     return max((int(number) for number in numbers if number.isdigit()), default=-1)
 
@@ -169,14 +171,14 @@ def _says(error: StreamingQueryException, *names: str) -> bool:
     return any(name in str(error) for name in names)
 
 
-def _explained(settings: Settings, feed: _Feed, error: StreamingQueryException, away: bool) -> HeadraceError:
+def _explained(settings: Settings, feed: _Feed, error: StreamingQueryException, unavailable: bool) -> HeadraceError:
     topic = "', '".join(feed.topics)
-    if away:
+    if unavailable:
         return UnavailableError(
-            f"the Kafka broker at {settings.kafka.bootstrap_servers} went away while topic '{topic}' was read",
+            f"the Kafka broker at {settings.kafka.bootstrap_servers} became unavailable while topic '{topic}' was read",
             "Nothing was lost: start it with `headrace up` and run the job again",
         )
     return ServiceError(
         f"topic '{topic}' could not be read: {str(error).splitlines()[0][:300]}",
-        "Is the topic there? `headrace up` makes it; nothing was lost, run the job again",
+        "Check that the topic exists (`headrace up` creates it). Nothing was lost: run the job again",
     )

@@ -1,7 +1,7 @@
-"""A folder in the form of a known data set as files in the event contract: `python -m jobs.batch.sources FOLDER`.
+"""Converts a folder of a supported data set to files in the event contract: `python -m jobs.batch.sources FOLDER`.
 
-Which form it is, its files say: `ratings` and `movies` are MovieLens's, invoice lines are Online Retail's. Says at the
-end which day the last event is of, because that is the day to compute.
+The format is detected from the files: `ratings` and `movies` are MovieLens's, invoice lines are Online Retail's. Prints
+the day of the last event at the end, because that is the day to compute.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from headrace.machine.last_resort import reporting_errors
 from jobs.batch.sources import movielens, online_retail
 from jobs.batch.sources.invoice_texts import ORDERS
 
-_KNOWN = "ratings.dat or ratings.csv (MovieLens), or Parquet or CSV with invoice lines (Online Retail)"
+_SUPPORTED = "ratings.dat or ratings.csv (MovieLens), or Parquet or CSV with invoice lines (Online Retail)"
 
 
 def period(events: Path) -> tuple[date, date] | None:
@@ -37,12 +37,12 @@ def _iso(texts: pd.Series[str]) -> pd.Series[pd.Timestamp]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0, or 1 with one line on stderr where the folder is of no known form."""
+    """0, or 1 with one line on stderr where the folder is in no supported format."""
     parser = argparse.ArgumentParser(prog="python -m jobs.batch.sources", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help=f"folder with {_KNOWN}")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help=f"folder with {_SUPPORTED}")
     parser.add_argument("--output", type=Path, required=True, help="folder for the files")
-    parser.add_argument("--scale", help="best rating of the scale (default 5)")
-    parser.add_argument("--dates", choices=ORDERS, help="how dates of invoices are read of which no row tells")
+    parser.add_argument("--scale", help="highest rating of the scale (default 5)")
+    parser.add_argument("--dates", choices=ORDERS, help="how to read invoice dates that are ambiguous in all rows")
     given = parser.parse_args(arguments)
     return reporting_errors(lambda: _convert(given))
 
@@ -54,7 +54,9 @@ def _convert(given: argparse.Namespace) -> int:
     elif any(given.folder.glob("*.parquet")) or any(given.folder.glob("*.csv")):
         failed = online_retail.main([*where, *(["--dates", given.dates] if given.dates else [])])
     else:
-        raise BadInputError(f"{given.folder} is no data set of a known form", f"Name a folder with {_KNOWN}")
+        raise BadInputError(
+            f"{given.folder} is not a data set in a supported format", f"Name a folder with {_SUPPORTED}"
+        )
     covered = None if failed else period(given.output / "events.parquet")
     if covered:
         print(

@@ -41,14 +41,14 @@ WEEK = timedelta(weeks=1)
 
 @dataclass(frozen=True)
 class Slice:
-    """Which part of the year to take, and where in time to put it."""
+    """Which part of the year to convert, and the dates to shift it to."""
 
     first_week: int = 1
     last_week: int = 53
     end: date = date(2017, 12, 31)
     """Day that the whole year ends at the latest; the year is shifted by whole weeks to come as close as it can."""
     households: int | None = None
-    """Take only so many households, chosen at random with `seed`, and the products that they ever bought."""
+    """Maximum number of households, chosen at random with `seed`, and the products that they ever bought."""
     seed: int = 7
 
 
@@ -100,9 +100,9 @@ def events(lines: pd.DataFrame, shift: timedelta) -> pd.DataFrame:
 def items(products: pd.DataFrame, promoted: pd.Series[str], calendar: pd.Series[str]) -> pd.DataFrame:
     """One row per product: category path from wide to narrow, brand, maker, its titles, its promotions.
 
-    `title` has the source's words, which models learn from; `display_title` is what a person is shown in its place.
-    `promoted` and `calendar` have the promotion of now, and that of the weeks around, by product id; of every other
-    product the file says that it is in none.
+    `title` has the source's words, which models are trained on; `display_title` is shown to users instead.
+    `promoted` and `calendar` have the promotion of now, and that of the weeks around, by product id; every other
+    product is written as in no promotion.
     """
     product = products["product_id"].astype(str)
     title = _readable(products["product_type"].fillna(products["product_category"]).fillna(products["department"]))
@@ -151,17 +151,17 @@ def write(part: Slice, output: Path, source: Path | None = None) -> dict[str, An
         raise BadInputError(
             f"no purchases in weeks {part.first_week} to {part.last_week}", "The year has weeks 1 to 53"
         )
-    taken = int(lines["week"].max())
+    last_week = int(lines["week"].max())
     meta = {
         "weeks": [part.first_week, part.last_week],
         "shift_days": shift.days,
-        "as_of_day": weeks[taken],
+        "as_of_day": weeks[last_week],
         "last_day_of_week": {str(week): day for week, day in weeks.items()},
         "events": len(lines),
         "adjustments": int((lines["quantity"] <= 0).sum()),
         "households": int(lines["household_id"].nunique()),
     }
-    catalogue = items(products, promotions_of(source, taken), calendar_of(source, taken, _spans(weeks)))
+    catalogue = items(products, promotions_of(source, last_week), calendar_of(source, last_week, _spans(weeks)))
     meta["promoted"] = int((catalogue["promotion"] != "none").sum())
     write_files(output, {"events": events(lines, shift), "items": catalogue, "users": users(demographics)}, meta)
     return meta
@@ -202,20 +202,20 @@ def _joined(columns: list[pd.Series[str]]) -> pd.Series[str]:
 def _week_range(text: str) -> tuple[int, int]:
     first, _, last = text.partition("-")
     if not (first.isdigit() and (last or first).isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} is no range of weeks such as 1-48")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a range of weeks such as 1-48")
     return int(first), int(last or first)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line; says in one line what was written."""
+    """Command line; prints one line about what was written."""
     parser = argparse.ArgumentParser(prog="python -m jobs.batch.sources.complete_journey", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--weeks", type=_week_range, default=(1, 53), help="weeks of the package to take, e.g. 1-48")
+    parser.add_argument("--weeks", type=_week_range, default=(1, 53), help="weeks of the package to convert, e.g. 1-48")
     parser.add_argument(
         "--end", type=date.fromisoformat, required=True, help="day the whole year is to end at (YYYY-MM-DD)"
     )
     parser.add_argument("--output", type=Path, required=True, help="folder for the files")
-    parser.add_argument("--households", type=int, help="take only so many households, and what they ever bought")
+    parser.add_argument("--households", type=int, help="maximum number of households, with all their purchases")
     parser.add_argument("--seed", type=int, default=7, help="seed of their choice (default 7)")
     given = parser.parse_args(arguments)
     return reporting_errors(lambda: _write(given))

@@ -18,7 +18,7 @@ _NOT = "0"
 
 
 WEEKS_AHEAD = 5
-"""Mailers and displays are planned; so many weeks after the newest one taken are in the calendar."""
+"""Mailers and displays are planned: so many weeks after the newest one converted are in the calendar."""
 WEEKS_BACK = (PAST_DAYS + COMING_DAYS) // 7
 """Far enough for the features of the day before the ranker's holdout."""
 

@@ -1,7 +1,7 @@
-"""Titles of the retailer's products that a person recognises: what it is, how much of it, and whose brand.
+"""Readable titles of the retailer's products: product, package size and brand.
 
 `LEAN` below `BEEF` is "Lean Beef", `APPLES GALA (BULK&BAG)` is "Gala Apples", `L     8 OZ` is "8 oz", and the brand
-`Private` is the store's own. Titles are for people: models read the source's words (`complete_journey.items`).
+`Private` is the store's own. Titles are for display: models read the source's words (`complete_journey.items`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def titles(products: pd.DataFrame) -> pd.Series[str]:
 
 
 def title(department: str, category: str, kind: str, brand: str, package: str) -> str:
-    """The title from the source's texts, which are empty where it says nothing."""
+    """The title from the source's texts, which are empty where they are missing."""
     named = _name(department, category, kind) or _readable(category) or _readable(department) or "Unnamed Product"
     loose = department == "PRODUCE" and brand != "Private"
     size = _size(package, loose)
@@ -39,7 +39,7 @@ def title(department: str, category: str, kind: str, brand: str, package: str) -
 
 
 def _name(department: str, category: str, kind: str) -> str:
-    """What it is: the type in readable words, completed by its category where that is needed."""
+    """The product: its type in readable words, with its category where needed."""
     if kind in NAMES:
         return NAMES[kind]
     words = KINDS.get(kind) or _readable(kind)
@@ -54,7 +54,7 @@ def _name(department: str, category: str, kind: str) -> str:
 
 
 def _size(package: str, loose: bool) -> str:
-    """How much is sold at once; empty where the source does not say so, or something else."""
+    """The package size; empty where the source has none, or something else."""
     found = _SIZE.search(package.upper())
     if not found:
         return ""

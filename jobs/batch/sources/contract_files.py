@@ -1,4 +1,4 @@
-"""What every adapter does alike: ids for repeated lines, and the files in the event contract."""
+"""Shared by the adapters: ids of repeated lines, and writing the files in the event contract."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def read_table(folder: Path, name: str) -> pd.DataFrame | None:
     try:
         lines = list(reader)
     except csv.Error as error:
-        raise BadInputError(f"{path.name}, line {reader.line_num}: {error}", "Mend that line") from None
+        raise BadInputError(f"{path.name}, line {reader.line_num}: {error}", "Fix that line") from None
     missing = [column for column in columns if column not in (reader.fieldnames or []) and name != "users"]
     if missing or not reader.fieldnames:
         raise BadInputError(
@@ -65,7 +65,7 @@ def read_table(folder: Path, name: str) -> pd.DataFrame | None:
 def events(ratings: pd.DataFrame, scale: float) -> pd.DataFrame:
     """One `rating` event per line; `value` is the rating times 10 / `scale`.
 
-    What is no number stays the text it is, so that the contract refuses the line and says why.
+    A value that is not a number stays a text, so that the contract refuses the line with a reason.
     """
     rating = pd.to_numeric(ratings["rating"], errors="coerce").astype("Float64") * (10 / scale)
     seconds = pd.to_numeric(ratings["timestamp"], errors="coerce").astype("Float64")
@@ -101,7 +101,7 @@ def items(movies: pd.DataFrame) -> pd.DataFrame:
 
 
 def users(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per user; every column but the postcode (which would single people out) becomes profile."""
+    """One row per user; every column except the postcode (which would identify users) becomes part of the profile."""
     return table.drop(columns=["zip"], errors="ignore").rename(columns={"userId": "user_id"})
 
 
@@ -110,13 +110,13 @@ def write(folder: Path, output: Path, scale: float = 5) -> dict[str, Any]:
 
     Raises BadInputError without ratings or movies.
     """
-    ratings, movies, people = (read_table(folder, name) for name in COLUMNS)
+    ratings, movies, profiles = (read_table(folder, name) for name in COLUMNS)
     if ratings is None or movies is None:
         name = "ratings" if ratings is None else "movies"
         raise BadInputError(f"{folder} has neither {name}.dat nor {name}.csv", "Name the folder that holds them")
     tables = {"events": events(ratings, scale), "items": items(movies)}
-    if people is not None:
-        tables["users"] = users(people)
+    if profiles is not None:
+        tables["users"] = users(profiles)
     meta = {"scale": scale, **{name: len(table) for name, table in tables.items()}}
     write_files(output, tables, meta)
     return meta
@@ -133,18 +133,18 @@ def _text(path: Path) -> str:
 
 def _scale(text: str) -> float:
     if not (text.replace(".", "", 1).isdigit() and float(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is no best rating such as 5 or 10")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a highest rating such as 5 or 10")
     return float(text)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line; says in one line what was written."""
+    """Command line; prints one line about what was written."""
     parser = argparse.ArgumentParser(prog="python -m jobs.batch.sources.movielens", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder with ratings, movies and perhaps users")
     parser.add_argument("--output", type=Path, required=True, help="folder for the files")
     parser.add_argument(
-        "--scale", type=_scale, default=5.0, help="best rating of the scale, which becomes 10 (default 5)"
+        "--scale", type=_scale, default=5.0, help="highest rating of the scale, which becomes 10 (default 5)"
     )
     given = parser.parse_args(arguments)
     return reporting_errors(lambda: _write(given))

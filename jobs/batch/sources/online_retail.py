@@ -34,21 +34,21 @@ PRODUCT = r"\d{5}[A-Za-z]*"
 
 
 def read_lines(folder: Path, order: Order | None = None) -> pd.DataFrame:
-    """All invoice lines of the folder's Parquet and CSV files as texts, dates in ISO 8601; says how each file was read.
+    """All invoice lines of the folder's Parquet and CSV files as texts, dates in ISO 8601; prints each file's formats.
 
     Raises BadInputError where there is no file, a column is missing, or dates or numbers can be read in two ways.
     """
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".parquet", ".csv"))
     if not files:
-        raise BadInputError(f"{folder} holds no Parquet or CSV", "Name the folder that holds the invoice lines")
+        raise BadInputError(f"{folder} has no Parquet or CSV", "Name the folder with the invoice lines")
     return pd.concat([_read(path, order) for path in files], ignore_index=True)
 
 
 def events(lines: pd.DataFrame) -> pd.DataFrame:
     """One event per line: a purchase, or a return where the invoice is a cancellation (`C…`).
 
-    A negative quantity of a known customer is a return too. Without customer and cancellation it is a correction of
-    the stock: it stays a purchase with its negative quantity, which the contract refuses.
+    A negative quantity with a customer id is a return too. Without customer and cancellation it is a stock
+    correction: it stays a purchase with its negative quantity, which the contract refuses.
     """
     invoice, customer = lines["InvoiceNo"], lines["CustomerID"]
     quantity = pd.to_numeric(lines["Quantity"], errors="coerce").astype("Float64")
@@ -71,7 +71,7 @@ def events(lines: pd.DataFrame) -> pd.DataFrame:
 
 
 def items(lines: pd.DataFrame) -> pd.DataFrame:
-    """One row per stock code, titled as it is most often described; what is no good is not available."""
+    """One row per stock code, its most frequent description as title; services and corrections are not available."""
     named = lines[lines["StockCode"].notna()]
     counted = named.groupby(["StockCode", "Description"], as_index=False).size()
     best = counted.sort_values(["StockCode", "size", "Description"], ascending=[True, False, True])
@@ -109,21 +109,21 @@ def _read(path: Path, order: Order | None) -> pd.DataFrame:
     if missing:
         raise BadInputError(f"{path.name} has no column '{missing[0]}'", f"Needed: {', '.join(COLUMNS)}")
     columns = {name: _texts(table[name], name, path.name) for name in COLUMNS}
-    said: list[str] = []
+    readings: list[str] = []
     if not pd.api.types.is_datetime64_any_dtype(table["InvoiceDate"]):
         columns["InvoiceDate"], how = dates(columns["InvoiceDate"], path.name, order)
-        said.append(how)
+        readings.append(how)
     if typed := {name: columns[name] for name in AMOUNTS if not pd.api.types.is_numeric_dtype(table[name])}:
         amounts, how = numbers(typed, path.name)
         columns |= amounts
-        said.append(how)
-    for how in filter(None, said):
+        readings.append(how)
+    for how in filter(None, readings):
         print(how)
     return pd.DataFrame(columns)
 
 
 def _csv(path: Path) -> pd.DataFrame:
-    """Every value as its text, so that a code `NA` is one; what the header has most of separates the fields."""
+    """Every value as text, so that a code `NA` is not missing; the most frequent separator in the header is used."""
     with path.open("rb") as file:
         header = file.readline()
     separator = max(",;\t", key=lambda mark: header.count(mark.encode()))
@@ -134,11 +134,11 @@ def _csv(path: Path) -> pd.DataFrame:
         except UnicodeDecodeError:
             return pd.read_csv(path, **texts, encoding="latin-1")
     except (ValueError, OSError) as error:
-        raise BadInputError(f"{path.name} cannot be read ({error})", "Give CSV with a header") from None
+        raise BadInputError(f"{path.name} cannot be read ({error})", "Use CSV with a header") from None
 
 
 def _texts(column: pd.Series[Any], name: str, file: str) -> pd.Series[str]:
-    """The column as texts; customers that a program wrote as `17850.0`, all of them, are whole numbers."""
+    """The column as texts; customer ids that are all written like `17850.0` become integers."""
     if name in IDS and pd.api.types.is_numeric_dtype(column):
         ids = id_texts(pa.chunked_array([pa.Array.from_pandas(column)]), name, file)
         return pd.Series(ids.to_pylist(), index=column.index, dtype="string")
@@ -151,12 +151,12 @@ def _texts(column: pd.Series[Any], name: str, file: str) -> pd.Series[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line; says in one line what was written."""
+    """Command line; prints one line about what was written."""
     parser = argparse.ArgumentParser(prog="python -m jobs.batch.sources.online_retail", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder with the invoice lines")
     parser.add_argument("--output", type=Path, required=True, help="folder for the files")
-    parser.add_argument("--dates", choices=ORDERS, help="how dates are read of which no row tells")
+    parser.add_argument("--dates", choices=ORDERS, help="how to read dates that are ambiguous in all rows")
     given = parser.parse_args(arguments)
     return reporting_errors(lambda: _write(given))
 

@@ -109,7 +109,7 @@ def test_help_answers_without_importing_an_engine():
     [
         (["import"], "nothing to import. Name files with --events, --items or --users, or a --dataset"),
         (["import", "--events", __file__, "--map", "customer"], "--map customer: expected THEIRS=OURS"),
-        (["recommend", "7"], "does not answer (ConnectError). Start it with `headrace serve`"),
+        (["recommend", "7"], "is not reachable (ConnectError). Start it with `headrace serve`"),
         (["release", "show", "nothing"], "release 'nothing' is not in"),
         (["evaluate", "--test", __file__, "--map", "a=b"], "need --train"),
         (["evaluate", "--test", __file__, "--train", __file__], "--train needs --test and --output"),
@@ -228,12 +228,12 @@ def test_recommend_json_is_the_answer_as_it_is(service):
     [
         (
             "nobody",
-            "the service refused the question: limit: '0' is no whole number from 1 to 100. See `headrace",
+            "the service refused the request: limit: '0' is no whole number from 1 to 100. See `headrace",
         ),
         ("early", "the service answered 503: no release is loaded yet. See `headrace status`\n"),
         (
             "proxy",
-            "the service answered 502: Bad Gateway, in words that are not the service's. See `headrace",
+            "the service answered 502: Bad Gateway, in a format that is not the service's. See `headrace",
         ),
     ],
 )

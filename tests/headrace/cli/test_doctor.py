@@ -81,7 +81,7 @@ def test_a_java_home_that_is_passed_over_is_named(no_java, tmp_path, monkeypatch
     monkeypatch.setenv("PATH", f"{fitting.parent}:/bin")
     monkeypatch.setenv("JAVA_HOME", "/nowhere/jdk")
     check = doctor.check_java()
-    assert check.ok and check.found.endswith("; JAVA_HOME=/nowhere/jdk is not used")
+    assert check.ok and check.found.endswith("; JAVA_HOME=/nowhere/jdk is ignored")
 
 
 def test_a_processor_without_avx2_is_wrong(tmp_path):
@@ -108,7 +108,7 @@ def test_a_port_of_somebody_else_is_wrong_and_names_the_variable(tmp_path):
         stranger.listen()
         port = stranger.getsockname()[1]
         check = doctor.check_port("serving", "serving.port", f"127.0.0.1:{port}", tmp_path)
-    assert wrong(check).startswith(f"{port} is taken by ")
+    assert wrong(check).startswith(f"{port} is in use by ")
     assert "HEADRACE_SERVING__PORT=" in check.hint and "127.0.0.1" not in check.hint
 
 

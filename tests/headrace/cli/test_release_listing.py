@@ -71,7 +71,7 @@ def test_list_shows_every_release_and_says_that_the_registry_is_away(settings):
     first, second = make_release(settings, "first"), make_release(settings, "second")
     text = shown(show_all, settings)
     assert first.release_id in text and second.release_id in text
-    assert "The registry at http://127.0.0.1:9 does not answer" in text
+    assert "The registry at http://127.0.0.1:9 is not reachable" in text
 
 
 def test_ids_are_whole_in_a_narrow_terminal(settings):
@@ -125,7 +125,7 @@ def test_aliases_come_from_the_registry(services, tmp_path):
     nothing_registered = shown(show_all, settings)
     release = make_release(settings, "one")
     register(settings, release, "champion")
-    assert "does not answer" not in nothing_registered
+    assert "is not reachable" not in nothing_registered
     row = next(line for line in shown(show_all, settings).splitlines() if release.release_id in line)
     assert "champion" in row
     assert "champion" in shown(show_one, settings, release.release_id)

@@ -1,4 +1,4 @@
-"""An error that nobody foresaw is one sentence; its stack trace is in the log that the sentence names."""
+"""An unexpected error is one sentence; its stack trace is in the log that the sentence names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from headrace.cli import app as cli
 from headrace.errors import BadInputError
-from headrace.machine.last_resort import IN_A_TASK, ON_STDERR, gist, reporting_errors
+from headrace.machine.last_resort import IN_A_TASK, ON_STDERR, reporting_errors, summary
 from headrace.settings import PROJECT_ROOT, load_settings
 
 MAINS = [
@@ -71,7 +71,7 @@ def test_a_command_that_fails_in_a_home_that_takes_no_file_keeps_the_trace_elsew
             [sys.executable, "-m", *arguments], env=environment, cwd=PROJECT_ROOT, capture_output=True, text=True
         )
         assert done.returncode == 1 and done.stderr.count("\n") == 1
-        assert f"{arguments[0]} failed for a reason it does not know: NotADirectoryError" in done.stderr
+        assert f"{arguments[0]} failed unexpectedly: NotADirectoryError" in done.stderr
         assert done.stderr.endswith(f"{tmp_path}/headrace-logs/errors.log\n")
     assert (tmp_path / "headrace-logs" / "errors.log").read_text().count("Traceback") == 2
 
@@ -114,10 +114,10 @@ def test_the_exit_code_is_what_the_work_returns_and_a_known_mistake_is_its_own_s
 def test_the_gist_of_an_error_from_elsewhere_is_the_one_that_caused_it():
     java = "An error occurred while calling o1.save.\n: org.apache.spark.SparkException: Job aborted.\n\tat scala.A"
     worker = "\n  It failed.\nTraceback (most recent call last):\n  File 'a.py'\nKeyError: 'price'\n\n\tat B"
-    assert gist(RuntimeError(java)) == "RuntimeError: org.apache.spark.SparkException: Job aborted"
-    assert gist(RuntimeError(worker)) == "RuntimeError: KeyError: 'price'"
-    assert gist(RuntimeError("x" * 1000)) == f"RuntimeError: {'x' * 285}…"
-    assert gist(RuntimeError()) == "RuntimeError"
+    assert summary(RuntimeError(java)) == "RuntimeError: org.apache.spark.SparkException: Job aborted"
+    assert summary(RuntimeError(worker)) == "RuntimeError: KeyError: 'price'"
+    assert summary(RuntimeError("x" * 1000)) == f"RuntimeError: {'x' * 285}…"
+    assert summary(RuntimeError()) == "RuntimeError"
 
 
 @pytest.mark.parametrize("main", MAINS, ids=lambda path: str(path.relative_to(PROJECT_ROOT)))

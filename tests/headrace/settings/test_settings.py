@@ -108,7 +108,7 @@ def test_relative_folder_of_jars_counts_from_the_project():
         ("[store]\nulr = 'x'\n", "there is no setting 'store.ulr'; did you mean 'store.url'?"),
         ("zzz = 1\n", "there is no setting 'zzz'."),
         ("[serving]\nport = 'web'\n", "setting 'serving.port' is 'web': input should be a valid integer"),
-        ("[kafka\n", "headrace.toml is no TOML"),
+        ("[kafka\n", "headrace.toml is not valid TOML"),
     ],
 )
 def test_a_mistake_in_the_own_file_is_reported_in_one_sentence(text, told):
@@ -131,7 +131,7 @@ def test_a_mistake_in_the_own_file_is_reported_in_one_sentence(text, told):
         ("HEADRACE_KAFKA__PARTITION", "2", "there is no setting 'kafka.partition'"),
         ("HEADRACE_KAFKA__PARTITIONS", "0", "setting 'kafka.partitions' is '0'"),
         ("HEADRACE_PROFILE", "production", "setting 'profile' is 'production'"),
-        ("HEADRACE_CONFIG", "nowhere.toml", "HEADRACE_CONFIG names nowhere.toml, which is no file"),
+        ("HEADRACE_CONFIG", "nowhere.toml", "HEADRACE_CONFIG names nowhere.toml, which is not a file"),
     ],
 )
 def test_a_mistake_in_a_variable_is_reported_in_one_sentence(monkeypatch, variable, value, told):

@@ -14,7 +14,7 @@ def test_an_unknown_job_is_named_with_the_ones_there_are(capsys: pytest.CaptureF
     assert main(["clean,polish", "--day", "2026-11-20"]) == 1
     line = capsys.readouterr().err.strip()
     assert line == (
-        "error: there is no job 'polish'. Jobs: ingest, clean, features, quality, drift, training_sets, materialise, "
+        "error: unknown job 'polish'. Jobs: ingest, clean, features, quality, drift, training_sets, materialise, "
         "maintenance, forget"
     )
 

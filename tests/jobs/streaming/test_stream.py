@@ -243,6 +243,6 @@ def test_a_job_killed_in_mid_replay_ends_with_the_rows_of_an_undisturbed_run(str
         assert stream.end(signal.SIGTERM) == 0
     output = stream.output.read_text()
     assert "from checkpoint" in output
-    assert "going on without what Flink remembers" in output
+    assert "restarting without Flink's state" in output
     assert "Traceback" not in output
     assert not ready.exists()

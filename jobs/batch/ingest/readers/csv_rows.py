@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.csv
 
 from jobs.batch.ingest.readers.csv_records import Record, records
-from jobs.batch.ingest.readers.json_text import json_objects
 from jobs.batch.ingest.readers.json_values import readable
-from jobs.batch.ingest.readers.text_lines import TOO_LONG, bytes_of, is_cut, is_odd, line_batches, opened
+from jobs.batch.ingest.readers.json_writer import json_objects
+from jobs.batch.ingest.readers.text_lines import TOO_LONG, bytes_of, has_invalid_utf8, is_cut, line_batches, opened
 
 _Rows = tuple[pa.Array, pa.Array]
 """Rows as JSON text, and their numbers."""
@@ -21,23 +21,23 @@ _Rows = tuple[pa.Array, pa.Array]
 
 @dataclass(frozen=True)
 class CsvPart:
-    """A CSV file, or the part of a plain one between two line ends that are in no quotes."""
+    """A CSV file, or the part of an uncompressed one between two unquoted line ends."""
 
     path: Path
     columns: Sequence[str]
     """The contract's names of the columns."""
     separator: str
     numbers: Collection[str] = ()
-    """Columns whose texts become numbers where they are some."""
+    """Columns whose texts become numbers where they can be parsed as such."""
     constants: Mapping[str, str] = field(default_factory=dict)
-    """What every row has beside its columns."""
+    """Values that every row has in addition to its columns."""
     start: int = 0
     end: int | None = None
     first_line: int = 1
     """Number of the line that it begins with."""
 
     def rows(self) -> Iterator[_Rows]:
-        """The rows as JSON text with their numbers; one that cannot be read begins with why, and is no JSON."""
+        """The rows as JSON text with their numbers; one that cannot be read begins with the reason, and is not JSON."""
         number, header = self.first_line, self.first_line == 1
         with opened(self.path, self.start, self.end) as stream:
             batches = line_batches(stream)
@@ -53,17 +53,17 @@ class CsvPart:
                 header = header and not found
 
     def _plain(self, batch: list[str]) -> bytes | None:
-        """The lines, if each is a row for sure, because none has a quote."""
+        """The lines, if each is one row, because none has a quote."""
         text = "".join(batch)
-        if '"' in text or len(self.columns) == 1 or is_odd(text) or any(map(is_cut, batch)):
+        if '"' in text or len(self.columns) == 1 or has_invalid_utf8(text) or any(map(is_cut, batch)):
             return None
         return text.encode()
 
     def _split(self, plain: bytes, batch: list[str], number: int) -> Iterator[_Rows]:
-        odd: dict[int, str] = {}
+        wrong_rows: dict[int, str] = {}
 
         def other(row: pyarrow.csv.InvalidRow) -> str:
-            odd[row.number - 1] = f"{self._wrong(row.actual_columns)}{row.text}"
+            wrong_rows[row.number - 1] = f"{self._wrong(row.actual_columns)}{row.text}"
             return "skip"
 
         names = list(self.columns)
@@ -76,11 +76,13 @@ class CsvPart:
             pyarrow.csv.ConvertOptions(check_utf8=False, column_types=dict.fromkeys(names, pa.string())),
         ).combine_chunks()
         columns = {name: _whole(table.column(name)) for name in names}
-        given = np.delete(np.arange(len(batch)), list(odd))
-        blank = [place for place, line in enumerate(batch) if line.isspace()]
+        given = np.delete(np.arange(len(batch)), list(wrong_rows))
+        blank = [index for index, line in enumerate(batch) if line.isspace()]
         kept = pa.array(~np.isin(given, blank))
         yield self._objects(columns, table.num_rows).filter(kept), pa.array(given + number).filter(kept)
-        yield from _refused([(text, number + place) for place, text in odd.items() if not batch[place].isspace()])
+        yield from _refused(
+            [(text, number + index) for index, text in wrong_rows.items() if not batch[index].isspace()]
+        )
 
     def _parsed(self, found: list[Record]) -> Iterator[_Rows]:
         good: list[list[str]] = []
@@ -128,14 +130,3 @@ def _column(values: tuple[str, ...]) -> pa.Array:
         return pa.array(values, pa.string())
     except UnicodeEncodeError:
         return pa.array([bytes_of(value) for value in values], pa.binary())
-
-
-def _header(path: Path, separator: str) -> list[str] | None:
-    """The names in the first row; None where it cannot be read."""
-    with opened(path) as stream:
-        batches = line_batches(stream)
-        found = records(next(batches, []), batches, separator, 1)
-        fields = next((fields for _, fields, _ in found if fields != []), [])
-    if fields is None or any(map(is_odd, fields)):
-        return None
-    return [name.strip() or f"column {place}" for place, name in enumerate(fields, 1)]

@@ -1,7 +1,7 @@
-"""Files as rows of bronze: each file in parts, each part read by one task, whatever wrote the file.
+"""Files as rows of bronze: each file in parts, each part read by one task.
 
-A part is read by Python and Arrow (`csv_rows`, `json_rows`, `parquet_rows`): the readers of Spark take half of a value
-in quotes, replace bytes that are no text, and know neither Zstandard nor nanoseconds.
+A part is read by Python and Arrow (`csv_rows`, `json_rows`, `parquet_rows`): Spark's readers truncate some
+quoted values, replace bytes that are not text, and support neither Zstandard nor nanoseconds.
 """
 
 from __future__ import annotations
@@ -33,34 +33,34 @@ _ROWS = pa.schema(
 
 @dataclass(frozen=True)
 class Expected:
-    """What the columns of files are to be."""
+    """Expected columns of the files."""
 
     required: str
-    """The column of the contract without which a file is of another kind."""
+    """The column of the contract that every file of this kind has."""
     scalars: Collection[str] = ()
-    """Columns of the contract that hold one value."""
+    """Columns of the contract with a single value."""
     numbers: Collection[str] = ()
-    """Columns of the contract that hold a number, also where the file has texts only."""
+    """Numeric columns of the contract, also where the file has only texts."""
     names: Mapping[str, str] = field(default_factory=dict)
     """Column names of the files → names of the contract."""
     separator: str = ""
-    """What stands between the fields of a CSV; empty: as its header says."""
+    """Separator of CSV files; empty: detected in the header."""
 
 
 def raw_rows(spark: SparkSession, files: Sequence[InputFile], expected: Expected) -> DataFrame:
     """The rows of files (at least one) as `raw` (JSON text), `source`, `source_partition` and `source_offset`.
 
     The offset is the row's number: in a text file the line it begins on, from 1, the header's included. A row that
-    cannot be read is no JSON and begins with the reason, so that the contract refuses it by its number. Raises
-    BadInputError, before any row is read, for a file that is damaged or has not the columns expected.
+    cannot be read is not JSON and begins with the reason, so that the contract refuses it by its number. Raises
+    BadInputError, before any row is read, for a file that is damaged or lacks an expected column.
     """
     parts = [(file.source, part) for file in files for part in parts_of(file, expected)]
     tasks = max(1, min(len(parts), TASKS_PER_CORE * spark.sparkContext.defaultParallelism))
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            for place in batch.column(0).to_pylist():
-                source, part = parts[place]
+            for index in batch.column(0).to_pylist():
+                source, part = parts[index]
                 for raw, numbers in part.rows():
                     constant = pa.repeat(source, len(raw)), pa.repeat(pa.scalar(0, pa.int32()), len(raw))
                     yield pa.record_batch([raw, *constant, numbers], schema=_ROWS)

@@ -1,4 +1,4 @@
-"""A user's files: which there are, of which kind, and what tells one from another."""
+"""A user's input files: discovery, format and identity (name and hash)."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from jobs.batch.ingest.readers.text_lines import CODECS
 
 FORMATS = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet"}
 _NOT_GIVEN = "__HIVE_DEFAULT_PARTITION__"
-"""What Hive, Spark and their kin name a folder of rows that have no value."""
+"""Name that Hive and Spark give the partition folder of rows without a value."""
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """One file to take in."""
+    """One file to import."""
 
     path: Path
     kind: str
     source: str
     """`file:<name>#<start of the content's hash>`: the same file again has the same source."""
     constants: Mapping[str, str] = field(default_factory=dict)
-    """Columns that the folders say (`shop=north/a.csv`), the same for every row."""
+    """Partition columns of the folder names (`shop=north/a.csv`), the same for every row."""
 
 
 def find_files(paths: Iterable[Path]) -> list[InputFile]:
-    """The files at `paths`; of a folder, every file of a known kind in it. The same file twice is one.
+    """The files at `paths`; of a folder, every supported file in it. The same file twice counts once.
 
-    Raises BadInputError for a path that is not there or of no known kind.
+    Raises BadInputError for a path that does not exist or has no supported ending.
     """
     found: dict[str, InputFile] = {}
     for path in paths:
@@ -40,8 +40,8 @@ def find_files(paths: Iterable[Path]) -> list[InputFile]:
         members = sorted(p for p in path.rglob("*") if _kind(p)) if path.is_dir() else [path]
         if not members or _kind(members[0]) is None:
             raise BadInputError(
-                f"{path} holds no CSV, JSON Lines or Parquet",
-                f"Known endings: {', '.join(FORMATS)} (all but .parquet also with {', '.join(CODECS)})",
+                f"{path} has no CSV, JSON Lines or Parquet",
+                f"Supported file endings: {', '.join(FORMATS)} (all except .parquet also with {', '.join(CODECS)})",
             )
         for file in map(_input_file, members):
             found.setdefault(file.source, file)

@@ -1,4 +1,4 @@
-"""Rows of a JSON Lines file: the lines as they are, but for fields that have another name."""
+"""Rows of a JSON Lines file: the lines unchanged except for renamed fields."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from pathlib import Path
 import pyarrow as pa
 
 from headrace.errors import BadInputError
-from jobs.batch.ingest.readers.json_text import NO_TEXT
 from jobs.batch.ingest.readers.json_values import readable
-from jobs.batch.ingest.readers.text_lines import TOO_LONG, bytes_of, is_cut, is_odd, line_batches, opened
+from jobs.batch.ingest.readers.json_writer import NOT_TEXT
+from jobs.batch.ingest.readers.text_lines import TOO_LONG, bytes_of, has_invalid_utf8, is_cut, line_batches, opened
 
-LOOKED_AT = 1000
-"""Rows whose field names are looked at before the file is taken."""
+CHECKED_ROWS = 1000
+"""Rows whose field names are checked before the import."""
 _BLANKS = " \t\r\n"
 _DECODER = json.JSONDecoder()
 
 
 @dataclass(frozen=True)
 class JsonPart:
-    """A file of JSON Lines, or the part of a plain one between two line ends."""
+    """A JSON Lines file, or the part of an uncompressed one between two line ends."""
 
     path: Path
     names: Mapping[str, str] = field(default_factory=dict)
     """Names of fields → names of the contract."""
     constants: Mapping[str, str] = field(default_factory=dict)
-    """What every row has that does not have it itself."""
+    """Values of fields that a row does not have itself."""
     start: int = 0
     end: int | None = None
     first_line: int = 1
     """Number of the line that it begins with."""
 
     def rows(self) -> Iterator[tuple[pa.Array, pa.Array]]:
-        """The lines that are not blank, with their numbers; one that is no text begins with why, and is no JSON."""
+        """The lines that are not blank, with numbers; one that is not text begins with the reason, and is not JSON."""
         with opened(self.path, self.start, self.end) as stream:
             first = self.first_line
             for batch in line_batches(stream):
@@ -46,8 +46,8 @@ class JsonPart:
                 first += len(batch)
 
     def _rows(self, texts: list[str]) -> pa.Array:
-        if is_odd("".join(texts)):
-            texts = [NO_TEXT + readable(bytes_of(text)) if is_odd(text) else text for text in texts]
+        if has_invalid_utf8("".join(texts)):
+            texts = [NOT_TEXT + readable(bytes_of(text)) if has_invalid_utf8(text) else text for text in texts]
         if self.names or self.constants:
             texts = [renamed(text, self.names, self.constants) for text in texts]
         return pa.array(texts, pa.string())
@@ -61,7 +61,7 @@ def field_names(path: Path) -> list[str] | None:
     with opened(path) as stream:
         first = [line for line in next(line_batches(stream), []) if line.strip(_BLANKS)]
     names: dict[str, None] = {}
-    for line in first[:LOOKED_AT]:
+    for line in first[:CHECKED_ROWS]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
@@ -74,9 +74,10 @@ def field_names(path: Path) -> list[str] | None:
 
 
 def renamed(text: str, names: Mapping[str, str], constants: Mapping[str, str]) -> str:
-    """The JSON object with its fields renamed and those constants that it lacks; every value stays as it is written.
+    """The JSON object with its fields renamed and those constants that it lacks; every value is kept as written.
 
-    A text that is no JSON object stays as it is. One with a field under both names begins with that, and is no JSON.
+    A text that is not a JSON object is returned unchanged. One with a field under both names gets this reason as a
+    prefix, and is not JSON.
     """
     try:
         members = list(_members(text))
@@ -94,37 +95,37 @@ def renamed(text: str, names: Mapping[str, str], constants: Mapping[str, str]) -
 
 def _members(text: str) -> Iterator[tuple[str, str]]:
     """The fields of a JSON object: name, and value as written. Raises ValueError or IndexError for anything else."""
-    place = _next(text, 0, "{")
-    if text[place] == "}":
-        _end(text, place)
+    position = _next(text, 0, "{")
+    if text[position] == "}":
+        _end(text, position)
         return
     while True:
-        if text[place] != '"':
+        if text[position] != '"':
             raise ValueError("no name of a field")
-        key, place = _DECODER.raw_decode(text, place)
-        start = _next(text, _skipped(text, place), ":")
+        key, position = _DECODER.raw_decode(text, position)
+        start = _next(text, _skipped(text, position), ":")
         _, end = _DECODER.raw_decode(text, start)
         yield key, text[start:end]
-        place = _skipped(text, end)
-        if text[place] == "}":
-            _end(text, place)
+        position = _skipped(text, end)
+        if text[position] == "}":
+            _end(text, position)
             return
-        place = _next(text, place, ",")
+        position = _next(text, position, ",")
 
 
-def _next(text: str, place: int, expected: str) -> int:
-    """The place after the expected character and the blanks behind it."""
-    if text[place] != expected:
+def _next(text: str, position: int, expected: str) -> int:
+    """The position after the expected character and the white space behind it."""
+    if text[position] != expected:
         raise ValueError(f"no {expected}")
-    return _skipped(text, place + 1)
+    return _skipped(text, position + 1)
 
 
-def _end(text: str, place: int) -> None:
-    if text[place + 1 :].strip(_BLANKS):
+def _end(text: str, position: int) -> None:
+    if text[position + 1 :].strip(_BLANKS):
         raise ValueError("more than an object")
 
 
-def _skipped(text: str, place: int) -> int:
-    while text[place] in _BLANKS:
-        place += 1
-    return place
+def _skipped(text: str, position: int) -> int:
+    while text[position] in _BLANKS:
+        position += 1
+    return position

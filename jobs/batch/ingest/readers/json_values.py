@@ -1,4 +1,4 @@
-"""Values of Arrow as JSON text, a whole column at a time: which types there are, and what each is written as."""
+"""Arrow values as JSON text, column by column: supported types and how each is written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 NOT_UTF8 = "\x01"
-"""Begins a value of bytes that are no text: JSON writes control characters as escapes, none is there otherwise."""
+"""Prefix of a value whose bytes are not text: JSON escapes control characters, so it cannot occur otherwise."""
 _ESCAPED = r'[\x00-\x1f"\\]'
 _FIRST, _LAST = -62_135_596_800, 253_402_300_799
 """Seconds since 1970 of the years 1 to 9999."""
@@ -22,7 +22,7 @@ _UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 def json_values(values: pa.Array) -> pa.Array:
     """Each value as JSON text: times as ISO 8601 to the microsecond, numbers by their digits; null where it is missing.
 
-    Raises TypeError for a type that JSON has no word for.
+    Raises TypeError for a type without a JSON representation.
     """
     kind = values.type
     if pa.types.is_dictionary(kind):
@@ -41,9 +41,9 @@ def json_values(values: pa.Array) -> pa.Array:
 
 
 def unsupported(kind: pa.DataType) -> pa.DataType | None:
-    """The type, or the part of a nested one, that `json_values` does not know; None if it knows all."""
+    """The type, or the part of a nested one, that `json_values` does not support; None if all is supported."""
     if pa.types.is_nested(kind) and not pa.types.is_union(kind):
-        found = (unsupported(kind.field(place).type) for place in range(kind.num_fields))
+        found = (unsupported(kind.field(index).type) for index in range(kind.num_fields))
         return next((part for part in found if part is not None), None)
     if pa.types.is_dictionary(kind):
         return unsupported(kind.value_type)
@@ -57,7 +57,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def is_bytes(kind: pa.DataType) -> bool:
-    """Whether the values are bytes of which nobody says that they are text."""
+    """Whether the type is binary, which may or may not be text."""
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
 
 
@@ -103,10 +103,10 @@ def _in_quotes(values: pa.Array) -> pa.Array:
 
 
 def _texts(values: pa.Array) -> pa.Array:
-    """Texts in quotes; an empty one is missing; bytes that are no text as backslash escapes after `NOT_UTF8`."""
+    """Texts in quotes; an empty one is missing; bytes that are not text as backslash escapes after `NOT_UTF8`."""
     try:
         if values.type == pa.string():
-            values.validate(full=True)  # Parquet's texts are whatever was written
+            values.validate(full=True)  # Parquet does not validate its texts
             text = values
         else:
             text = values.cast(pa.large_binary()).cast(pa.large_string()).cast(pa.string())
@@ -116,12 +116,12 @@ def _texts(values: pa.Array) -> pa.Array:
     if not _has_escaped(text):
         return quoted
     escaped = pc.fill_null(pc.match_substring_regex(text, _ESCAPED), False)
-    odd = [orjson.dumps(each).decode() for each in text.filter(escaped).to_pylist()]
-    return pc.replace_with_mask(quoted, escaped, pa.array(odd, pa.string()))
+    escapes = [orjson.dumps(each).decode() for each in text.filter(escaped).to_pylist()]
+    return pc.replace_with_mask(quoted, escaped, pa.array(escapes, pa.string()))
 
 
 def _has_escaped(text: pa.Array) -> bool:
-    """Whether JSON has to escape anything in these texts: a look at all their bytes at once."""
+    """Whether JSON has to escape anything in these texts: a vectorised check of all their bytes."""
     _, offsets, data = text.buffers()
     if data is None:
         return False
@@ -142,14 +142,14 @@ def _text_or_mark(value: bytes) -> str | None:
 
 
 def readable(value: bytes) -> str:
-    """The text, with bytes that are no UTF-8 as backslash escapes."""
+    """The text, with bytes that are not UTF-8 as backslash escapes."""
     return value.decode(errors="backslashreplace").replace(NOT_UTF8, "\\x01")
 
 
 def _nested(values: pa.Array) -> pa.Array:
     kind = values.type
     if pa.types.is_struct(kind):
-        names = [kind.field(place).name for place in range(kind.num_fields)]
+        names = [kind.field(index).name for index in range(kind.num_fields)]
         members = {name: json_values(each) for name, each in zip(names, values.flatten(), strict=True)}
         objects = joined(members) if members else pa.repeat("{}", len(values))
         return pc.if_else(values.is_valid(), objects, pa.scalar(None, pa.string()))
@@ -168,16 +168,16 @@ def _texts_of_keys(keys: pa.Array) -> pa.Array:
 
 
 def _inner(lists: Any, members: pa.Array) -> pa.Array:
-    """Those members that a slice of lists refers to."""
+    """The members that a slice of lists refers to."""
     first, last = lists.offsets[0].as_py(), lists.offsets[-1].as_py()
     return members.slice(first, last - first)
 
 
 def _gathered(lists: Any, members: pa.Array, brackets: str) -> pa.Array:
-    places, texts, valid = lists.offsets.to_pylist(), members.to_pylist(), lists.is_valid().to_pylist()
-    start = places[0]
+    offsets, texts, valid = lists.offsets.to_pylist(), members.to_pylist(), lists.is_valid().to_pylist()
+    start = offsets[0]
     rows = (
         brackets[0] + ",".join(texts[first - start : last - start]) + brackets[1] if there else None
-        for first, last, there in zip(places, places[1:], valid, strict=False)
+        for first, last, there in zip(offsets, offsets[1:], valid, strict=False)
     )
     return pa.array(rows, pa.string())

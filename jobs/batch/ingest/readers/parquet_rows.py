@@ -1,4 +1,4 @@
-"""Rows of a Parquet file, whatever wrote it: read by Arrow, because Spark knows neither nanoseconds nor like names."""
+"""Rows of a Parquet file, read by Arrow: Spark supports neither nanoseconds nor duplicate column names."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.errors import BadInputError
-from jobs.batch.ingest.readers.json_text import json_objects
 from jobs.batch.ingest.readers.json_values import is_bytes, share_of_text, unsupported
+from jobs.batch.ingest.readers.json_writer import json_objects
 
 BATCH_ROWS = 8192
 
@@ -24,13 +24,13 @@ class ParquetPart:
     columns: Sequence[str]
     """The contract's names of the columns."""
     constants: Mapping[str, str] = field(default_factory=dict)
-    """What every row has beside its columns."""
+    """Values that every row has in addition to its columns."""
     row_groups: Sequence[int] = ()
     first_row: int = 1
-    """Number of the row that they begin with."""
+    """Number of their first row."""
 
     def rows(self) -> Iterator[tuple[pa.Array, pa.Array]]:
-        """The rows as JSON text with their numbers; one with bytes that are no text begins with that, and is no JSON.
+        """The rows as JSON text with numbers; one with bytes that are not text begins with the reason, and is not JSON.
 
         Raises BadInputError where the file is damaged.
         """
@@ -48,25 +48,25 @@ class ParquetPart:
 
 
 def parquet_schema(path: Path, scalars: Collection[str], names: Mapping[str, str]) -> tuple[list[str], list[int]]:
-    """Names of the file's columns, and the number of rows in each of its row groups; all of it is read once.
+    """Names of the file's columns, and the number of rows in each of its row groups; reads the whole file once.
 
-    Raises BadInputError for a file that is damaged or no Parquet, and for a column of a type that JSON has no word for,
-    of bytes that are mostly no text, or nested where the contract wants one value (`scalars`).
+    Raises BadInputError for a file that is damaged or not Parquet, and for a column of a type without JSON form, of
+    bytes that are mostly not text, or nested where the contract expects one value (`scalars`).
     """
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             schema = file.schema_arrow
-            odd = {column.name: kind for column in schema if (kind := unsupported(column.type)) is not None}
+            unreadable = {column.name: kind for column in schema if (kind := unsupported(column.type)) is not None}
             for number, batch in enumerate(file.iter_batches(2**16)):
                 for column, values in zip(schema, batch.columns, strict=True):
                     if number == 0 and is_bytes(column.type) and share_of_text(values) < 0.5:
-                        odd[column.name] = column.type
-            groups = [file.metadata.row_group(place).num_rows for place in range(file.num_row_groups)]
+                        unreadable[column.name] = column.type
+            groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from None
     nested = [column for column in schema if pa.types.is_nested(column.type)]
-    odd |= {column.name: column.type for column in nested if names.get(column.name, column.name) in scalars}
-    for name, kind in odd.items():
+    unreadable |= {column.name: column.type for column in nested if names.get(column.name, column.name) in scalars}
+    for name, kind in unreadable.items():
         raise BadInputError(
             f"{path.name}: column '{name}' is {kind}, expected text, a number or a time",
             "Convert it, or leave it out",
@@ -77,5 +77,6 @@ def parquet_schema(path: Path, scalars: Collection[str], names: Mapping[str, str
 def _damaged(path: Path, error: Exception) -> BadInputError:
     reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
     return BadInputError(
-        f"{path} is no Parquet file, or damaged: nothing of it was taken ({reason})", "Make or fetch it anew"
+        f"{path} is not a Parquet file, or is damaged: no row of it was imported ({reason})",
+        "Create or download it again",
     )

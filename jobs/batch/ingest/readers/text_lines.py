@@ -1,7 +1,7 @@
-"""Lines of a text file, plain or compressed, as they are: streamed, and checked before anything is taken of them.
+"""Lines of a text file, plain or compressed, unchanged: streamed, and checked before any row is imported.
 
-Bytes that are no UTF-8 are kept as lone surrogates (PEP 383), which `bytes_of` turns back: whoever makes rows of the
-lines sees that they are no text, and nothing is replaced on the way.
+Bytes that are not UTF-8 are kept as lone surrogates (PEP 383), which `bytes_of` converts back: the row readers can
+detect them, and no byte is replaced.
 """
 
 from __future__ import annotations
@@ -20,19 +20,24 @@ from headrace.errors import BadInputError
 CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 """Endings of compressed files, and Arrow's names of their formats. Spark would need a native library for Zstandard."""
 LONGEST = 2**20
-"""Characters of a line beyond which it is cut: far more than an event may have, and little enough to be held."""
+"""Maximum characters of a line, which is cut there: far more than an event may have, and small enough for memory."""
 BATCH_LINES = 8192
 BATCH_CHARACTERS = 2**24
 TOO_LONG = f"more than {LONGEST:,} characters: "
-"""What begins a row that was cut."""
+"""Prefix of a row that was cut."""
 _NAMES = {"gzip": "gzip", "bz2": "bzip2", "zstd": "Zstandard"}
 _MAGIC = {
     "gzip": (b"\x1f\x8b",),
     "bz2": (b"BZh",),
     "zstd": (b"\x28\xb5\x2f\xfd", *(bytes([n]) + b"\x2a\x4d\x18" for n in range(0x50, 0x60))),
 }
-"""What files in each format begin with; Zstandard has frames to skip, too."""
-_NO_TEXT = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"PK\x03\x04": "a ZIP file or a workbook", b"PAR1": "Parquet"}
+"""First bytes of files in each format; Zstandard also has skippable frames."""
+_NOT_TEXT = {
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+    b"PK\x03\x04": "a ZIP file or a workbook",
+    b"PAR1": "Parquet",
+}
 _BLOCK = 2**20
 
 
@@ -42,9 +47,9 @@ def codec_of(path: Path) -> str | None:
 
 
 def require_text(path: Path) -> None:
-    """Read a compressed file to its end, and look at how a plain one begins.
+    """Read a compressed file to its end, and check the first bytes of a plain one.
 
-    Raises BadInputError for one that is damaged, not what its ending says, or no text in UTF-8 at all.
+    Raises BadInputError for one that is damaged, of another format than its ending, or not text in UTF-8.
     """
     codec = codec_of(path)
     with path.open("rb") as file:
@@ -52,7 +57,7 @@ def require_text(path: Path) -> None:
     actual = next((name for name, magics in _MAGIC.items() if begins.startswith(magics)), None)
     if begins and codec and actual != codec:
         raise BadInputError(
-            f"{path} is no {_NAMES[codec]} file", f"Leave out the ending {path.suffix} if it is not compressed"
+            f"{path} is not a {_NAMES[codec]} file", f"Leave out the ending {path.suffix} if it is not compressed"
         )
     if codec is None and actual:
         ending = next(ending for ending, name in CODECS.items() if name == actual)
@@ -63,15 +68,17 @@ def require_text(path: Path) -> None:
             while codec and stream.read(_BLOCK):
                 pass
     except OSError as error:
-        raise BadInputError(f"{path} is damaged, nothing of it was taken ({error})", "Make or fetch it anew") from None
-    names = [name for magic, name in _NO_TEXT.items() if begins.startswith(magic)]
-    for name in names or (["no text, or UTF-16"] if b"\0" in begins else []):
+        raise BadInputError(
+            f"{path} is damaged, no row of it was imported ({error})", "Create or download it again"
+        ) from None
+    names = [name for magic, name in _NOT_TEXT.items() if begins.startswith(magic)]
+    for name in names or (["not text, or is UTF-16"] if b"\0" in begins else []):
         raise BadInputError(f"{path} is {name}, expected text in UTF-8", "Save it as UTF-8 text")
 
 
 @contextmanager
 def opened(path: Path, start: int = 0, end: int | None = None) -> Iterator[IO[bytes]]:
-    """The bytes of the file, unpacked; of a plain one, those from `start` to `end`, which are then held at once."""
+    """The bytes of the file, decompressed; of a plain one, those from `start` to `end`, read into memory."""
     if codec := codec_of(path):
         with path.open("rb") as file:
             empty = not file.read(1)
@@ -84,10 +91,9 @@ def opened(path: Path, start: int = 0, end: int | None = None) -> Iterator[IO[by
 
 
 def line_batches(stream: IO[bytes]) -> Iterator[list[str]]:
-    """The lines with what ends them: a line feed, a carriage return or both, and no other character.
+    """The lines with their line ends: a line feed, a carriage return or both, and no other character.
 
-    Of a line longer than `LONGEST` characters so many are given, and nothing that ends it. The mark of UTF-8 that some
-    programs begin a file with is left out.
+    A line longer than `LONGEST` characters is cut there, without its line end. A byte order mark of UTF-8 is left out.
     """
     text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
     try:
@@ -104,7 +110,7 @@ def line_batches(stream: IO[bytes]) -> Iterator[list[str]]:
         if batch:
             yield batch
     finally:
-        with suppress(ValueError):  # whoever gave the stream may have closed it
+        with suppress(ValueError):  # the caller may have closed the stream
             text.detach()
 
 
@@ -113,8 +119,8 @@ def is_cut(line: str) -> bool:
     return len(line) >= LONGEST - 1 and not line.endswith(("\n", "\r"))
 
 
-def is_odd(text: str) -> bool:
-    """Whether it was read from bytes that are no UTF-8."""
+def has_invalid_utf8(text: str) -> bool:
+    """Whether it was read from bytes that are not UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -134,7 +134,7 @@ def test_a_message_that_the_contract_itself_fails_on_is_refused_whole(monkeypatc
     judged = event_columns.judge_events(pa.array(messages), pa.array([AS_OF] * 5, TIME)).to_pylist()
     assert [row["event_id"] for row in judged] == ["e1", None, "e2", None, "e3"]
     assert [row["refused"] and row["refused"]["message"] for row in judged] == [
-        None, "could not be judged (ZeroDivisionError)", None, "could not be judged (UnicodeEncodeError)", None,
+        None, "could not be validated (ZeroDivisionError)", None, "could not be validated (UnicodeEncodeError)", None,
     ]  # fmt: skip
 
 

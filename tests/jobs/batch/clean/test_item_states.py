@@ -114,8 +114,8 @@ def test_a_state_that_cannot_be_read_is_refused_with_its_row_and_field(catalogue
     assert [row["message"] for row in refused] == [
         "shop.jsonl, row 1: 'available': \"maybe\" is neither yes nor no",
         "shop.jsonl, row 2: 'blocked': \"2\" is neither yes nor no",
-        "shop.jsonl, row 3: 'price': \"-1\" is no number from 0 to 1e+06",
-        "shop.jsonl, row 4: 'promotion_calendar': \"2026-10-05/2026-10-11=40%\" is no list of FIRST/LAST=SHARE",
+        "shop.jsonl, row 3: 'price': \"-1\" is not a number from 0 to 1e+06",
+        "shop.jsonl, row 4: 'promotion_calendar': \"2026-10-05/2026-10-11=40%\" is not a list of FIRST/LAST=SHARE",
     ]
 
 

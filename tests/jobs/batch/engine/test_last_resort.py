@@ -45,8 +45,6 @@ def test_an_error_of_a_worker_is_the_commands_one_sentence_and_its_trace_is_in_t
     with job(tmp_path, "spark.range(3).mapInArrow(fail, 'id long').collect()") as failing:
         _, said = failing.communicate(timeout=300)
     assert failing.returncode == 1
-    assert (
-        said.strip().split("\n")[-1].startswith("error: -c failed for a reason it does not know: PythonException: KeyE")
-    )
+    assert said.strip().split("\n")[-1].startswith("error: -c failed unexpectedly: PythonException: KeyE")
     assert "Traceback" not in said and "\tat " not in said
     assert "KeyError" in (tmp_path / "logs" / "errors.log").read_text()

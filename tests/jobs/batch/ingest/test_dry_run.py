@@ -17,7 +17,7 @@ from jobs.batch.__main__ import job_arguments
 from jobs.batch.clean.job import clean
 from jobs.batch.engine.lake import Lake
 from jobs.batch.ingest.dry_run import forecasts
-from jobs.batch.ingest.dry_run_report import Forecast, Refused, nothing_to_take, report
+from jobs.batch.ingest.dry_run_report import Forecast, Refused, nothing_to_import, report
 from jobs.batch.ingest.file_arguments import inputs_of
 from jobs.batch.ingest.files_job import Inputs, ingest_files
 from tests.jobs.batch.worlds import AS_OF, DAY, days_before, json_lines, purchase
@@ -50,13 +50,13 @@ def test_a_forecast_counts_what_is_refused_by_reason_what_repeats_and_what_is_un
         files=1,
         skipped=[],
         rows=6,
-        taken=1,
+        accepted=1,
         refused={
             "bad_value": Refused(
                 2,
                 (
-                    "shop.csv, row 3: 'value': 'many' is no number",
-                    "shop.csv, row 7: 'value': -1 is no quantity: expected a number > 0",
+                    "shop.csv, row 3: 'value': 'many' is not a number",
+                    "shop.csv, row 7: 'value': -1 is not a quantity: expected a number > 0",
                 ),
             ),
             "malformed": Refused(1, ("shop.csv, row 6: not a JSON object",)),
@@ -66,9 +66,9 @@ def test_a_forecast_counts_what_is_refused_by_reason_what_repeats_and_what_is_un
         repeated={"e1": 2},
         unknown={"shop": 1},
     )
-    assert (items.rows, items.taken, items.unknown) == (2, 1, {})
+    assert (items.rows, items.accepted, items.unknown) == (2, 1, {})
     assert items.refused["bad_value"].samples == (
-        "prices.jsonl, row 2: 'price': \"free\" is no number from 0 to 1e+06",
+        "prices.jsonl, row 2: 'price': \"free\" is not a number from 0 to 1e+06",
     )
     assert list(tmp_path.iterdir()) == [tmp_path / "shop.csv", tmp_path / "prices.jsonl"]
 
@@ -78,13 +78,13 @@ def test_the_import_does_what_the_dry_run_said_and_then_skips_the_file(lake: Lak
     said = {forecast.kind: forecast for forecast in forecasts(lake, inputs, AS_OF)}
     ingest_files(lake, inputs, AS_OF)
     done = clean(lake, CleanSettings())
-    assert (done.events, done.items) == (said["events"].taken, said["items"].taken)
+    assert (done.events, done.items) == (said["events"].accepted, said["items"].accepted)
     refused = [rows.rows for forecast in said.values() for rows in forecast.refused.values()]
     assert done.rejected == sum(refused)
     version = lake.version(BRONZE_EVENTS), lake.version(SILVER_EVENTS)
     more = json_lines(tmp_path / "more.jsonl", [purchase("e9", "u1", "i1", days_before(1))])
     _, events = forecasts(lake, Inputs([*inputs.events, more], inputs.items, names=inputs.names), AS_OF)
-    assert (events.files, events.skipped, events.rows, events.taken) == (1, ["shop.csv"], 1, 1)
+    assert (events.files, events.skipped, events.rows, events.accepted) == (1, ["shop.csv"], 1, 1)
     assert (lake.version(BRONZE_EVENTS), lake.version(SILVER_EVENTS)) == version
 
 
@@ -98,7 +98,7 @@ def test_a_separator_is_a_character_or_the_word_tab(capsys: pytest.CaptureFixtur
     assert [inputs_of(job_arguments().parse_args([*arguments, each])).separator for each in ("~", "tab")] == ["~", "\t"]
     with pytest.raises(SystemExit):
         job_arguments().parse_args([*arguments, "::"])
-    assert "'::' is no single character, and not `tab`" in capsys.readouterr().err
+    assert "'::' is neither a single character nor `tab`" in capsys.readouterr().err
 
 
 def test_the_table_names_every_count_and_example() -> None:
@@ -106,20 +106,20 @@ def test_the_table_names_every_count_and_example() -> None:
     forecast = Forecast("events", 2, ("old.csv",), 10_000, 8_799, refused, 1, {"e1": 2}, {"shop": 7})
     assert report([forecast]).splitlines() == [
         "events: 2 files, 10,000 rows",
-        "  taken before, would be skipped: old.csv",
-        "  would be taken                  8,799",
+        "  already imported, would be skipped: old.csv",
+        "  would be accepted               8,799",
         "  would be refused                1,200",
         "    bad_value                     1,200  a.csv, row 2: x",
         "                                         a.csv, row 9: y",
-        "  repeat an event_id                  1  the first of each is taken: e1 (2 rows)",
-        "  columns that the contract does not know, kept but not used: shop (7 rows)",
+        "  repeat an event_id                  1  the first of each is kept: e1 (2 rows)",
+        "  columns outside the contract, kept but not used: shop (7 rows)",
     ]
-    assert not nothing_to_take([forecast])
-    assert nothing_to_take([Forecast("events", files=1, rows=3)])
-    assert not nothing_to_take([Forecast("events", skipped=["old.csv"])])
+    assert not nothing_to_import([forecast])
+    assert nothing_to_import([Forecast("events", files=1, rows=3)])
+    assert not nothing_to_import([Forecast("events", skipped=["old.csv"])])
 
 
-def test_the_command_ends_with_1_where_nothing_could_be_taken_and_makes_no_folder(tmp_path: Path) -> None:
+def test_the_command_ends_with_1_where_no_row_is_accepted_and_makes_no_folder(tmp_path: Path) -> None:
     home = tmp_path / "home"
     broken = json_lines(tmp_path / "broken.jsonl", [{"event_type": "purchase"}])
     command = [sys.executable, "-m", "headrace", "import", "--dry-run", "--events", str(broken), "--day", f"{DAY}"]
@@ -127,5 +127,5 @@ def test_the_command_ends_with_1_where_nothing_could_be_taken_and_makes_no_folde
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
     assert "missing_event_id                  1  broken.jsonl, row 1: 'event_id'" in done.stdout
-    assert done.stderr.splitlines()[-1] == "error: nothing could be taken"
+    assert done.stderr.splitlines()[-1] == "error: no row would be accepted"
     assert not home.exists()

@@ -314,16 +314,16 @@ def test_the_same_file_named_twice_is_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("a.csv.gz", b"item_id\ni1\n", "is no gzip file. Leave out the ending .gz"),
-        ("a.csv.bz2", b"item_id\ni1\n", "is no bzip2 file"),
-        ("a.jsonl.zst", b'{"item_id":1}\n', "is no Zstandard file. Leave out the ending .zst"),
+        ("a.csv.gz", b"item_id\ni1\n", "is not a gzip file. Leave out the ending .gz"),
+        ("a.csv.bz2", b"item_id\ni1\n", "is not a bzip2 file"),
+        ("a.jsonl.zst", b'{"item_id":1}\n', "is not a Zstandard file. Leave out the ending .zst"),
         ("a.csv", gzip.compress(b"item_id\n"), "is a gzip file. Add the ending .gz"),
         ("a.csv", "item_id\ni1\n".encode("utf-16"), "is UTF-16, expected text in UTF-8"),
-        ("a.csv", "item_id\ni1\n".encode("utf-16-le"), "is no text, or UTF-16"),
+        ("a.csv", "item_id\ni1\n".encode("utf-16-le"), "is not text, or is UTF-16"),
         ("a.csv", b"PK\x03\x04 and more", "is a ZIP file or a workbook"),
         ("a.csv", b"item_id,caf\xe9\n1,2\n", "does not begin with a header in UTF-8"),
-        ("a.parquet", b"item_id\ni1\n", "is no Parquet file, or damaged"),
-        ("a.parquet", b"", "is no Parquet file, or damaged"),
+        ("a.parquet", b"item_id\ni1\n", "is not a Parquet file, or is damaged"),
+        ("a.parquet", b"", "is not a Parquet file, or is damaged"),
         ("a.json", b'[\n{"item_id": 1},\n{"item_id": 2}\n]', "is one JSON document, expected an object per line"),
     ],
 )
@@ -344,7 +344,7 @@ def test_a_compressed_file_that_breaks_off_at_its_end_is_said_before_a_row_is_ta
     ending: str, tmp_path: Path
 ) -> None:
     file = written(tmp_path / f"a.csv{ending}", COMPRESSED[ending](long_text())[:-5])
-    with pytest.raises(BadInputError, match=rf"a.csv{ending} is damaged, nothing of it was taken"):
+    with pytest.raises(BadInputError, match=rf"a.csv{ending} is damaged, no row of it was imported"):
         parts_of(find_files([file])[0], Expected("item_id"))
 
 
@@ -352,7 +352,9 @@ def test_a_parquet_file_damaged_in_the_middle_is_said_before_a_row_is_taken(tmp_
     whole = bytearray(parquet(pa.table({"item_id": [f"i{n}" for n in range(50_000)]})))
     whole[len(whole) // 3 : len(whole) // 3 + 5000] = bytes(5000)
     file = written(tmp_path / "a.parquet", bytes(whole))
-    with pytest.raises(BadInputError, match=r"a.parquet is no Parquet file, or damaged: nothing of it was taken"):
+    with pytest.raises(
+        BadInputError, match=r"a.parquet is not a Parquet file, or is damaged: no row of it was imported"
+    ):
         parts_of(find_files([file])[0], Expected("item_id"))
 
 

@@ -142,7 +142,7 @@ def test_a_file_that_is_not_what_its_ending_says_stops_the_import_before_anythin
 ) -> None:
     items, plain = json_lines(tmp_path / "items.jsonl", [{"item_id": "i1"}]), tmp_path / "plain.csv.gz"
     plain.write_text("event_id,event_type\n")
-    with pytest.raises(BadInputError, match=r"plain.csv.gz is no gzip file. Leave out the ending .gz"):
+    with pytest.raises(BadInputError, match=r"plain.csv.gz is not a gzip file. Leave out the ending .gz"):
         ingest_files(lake, Inputs(events=[plain], items=[items]), AS_OF)
     packed = tmp_path / "events.parquet.zst"
     packed.write_bytes(b"PAR1")
@@ -247,10 +247,10 @@ def test_a_column_whose_type_changes_midway_is_taken_where_it_can_be_read_and_el
         for row in collected(lake, REJECTED_EVENTS, "source_offset")
     ]
     assert refused == [
-        (5, "value", "'three' is no number"),
-        (6, "value", "True is no number"),
-        (7, "value", "[3] is no number"),
-        (8, "value", "{'amount': 3} is no number"),
+        (5, "value", "'three' is not a number"),
+        (6, "value", "True is not a number"),
+        (7, "value", "[3] is not a number"),
+        (8, "value", "{'amount': 3} is not a number"),
     ]
 
 
@@ -263,4 +263,4 @@ def test_a_parquet_file_whose_number_became_text_loses_no_row_silently(lake: Lak
     ingest_files(lake, Inputs(events=[tmp_path]), AS_OF)
     assert clean(lake, CleanSettings()) == Cleaned(events=3, rejected=1, items=0, users=0)
     assert [row["value"] for row in collected(lake, SILVER_EVENTS, "event_id")] == [1.0, 2.0, 3.0]
-    assert collected(lake, REJECTED_EVENTS)[0]["message"] == "new.parquet, row 2: 'value': 'four' is no number"
+    assert collected(lake, REJECTED_EVENTS)[0]["message"] == "new.parquet, row 2: 'value': 'four' is not a number"

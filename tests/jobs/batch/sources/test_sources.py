@@ -116,8 +116,8 @@ def test_dates_of_invoices_are_read_the_same_way_in_the_whole_file_and_which_is_
         "bad_timestamp", True,
     )  # fmt: skip
     assert capsys.readouterr().out == (
-        "lines.csv: dates such as '1/12/2010 8:26' are read day first ('13/12/2010 9:00' can be nothing else); 1 of "
-        "another form are refused, such as '12/13/2010'\n"
+        "lines.csv: dates such as '1/12/2010 8:26' are read day first ('13/12/2010 9:00' is unambiguous); 1 in "
+        "another format are refused, such as '12/13/2010'\n"
     )
     first, _ = invoices(tmp_path / "b", "7;1;1/12/2010 1:05 PM;2.5", "7;1;1/13/2010 9:00 AM;2.5")
     assert isinstance(first, Event) and f"{first.timestamp:%d %b %H:%M}" == "12 Jan 13:05"
@@ -148,7 +148,7 @@ def test_numbers_of_invoices_are_read_with_one_decimal_mark_in_the_whole_file(
     with pytest.raises(BadInputError, match=r"have a decimal comma \('1.234,56'\), 1 a decimal point \('2.5'\)"):
         read("both", "1.000 1.234,56", "2 2,5", "3 2.5")
     assert read("point", "1,000 1,234.56", "-2 2.5", "2,5 1") == [
-        (1000, 1234.56), (2, 2.5), "bad_value '2,5' is no number",
+        (1000, 1234.56), (2, 2.5), "bad_value '2,5' is not a number",
     ]  # fmt: skip
     assert "lines.csv: numbers such as '1,000' are read with a decimal point" in capsys.readouterr().out
     assert read("usual", "6 2.55", "1e1 3") == [(6, 2.55), (10, 3)]
@@ -211,4 +211,4 @@ def test_a_folder_is_known_by_its_files_and_the_day_to_compute_is_told(
     assert [each.value for each in judged(out / "events.parquet") if isinstance(each, Event)] == [4, 9]
     (tmp_path / "empty").mkdir()
     assert sources.main([str(tmp_path / "empty"), "--output", str(out)]) == 1
-    assert "is no data set of a known form" in capsys.readouterr().err
+    assert "is not a data set in a supported format" in capsys.readouterr().err
