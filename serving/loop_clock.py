@@ -38,14 +38,13 @@ class LoopClock:
 
         def look() -> None:
             nonlocal timer
-            left = until - self.seconds()
-            if left > 0:
+            if (left := until - self.seconds()) > 0:
                 timer = self._loop.call_later(max(left, 0.001), look)
             else:
                 limit.reschedule(self._loop.time())
 
+        timer = self._loop.call_later(seconds, look)
         async with asyncio.timeout(None) as limit:
-            timer = self._loop.call_later(seconds, look)
             try:
                 yield
             finally:

@@ -1,7 +1,7 @@
 """Processes beside the HTTP worker for what would hold its event loop: each is asked, and answers in order.
 
 A process is `python -m <module> <socket> …`. It sends one message when it is ready and then one per question, as
-pickles behind their length (only these processes hold the socket). It ends when its asker closes the socket, or is gone.
+pickles behind their length (only these processes hold the socket). It ends when its asker closes the socket or is gone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import subprocess
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from headrace.cli.subprocesses import module_command
 from headrace.errors import HeadraceError
@@ -79,7 +79,7 @@ class AskedProcess(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Of asyncio.Protocol."""
-        self._transport = transport  # type: ignore[assignment] - of a socket, so it can be written to
+        self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's is one, though not by its class
 
     def data_received(self, data: bytes) -> None:
         """Of asyncio.Protocol."""
