@@ -23,6 +23,9 @@ class Tier(StrEnum):
 _FIRST_GUESS = {Tier.FULL: 0.01, Tier.FEWER_CANDIDATES: 0.005}
 """Seconds of a request in a ranking process, until some were measured."""
 _WEIGHT_OF_NEWEST = 0.05
+_PLACES = 6
+"""Requests let in per ranking process: one is ranked, the others read the store or stand at its door, so that it never
+waits for a loop with much to do."""
 
 
 class OverloadedError(Exception):
@@ -34,7 +37,7 @@ class Admission:
 
     def __init__(self, processes: int, deadline_seconds: float) -> None:
         self._processes = processes
-        self._free = 2 * processes + 1  # one is ranked, one is at the process's door, one reads the store
+        self._free = _PLACES * processes
         self._deadline = deadline_seconds
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._seconds = dict(_FIRST_GUESS)

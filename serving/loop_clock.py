@@ -1,7 +1,7 @@
 """A clock that stands still while the event loop does: waiting for others is measured by it.
 
 A loop that was held for 200 ms, by its own work or by a machine with too much to do, has not given anybody 200 ms to
-answer: what came in was not looked at.
+answer: what came in was not looked at. So only the time between two ticks that were not late counts.
 """
 
 from __future__ import annotations
@@ -14,22 +14,24 @@ from time import monotonic
 from serving.metrics import LOOP_LAG
 
 TICK_SECONDS = 0.01
-_TOLERATED_SECONDS = 0.005
-"""A tick may be so late before the loop counts as held."""
+_LATE_SECONDS = 0.015
+"""A tick that comes so long after the last one was held up."""
 
 
 class LoopClock:
-    """Ticks on the running loop: counts the time in which it was free, and measures how late it is."""
+    """Ticks on the running loop: knows how long it was held, and measures how late it is."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._counted = 0.0
+        self._held = 0.0
         self._ticked_at = monotonic()
         self._next = self._loop.call_later(TICK_SECONDS, self._tick)
 
     def seconds(self) -> float:
-        """Time so far in which the loop was free."""
-        return self._counted + min(monotonic() - self._ticked_at, TICK_SECONDS + _TOLERATED_SECONDS)
+        """Time by this clock; only differences mean anything."""
+        now = monotonic()
+        since_tick = now - self._ticked_at
+        return now - self._held - (since_tick if since_tick > _LATE_SECONDS else 0.0)
 
     @asynccontextmanager
     async def timeout(self, seconds: float) -> AsyncIterator[None]:
@@ -55,8 +57,10 @@ class LoopClock:
         self._next.cancel()
 
     def _tick(self) -> None:
-        self._counted = self.seconds()
         now = monotonic()
-        LOOP_LAG.observe(max(now - self._ticked_at - TICK_SECONDS, 0.0))
+        since_tick = now - self._ticked_at
+        if since_tick > _LATE_SECONDS:
+            self._held += since_tick
+        LOOP_LAG.observe(max(since_tick - TICK_SECONDS, 0.0))
         self._ticked_at = now
         self._next = self._loop.call_later(TICK_SECONDS, self._tick)

@@ -12,6 +12,8 @@ from time import monotonic, process_time
 
 _TURN_SECONDS = 0.01
 _FIRST_QUOTA = 5.0
+_LATE_SECONDS = 0.02
+"""After a turn that came so long after the last one, the loop has too much to do."""
 _MORE, _LESS = 1.2, 0.7
 """What a turn's quota is multiplied by after a turn that left time over, and after one that took too much."""
 
@@ -21,7 +23,10 @@ class QueueFullError(Exception):
 
 
 class Pace:
-    """Lets through as many as keep this process within `share` of a core; `most` wait, for `longest` seconds."""
+    """Lets through as many as keep this process within `share` of a core, and its loop in time.
+
+    At most `most` wait, each for at most `longest` seconds.
+    """
 
     def __init__(
         self,
@@ -74,6 +79,6 @@ class Pace:
             self._is_taking_turns = False
             return
         cpu, now = self._cpu_clock(), self._clock()
-        is_within = cpu - cpu_before < self._share * (now - before)
-        self._quota = min(self._quota * _MORE, self._most) if is_within else max(self._quota * _LESS, 1.0)
+        has_time = cpu - cpu_before < self._share * (now - before) and now - before < _LATE_SECONDS
+        self._quota = min(self._quota * _MORE, self._most) if has_time else max(self._quota * _LESS, 1.0)
         self._let_in(loop, cpu, now)

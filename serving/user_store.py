@@ -76,6 +76,8 @@ class UserStore:
         self.clock = clock
         self._client = redis.Redis.from_url(
             settings.url,
+            lib_name=None,  # to introduce itself costs two round trips a connection
+            lib_version=None,
             # Once, at once: the pooled connections are dead after a restart of the store, the store is not.
             retry=Retry(NoBackoff(), 1),
             retry_on_error=[RedisConnectionError],
