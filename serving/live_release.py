@@ -49,13 +49,18 @@ class LiveRelease:
             LOG.info("release %s is live", loaded.statistics.release_id)
             if old is not None:
                 old.close()
+            await self._end_watcher()  # it may have imported the registry's client: the next look starts a fresh one
 
     async def stop(self) -> None:
         """End all processes."""
-        if self._watcher is not None:
-            await self._watcher.stop()
+        await self._end_watcher()
         if self.ranking is not None:
             await self.ranking.stop()
+
+    async def _end_watcher(self) -> None:
+        if self._watcher is not None:
+            await self._watcher.stop()
+            self._watcher = None
 
     async def _load_if_new(self) -> RankingProcesses | None:
         wanted = await self._wanted()

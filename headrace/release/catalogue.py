@@ -1,8 +1,11 @@
-"""The items of a release as columns in memory: ids, codes of categories, popularity, price, embeddings."""
+"""The items of a release as columns: ids, codes of categories, popularity, price, embeddings.
+
+The large ones stay in the release's files, mapped into memory: processes over one release share them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,6 +15,7 @@ import pyarrow as pa
 
 from headrace.release.bundle import ITEM_EMBEDDINGS, ITEMS, NEIGHBOURS, POPULAR, VOCABULARIES, Release
 from headrace.release.neighbours import Neighbours, neighbours_of, no_neighbours
+from headrace.release.text_column import TextColumn
 
 CODE_COLUMNS = ("category_1", "category_2", "category_3", "brand", "maker")
 """Columns of the item table that are turned into codes: place in the vocabulary + 1; 0 = unknown."""
@@ -47,8 +51,8 @@ UNKNOWN_ROW = -1
 class Catalogue:
     """Columns over the items of one release; the row number is the item's place in all of them."""
 
-    item_ids: list[str]
-    titles: list[str]
+    item_ids: Sequence[str]
+    titles: Sequence[str]
     row_of: dict[str, int]
     codes: dict[str, npt.NDArray[np.int32]]
     """One int32 array per name of `CODE_COLUMNS`."""
@@ -107,16 +111,16 @@ def load_catalogue(release: Release) -> Catalogue:
     """The catalogue of an opened release."""
     items = read_arrow(release, ITEMS)
     vocabularies: dict[str, list[str]] = release.json(VOCABULARIES)
-    item_ids = items.column("item_id").to_pylist()
+    item_ids = TextColumn(items.column("item_id"))
     return Catalogue(
         item_ids=item_ids,
-        titles=items.column("title").to_pylist(),
+        titles=TextColumn(items.column("title")),
         row_of={item: row for row, item in enumerate(item_ids)},
         codes={name: encode(items.column(name).to_pylist(), vocabularies[name]) for name in CODE_COLUMNS},
         numbers=_numbers(items),
         available=offered_items(items),
         vocabularies=vocabularies,
-        embeddings=np.load(release.path(ITEM_EMBEDDINGS), allow_pickle=False),
+        embeddings=np.asarray(np.load(release.path(ITEM_EMBEDDINGS), mmap_mode="r", allow_pickle=False)),
         popular=_popular_lists(read_arrow(release, POPULAR)),
         neighbours=_neighbours(release, len(item_ids)),
     )
