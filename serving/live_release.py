@@ -14,6 +14,8 @@ from serving.processes import AskedProcess, ProcessEndedError, start_process
 from serving.ranking_processes import RankingProcesses, load_release
 
 LOG = logging.getLogger(__name__)
+_ONE_LINE = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+"""A release that is fetched is one line in the log."""
 
 
 class LiveRelease:
@@ -77,7 +79,9 @@ class LiveRelease:
 
     async def _wanted(self) -> tuple[Path, str]:
         if self._watcher is None or self._watcher.ended:
-            self._watcher = await start_process("serving.release_watcher", environment=self._settings.as_environment())
+            self._watcher = await start_process(
+                "serving.release_watcher", environment=self._settings.as_environment() | _ONE_LINE
+            )
         wanted: tuple[Path, str] = await self._watcher.ask(None)
         return wanted
 

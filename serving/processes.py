@@ -75,6 +75,7 @@ class AskedProcess(asyncio.Protocol):
         self._closing = True
         if self._transport is not None:
             self._transport.abort()
+        self._process.terminate()
         await asyncio.to_thread(_reap, self._process)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -36,8 +36,8 @@ PROPENSITY = 1.0
 OVERLOAD = "overload"
 """`fallback` of every answer that is cheaper than a full one because there was no time for that."""
 
-_PATIENCE = 2
-"""Deadlines that an admitted request waits for its ranking process."""
+_LONGEST_RANKING_SECONDS = 1.0
+"""So long an admitted request waits for its ranking process."""
 _LONGEST_WAIT_SECONDS = 2.0
 _NAMES = {Tier.CACHED: "an earlier list", Tier.POPULAR: "popular items"}
 _ANSWERS = {tier: ANSWERS.labels(tier) for tier in Tier}
@@ -115,9 +115,8 @@ class Recommendations:
         self._live = live
         self._store = store
         self._log = log
-        self._deadline = serving.deadline_ms / 1000
         self._candidates = {Tier.FULL: serving.candidates, Tier.FEWER_CANDIDATES: serving.overload_candidates}
-        self._admission = Admission(serving.ranking_processes, self._deadline)
+        self._admission = Admission(serving.ranking_processes, serving.deadline_ms / 1000)
         self._cheaper = CheaperLists(serving)
         self._pace = Pace(serving.overload_share, serving.max_waiting, _LONGEST_WAIT_SECONDS)
         self._impressions_topic = settings.kafka.impressions_topic if serving.log_impressions else None
@@ -166,7 +165,7 @@ class Recommendations:
             asked = RankingQuestion(
                 question.subject_id, rows, question.resembled_id, question.limit, self._candidates[tier]
             )
-            async with asyncio.timeout(_PATIENCE * self._deadline):
+            async with asyncio.timeout(_LONGEST_RANKING_SECONDS):
                 ranked = await ranking.rank(asked)
         finally:
             self._admission.leave()
