@@ -12,8 +12,8 @@ from time import monotonic, process_time
 
 _TURN_SECONDS = 0.01
 _FIRST_QUOTA = 5.0
-_LATE_SECONDS = 0.02
-"""After a turn that came so long after the last one, the loop has too much to do."""
+_LEAST_QUOTA, _LARGEST_QUOTA = 2.0, 25.0
+"""Answers of one turn: no more than a few milliseconds of the loop's time, whatever the machine does meanwhile."""
 _MORE, _LESS = 1.2, 0.7
 """What a turn's quota is multiplied by after a turn that left time over, and after one that took too much."""
 
@@ -23,7 +23,7 @@ class QueueFullError(Exception):
 
 
 class Pace:
-    """Lets through as many as keep this process within `share` of a core, and its loop in time.
+    """Lets through as many as keep this process within `share` of a core.
 
     At most `most` wait, each for at most `longest` seconds.
     """
@@ -79,6 +79,6 @@ class Pace:
             self._is_taking_turns = False
             return
         cpu, now = self._cpu_clock(), self._clock()
-        has_time = cpu - cpu_before < self._share * (now - before) and now - before < _LATE_SECONDS
-        self._quota = min(self._quota * _MORE, self._most) if has_time else max(self._quota * _LESS, 1.0)
+        has_time = cpu - cpu_before < self._share * (now - before)
+        self._quota = min(self._quota * _MORE, _LARGEST_QUOTA) if has_time else max(self._quota * _LESS, _LEAST_QUOTA)
         self._let_in(loop, cpu, now)
