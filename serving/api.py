@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -71,6 +72,7 @@ class _Service:
         self.answers = Recommendations(self.settings, self.live, store, self.log)
         await self.intake.start()
         watching = asyncio.create_task(self.live.watch())
+        gc.freeze()  # what was imported stays: a full collection would walk all of it in the middle of a request
         yield
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)

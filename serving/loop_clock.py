@@ -13,8 +13,8 @@ from time import monotonic
 
 from serving.metrics import LOOP_LAG
 
-TICK_SECONDS = 0.01
-_LATE_SECONDS = 0.015
+TICK_SECONDS = 0.02
+_LATE_SECONDS = 0.03
 """A tick that comes so long after the last one was held up."""
 
 
