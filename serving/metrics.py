@@ -13,7 +13,7 @@ REQUESTS = Counter("headrace_requests", "Requests for recommendations.", ["conte
 REQUEST_SECONDS = Histogram("headrace_request_seconds", "Whole request, in the handler.", ["context"], buckets=_SECONDS)
 STAGE_SECONDS = Histogram("headrace_stage_seconds", "Parts of a request.", ["stage"], buckets=_SECONDS)
 ANSWERS = Counter("headrace_answers", "Lists given, by how much was done for them.", ["tier"])
-LOOP_LAG = Histogram("headrace_loop_lag_seconds", "How late the event loop is, every 20 ms.", buckets=_SECONDS)
+LOOP_LAG = Histogram("headrace_loop_lag_seconds", "How late the event loop was at most in 100 ms.", buckets=_SECONDS)
 WAITING = Gauge("headrace_waiting", "Requests that wait, for what.", ["queue"], multiprocess_mode="livesum")
 STORE_FAILURES = Counter("headrace_store_failures", "Reads that the online store did not answer.", ["reason"])
 FALLBACKS = Counter("headrace_fallbacks", "Answers that are not what was asked for, and why.", ["reason"])

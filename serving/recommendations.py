@@ -36,8 +36,8 @@ PROPENSITY = 1.0
 OVERLOAD = "overload"
 """`fallback` of every answer that is cheaper than a full one because there was no time for that."""
 
-_LONGEST_RANKING_SECONDS = 1.0
-"""So long an admitted request waits for its ranking process."""
+_LONGEST_SECONDS = 1.0
+"""So long an admitted request waits for the store and its ranking process, whatever keeps them."""
 _LONGEST_WAIT_SECONDS = 2.0
 _NAMES = {Tier.CACHED: "an earlier list", Tier.POPULAR: "popular items"}
 _ANSWERS = {tier: ANSWERS.labels(tier) for tier in Tier}
@@ -159,14 +159,15 @@ class Recommendations:
         with _WAITING["ranking"].track_inprogress():
             tier = await self._admission.enter()
         try:
-            rows, away = await self._user(question.subject_id)
-            ranking = self._live.ranking
-            assert ranking is not None  # noqa: S101 - once there is one, there always is
-            asked = RankingQuestion(
-                question.subject_id, rows, question.resembled_id, question.limit, self._candidates[tier]
-            )
-            async with asyncio.timeout(_LONGEST_RANKING_SECONDS):
-                ranked = await ranking.rank(asked)
+            async with asyncio.timeout(_LONGEST_SECONDS):
+                rows, away = await self._user(question.subject_id)
+                ranking = self._live.ranking
+                assert ranking is not None  # noqa: S101 - once there is one, there always is
+                ranked = await ranking.rank(
+                    RankingQuestion(
+                        question.subject_id, rows, question.resembled_id, question.limit, self._candidates[tier]
+                    )
+                )
         finally:
             self._admission.leave()
         if ranked is None:
