@@ -127,7 +127,7 @@ class ServingSettings(Group):
     """A request that cannot begin to be ranked within this time is answered from a cheaper list at once."""
     overload_candidates: PositiveInt = 150
     """Candidates ranked per request while requests wait for more than half the deadline."""
-    overload_share: float = Field(default=0.5, gt=0, le=1)
+    overload_share: float = Field(default=0.3, gt=0, le=1)
     """Share of a core that a worker takes while it gives cheaper lists, so that these do not crowd out ranked ones."""
     max_waiting: PositiveInt = 2000
     """Most requests that wait for a cheaper list; more are answered 503."""
