@@ -31,7 +31,8 @@ from serving.metrics import (
 )
 from serving.problems import ProblemError, add_problem_handlers, json_response, problem
 from serving.processes import ProcessEndedError
-from serving.recommendations import CONTEXTS, Recommendations, read_question
+from serving.questions import CONTEXTS, read_question
+from serving.recommendations import Recommendations
 from serving.user_store import UserStore
 
 _RETRY = {"Retry-After": "2"}

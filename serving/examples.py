@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from headrace.events import MAX_ID_LENGTH
-from serving.recommendations import CONTEXTS, DEFAULT_LIMIT, MAX_DEVICE_LENGTH
+from serving.questions import CONTEXTS, DEFAULT_LIMIT, MAX_DEVICE_LENGTH
 
 _ANSWER = {
     "user_id": "1228",

@@ -38,6 +38,7 @@ class LoopClock:
     @asynccontextmanager
     async def timeout(self, seconds: float) -> AsyncIterator[None]:
         """Raises TimeoutError if the block takes longer than `seconds` of this clock."""
+        timer: asyncio.TimerHandle
         until = self.seconds() + seconds
 
         def look() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -12,24 +10,21 @@ from uuid import uuid4
 
 import orjson
 
-from headrace.events import MAX_ID_LENGTH, SESSION_PREFIX
-from headrace.features.context import DEVICE, SURFACE, UNKNOWN, context_features
+from headrace.features.context import DEVICE, SURFACE, context_features
 from headrace.settings import Settings
 from headrace.tables import microseconds
 from serving.admission import Admission, OverloadedError, Tier
-from serving.cheaper_lists import CheaperLists, ListKey
+from serving.cheaper_lists import CheaperLists
 from serving.event_log import EventLog
 from serving.live_release import LiveRelease
 from serving.metrics import ANSWERS, FALLBACKS, STAGE_SECONDS, WAITING
 from serving.pace import Pace, QueueFullError
 from serving.problems import ProblemError
 from serving.processes import ProcessEndedError
+from serving.questions import Question
 from serving.ranking_messages import RankingQuestion, StoredRows
 from serving.user_store import StoreAwayError, UserStore
 
-CONTEXTS = ("homepage", "related")
-DEFAULT_LIMIT = 20
-MAX_DEVICE_LENGTH = 64
 PROPENSITY = 1.0
 """Probability with which a list was shown: the order is deterministic, so always 1."""
 
@@ -45,33 +40,6 @@ _WAITING = {name: WAITING.labels(name) for name in ("ranking", "cheaper list")}
 _STAGES = {name: STAGE_SECONDS.labels(name) for name in ("store", "candidates", "rank")}
 
 
-@dataclass(frozen=True)
-class Question:
-    """A request whose fields are in order."""
-
-    user_id: str | None
-    session_id: str | None
-    context: str
-    limit: int
-    item_id: str | None
-    device: str = UNKNOWN
-
-    @property
-    def subject_id(self) -> str:
-        """Key of the person in the online store."""
-        return self.user_id or f"{SESSION_PREFIX}{self.session_id}"
-
-    @property
-    def resembled_id(self) -> str | None:
-        """The item that the list should resemble; None: a list for the person."""
-        return self.item_id if self.context == "related" else None
-
-    @property
-    def list_key(self) -> ListKey:
-        """What makes two lists exchangeable."""
-        return ListKey(self.subject_id, self.resembled_id, self.limit)
-
-
 class Shown(NamedTuple):
     """The list of an answer, and how it came about."""
 
@@ -80,31 +48,6 @@ class Shown(NamedTuple):
     item_ids: bytes
     candidates_generated: int
     fallback: str | None
-
-
-def read_question(parameters: Mapping[str, str], max_limit: int) -> Question:
-    """The question in a request's query parameters, or ProblemError naming the field that is wrong.
-
-    Read by hand, because this is the one route whose microseconds count.
-    """
-    context = parameters.get("context", CONTEXTS[0])
-    if context not in CONTEXTS:
-        raise ProblemError(400, "context", f"{context[:80]!r} is no context here: use {' or '.join(CONTEXTS)}")
-    ids = {name: parameters.get(name) or None for name in ("user_id", "session_id", "item_id")}
-    if not (ids["user_id"] or ids["session_id"]):
-        raise ProblemError(422, "user_id", "give a user_id, or a session_id for a visitor who is not signed in")
-    for name, value in ids.items():
-        if value is not None and len(value) > MAX_ID_LENGTH:
-            raise ProblemError(422, name, f"{len(value)} characters, at most {MAX_ID_LENGTH}")
-    if context == "related" and not ids["item_id"]:
-        raise ProblemError(422, "item_id", "the context related needs the item_id that the list should resemble")
-    limit = parameters.get("limit", str(DEFAULT_LIMIT))
-    if not (limit.isascii() and limit.isdigit() and len(limit) < 10 and 1 <= int(limit) <= max_limit):
-        raise ProblemError(422, "limit", f"{limit[:80]!r} is no whole number from 1 to {max_limit}")
-    device = parameters.get("device", UNKNOWN)
-    if len(device) > MAX_DEVICE_LENGTH:
-        raise ProblemError(422, "device", f"{len(device)} characters, at most {MAX_DEVICE_LENGTH}")
-    return Question(context=context, limit=int(limit), device=device, **ids)
 
 
 class Recommendations:
