@@ -31,9 +31,12 @@ class LoopClock:
 
     def seconds(self) -> float:
         """Time by this clock; only differences mean anything."""
-        now = monotonic()
-        since_tick = now - self._ticked_at
-        return now - self._held - (since_tick if since_tick > _LATE_SECONDS else 0.0)
+        return monotonic() - self.held()
+
+    def held(self) -> float:
+        """Seconds so far in which the loop was held."""
+        since_tick = monotonic() - self._ticked_at
+        return self._held + (since_tick if since_tick > _LATE_SECONDS else 0.0)
 
     @asynccontextmanager
     async def timeout(self, seconds: float) -> AsyncIterator[None]:

@@ -102,6 +102,7 @@ class AskedProcess(asyncio.Protocol):
         while self._waiting:
             if not (answer := self._waiting.popleft()).done():
                 answer.set_exception(ProcessEndedError())
+                answer.exception()  # whoever waited may have given up: that is no error
         if self._closing:
             asyncio.get_running_loop().run_in_executor(None, _reap, self._process)
             return

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from headrace.features.online_store import queue_user_read
 from headrace.settings.engines import StoreSettings
+from serving.admission import OverloadedError
 from serving.loop_clock import LoopClock
 from serving.metrics import STORE_FAILURES
 from serving.ranking_messages import StoredRows
@@ -85,16 +86,23 @@ class UserStore:
         self._breaker = breaker or Breaker()
 
     async def read(self, user_id: str) -> StoredRows:
-        """The batch row and the live row of a user, in one round trip. Raises StoreAwayError."""
+        """The batch row and the live row of a user, in one round trip.
+
+        Raises StoreAwayError; OverloadedError if it took too long while the loop was held: nobody knows then who is late.
+        """
         if not self._breaker.allows():
             raise StoreAwayError("online store away")
         pipeline = self._client.pipeline(transaction=False)
         queue_user_read(pipeline, user_id)
         began = self._breaker.now()
+        held_before = self.clock.held()
         try:
             async with self.clock.timeout(self._timeout):
                 features, live = await pipeline.execute()
         except TimeoutError:
+            if self.clock.held() > held_before:
+                STORE_FAILURES.labels("unclear").inc()
+                raise OverloadedError from None
             self._breaker.failed(began, certain=False)
             STORE_FAILURES.labels("timeout").inc()
             raise StoreAwayError("online store too slow") from None
