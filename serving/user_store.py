@@ -88,7 +88,7 @@ class UserStore:
     async def read(self, user_id: str) -> StoredRows:
         """The batch row and the live row of a user, in one round trip.
 
-        Raises StoreAwayError; OverloadedError if it took too long while the loop was held: nobody knows then who is late.
+        Raises StoreAwayError; OverloadedError if it took too long while the loop was held for longer than it was free.
         """
         if not self._breaker.allows():
             raise StoreAwayError("online store away")
@@ -100,7 +100,7 @@ class UserStore:
             async with self.clock.timeout(self._timeout):
                 features, live = await pipeline.execute()
         except TimeoutError:
-            if self.clock.held() > held_before:
+            if self.clock.held() - held_before > self._timeout:  # nobody knows who is late
                 STORE_FAILURES.labels("unclear").inc()
                 raise OverloadedError from None
             self._breaker.failed(began, certain=False)
