@@ -23,7 +23,7 @@ class Tier(StrEnum):
 _FIRST_GUESS = {Tier.FULL: 0.01, Tier.FEWER_CANDIDATES: 0.005}
 """Seconds of a request in a ranking process, until some were measured."""
 _WEIGHT_OF_NEWEST = 0.05
-_PLACES = 6
+_PLACES = 12
 """Requests let in per ranking process: one is ranked, the others read the store or stand at its door, so that it never
 waits for a loop with much to do."""
 

@@ -7,6 +7,8 @@ import os
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+_IS_SHARED = "PROMETHEUS_MULTIPROC_DIR" in os.environ
+"""Whether the counts below are kept in files, which is decided when they are made."""
 _SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.008, 0.012, 0.02, 0.05, 0.1, 0.5, 2.0)
 
 REQUESTS = Counter("headrace_requests", "Requests for recommendations.", ["context", "status"])
@@ -29,7 +31,7 @@ RELEASE_LOADED = Gauge(
 
 def metrics_text() -> bytes:
     """Everything measured so far, of all worker processes where there are several."""
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    if not _IS_SHARED:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]

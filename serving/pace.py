@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Callable
 from time import monotonic, process_time
 
-_TURN_SECONDS = 0.01
+_TURN_SECONDS = 0.005
 _FIRST_QUOTA = 5.0
-_LEAST_QUOTA, _LARGEST_QUOTA = 2.0, 25.0
+_LEAST_QUOTA, _LARGEST_QUOTA = 2.0, 10.0
 """Answers of one turn: no more than a few milliseconds of the loop's time, whatever the machine does meanwhile."""
 _MORE, _LESS = 1.2, 0.7
 """What a turn's quota is multiplied by after a turn that left time over, and after one that took too much."""

@@ -8,7 +8,7 @@ from serving.admission import Admission, OverloadedError, Tier
 from serving.pace import Pace, QueueFullError
 
 FEWER_SECONDS = 0.005  # what admission expects until it has measured
-PLACES = 6
+PLACES = 12
 
 
 async def arrivals(admission: Admission, number: int) -> list[asyncio.Task[Tier]]:
