@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import sys
@@ -11,9 +10,13 @@ import tempfile
 from headrace.errors import ServiceError
 from headrace.machine.last_resort import reporting_errors
 from headrace.settings import Settings, load_settings
+from serving.log_lines import write_log_lines
 
 _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Environment variable that prometheus-client reads when it is imported: where workers share their counts."""
+
+_CONNECTIONS = 8192
+"""Most connections of a worker at once: who waits, and for what, is decided by the service and said in its answers."""
 
 
 def serve(settings: Settings) -> None:
@@ -33,6 +36,8 @@ def serve(settings: Settings) -> None:
         workers=serving.workers,
         interface=Interfaces.ASGI,
         loop=Loops.uvloop,
+        backlog=_CONNECTIONS,
+        backpressure=_CONNECTIONS,
         log_access=False,
     ).serve()
 
@@ -51,7 +56,7 @@ def _require_free(host: str, port: int) -> None:
 
 def main() -> int:
     """Run the service; 1 with a sentence on stderr if it cannot start."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    write_log_lines()
     return reporting_errors(lambda: serve(load_settings()))
 
 

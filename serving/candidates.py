@@ -6,6 +6,7 @@ Pure NumPy over one release; the same code serves requests, makes the ranker's t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +46,10 @@ class Mix:
     tower: int = 500
     """Nearest items of the user's vector."""
 
+    def scaled(self, share: float) -> Mix:
+        """The same proportions in a list of `share` of the length (0 to 1), nothing left out that was in."""
+        return Mix(**{name: ceil(number * share) for name, number in vars(self).items()})
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -76,19 +81,28 @@ class CandidateSources:
         self._asked_per_offered = 1 / max(share, 0.25)
 
     def for_user(
-        self, own: OwnItemFeatures, vector: npt.NDArray[np.float32], number: int, excluded: Rows | None = None
+        self,
+        own: OwnItemFeatures,
+        vector: npt.NDArray[np.float32],
+        number: int,
+        excluded: Rows | None = None,
+        mix: Mix | None = None,
     ) -> Candidates:
-        """`number` distinct available items (all of them, where there are fewer), without the `excluded` rows."""
+        """`number` distinct available items (all of them, where there are fewer), without the `excluded` rows.
+
+        They come from the sources in the proportions of `mix`, by default `self.mix`.
+        """
+        mix = mix or self.mix
         refused = self._refused(excluded)
         more = 0 if excluded is None else len(excluded)
         return _merge(
             [
-                (Source.OWN, self._offered(_own_rows(own), refused)[: self.mix.own]),
-                (Source.POPULAR, self.popular(self.mix.popular, excluded)),
-                (Source.TRENDING, self._offered(self._trending, refused)[: self.mix.trending]),
-                (Source.CATEGORY, self._offered(self._of_top_categories(own), refused)),
-                (Source.NEIGHBOURS, self._neighbours(own, refused)),
-                (Source.TOWER, self._nearest(vector, self.mix.tower, more, refused)),
+                (Source.OWN, self._offered(_own_rows(own), refused)[: mix.own]),
+                (Source.POPULAR, self.popular(mix.popular, excluded)),
+                (Source.TRENDING, self._offered(self._trending, refused)[: mix.trending]),
+                (Source.CATEGORY, self._offered(self._of_top_categories(own, mix), refused)),
+                (Source.NEIGHBOURS, self._neighbours(own, mix.neighbours, refused)),
+                (Source.TOWER, self._nearest(vector, mix.tower, more, refused)),
                 *self._filling(number, excluded),
             ],
             number,
@@ -114,21 +128,21 @@ class CandidateSources:
         inside = np.isin(rows, self._popular_order[:listed])
         return [(Source.POPULAR, rows[inside]), (0, rows[~inside])]
 
-    def _of_top_categories(self, own: OwnItemFeatures) -> Rows:
+    def _of_top_categories(self, own: OwnItemFeatures, mix: Mix) -> Rows:
         shares = own.shares["category_1"]
-        best = np.argsort(-shares, kind="stable")[: self.mix.categories]
+        best = np.argsort(-shares, kind="stable")[: mix.categories]
         lists = [
-            self._popular_by_category.get(self._category_names[code - 1], _NONE)[: self.mix.per_category]
+            self._popular_by_category.get(self._category_names[code - 1], _NONE)[: mix.per_category]
             for code in best
             if shares[code] > 0
         ]
         return np.concatenate(lists) if lists else _NONE
 
-    def _neighbours(self, own: OwnItemFeatures, refused: npt.NDArray[np.bool_]) -> Rows:
+    def _neighbours(self, own: OwnItemFeatures, most: int, refused: npt.NDArray[np.bool_]) -> Rows:
         rows = own.neighbours.rows
         values = own.neighbours.values * self._trend[rows]
         values[(values < 0) | refused[rows] | np.isin(rows, own.rows, assume_unique=True)] = 0
-        number = min(self.mix.neighbours, int(np.count_nonzero(values)))
+        number = min(most, int(np.count_nonzero(values)))
         best = np.argpartition(-values, number - 1)[:number] if number else _NONE
         return rows[best[np.argsort(-values[best], kind="stable")]]
 

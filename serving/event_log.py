@@ -11,7 +11,6 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from headrace.errors import ServiceError
-from headrace.events import Event
 from headrace.settings.engines import KafkaSettings
 from serving.metrics import NOTES_DROPPED
 
@@ -34,18 +33,18 @@ class EventLog:
         self._poller = threading.Thread(target=self._poll, name="event-log", daemon=True)
         self._poller.start()
 
-    async def append(self, events: Sequence[Event]) -> None:
-        """Send the events, each subject's in order, and wait until every one is acknowledged by all replicas.
+    async def append(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Send events, each with its subject as key, and wait until every one is acknowledged by all replicas.
+
+        The events of one subject stay in order.
 
         Raises ServiceError if the broker does not acknowledge in time: some may have been written all the same, which
         does no harm when they are sent again, because their ids are the same.
         """
-        delivery = _Delivery(len(events))
+        delivery = _Delivery(len(messages))
         try:
-            for event in events:
-                self._events.produce(
-                    self._topic, value=event.to_json(), key=event.subject_id, on_delivery=delivery.report
-                )
+            for subject_id, event in messages:
+                self._events.produce(self._topic, value=event, key=subject_id, on_delivery=delivery.report)
         except (BufferError, KafkaException) as error:
             self._renew_if_fatal(error.args[0])
             raise _not_acknowledged(error) from None

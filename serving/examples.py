@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from headrace.events import MAX_ID_LENGTH
-from serving.recommendations import CONTEXTS, DEFAULT_LIMIT, MAX_DEVICE_LENGTH
+from serving.questions import CONTEXTS, DEFAULT_LIMIT, MAX_DEVICE_LENGTH
 
 _ANSWER = {
     "user_id": "1228",
@@ -19,6 +19,7 @@ _ANSWER = {
     "release_id": "20261123-0123456789ab",
     "request_id": "5f0c6f0a3bfb4d5f9a3f0f0a6c1d2e3f",
     "fallback": None,
+    "tier": "full",
 }
 _EVENT = {
     "event_id": "9b2f6c1e-1",
@@ -66,7 +67,10 @@ RECOMMENDATIONS: dict[str, Any] = {
         400: _answer("An unknown context", _problem("context", "'cart' is no context here: use homepage or related")),
         404: _answer("An unknown item", _problem("item_id", "the live release knows no item '1'")),
         422: _answer("A parameter is wrong", _problem("limit", "'0' is no whole number from 1 to 100")),
-        503: _answer("No release is loaded yet", _problem("", "not ready: the release is being loaded")),
+        503: _answer(
+            "No release is loaded yet, or too many requests wait",
+            _problem("", "not ready: the release is being loaded"),
+        ),
     },
 }
 EVENTS: dict[str, Any] = {

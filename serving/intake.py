@@ -8,7 +8,7 @@ from collections.abc import AsyncIterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -19,6 +19,8 @@ _MAY_BE_ADDED = 4096
 """Bytes by which an event may be longer on the topic, where it has its key and its time written out; judged there by
 that length."""
 _MOST_DIGITS = 400
+
+_LONGEST_LETTER = 65_536
 
 
 class BodyTooLargeError(Exception):
@@ -37,6 +39,11 @@ class RejectedEvent:
         """As the answer shows it."""
         return {"index": self.index, **vars(self.rejection)}
 
+    def as_letter(self, received_at: str) -> bytes:
+        """As the dead-letter topic keeps it."""
+        raw = self.raw[:_LONGEST_LETTER].decode(errors="replace")
+        return orjson.dumps(self.as_dict() | {"received_at": received_at, "raw": raw})
+
 
 async def read_body(chunks: AsyncIterable[bytes], most: int) -> bytes:
     """The whole body. Raises BodyTooLargeError as soon as there are more than `most` bytes."""
@@ -46,6 +53,37 @@ async def read_body(chunks: AsyncIterable[bytes], most: int) -> bytes:
         if len(body) > most:
             raise BodyTooLargeError
     return bytes(body)
+
+
+class CheckedBody(NamedTuple):
+    """What becomes of a body, ready to be sent."""
+
+    accepted: list[tuple[str, bytes]]
+    """Key and value for the event log."""
+    rejected: list[tuple[str, bytes]]
+    """Reason and dead letter."""
+    refusal: dict[str, Any] | None
+    """The answer where something was refused: `field` and `message` of the first, and all as `rejected`."""
+
+
+def check_body(body: bytes, most: int, received_at: datetime) -> CheckedBody:
+    """Check a body (`check_events`) and put into words what is to be logged and answered."""
+    accepted, rejected = check_events(body, most, received_at)
+    at = received_at.isoformat(timespec="microseconds")
+    refusal = None
+    if rejected:
+        first = rejected[0].rejection
+        place = "" if rejected[0].index is None else f"event {rejected[0].index}: "
+        refusal = {
+            "field": first.field,
+            "message": f"{place}{first.message}",
+            "rejected": [event.as_dict() for event in rejected],
+        }
+    return CheckedBody(
+        [(event.subject_id, event.to_json()) for event in accepted],
+        [(event.rejection.reason, event.as_letter(at)) for event in rejected],
+        refusal,
+    )
 
 
 def check_events(body: bytes, most: int, received_at: datetime) -> tuple[list[Event], list[RejectedEvent]]:

@@ -1,21 +1,21 @@
-"""The release that answers requests: loaded and warmed beside the old one, then swapped in one step."""
+"""The release that answers requests: loaded and warmed by new processes beside the old, then swapped in one step."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 from pathlib import Path
 from time import monotonic, time
 
 from headrace.errors import HeadraceError, ServiceError
-from headrace.release.bundle import read_manifest
-from headrace.release.registry import resolve_release
 from headrace.settings import Settings
 from serving.metrics import RELEASE_LOADED, RELEASES_REFUSED
-from serving.recommender import Recommender, load_recommender
+from serving.processes import AskedProcess, ProcessEndedError, start_process
+from serving.ranking_processes import RankingProcesses, load_release
 
 LOG = logging.getLogger(__name__)
+_ONE_LINE = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+"""A release that is fetched is one line in the log."""
 
 
 class LiveRelease:
@@ -24,9 +24,10 @@ class LiveRelease:
     def __init__(self, settings: Settings, retry_refused_seconds: float = 60.0) -> None:
         self._settings = settings
         self._retry_refused_seconds = retry_refused_seconds
-        self.recommender: Recommender | None = None
+        self.ranking: RankingProcesses | None = None
         self.reason = "the release is being loaded"
-        """Why there is no recommender yet, or what kept the newest release from going live; empty if nothing did."""
+        """Why there is no release yet, or what kept the newest one from going live; empty if nothing did."""
+        self._watcher: AskedProcess | None = None
         self._refused: tuple[Path, str] | None = None
         self._refused_at = 0.0
 
@@ -39,37 +40,57 @@ class LiveRelease:
     async def follow(self) -> None:
         """Look once; load what is new."""
         try:
-            loaded = await asyncio.to_thread(self._load_if_new)
+            loaded = await self._load_if_new()
         except Exception as error:  # whatever a broken bundle raises, the live release goes on
             self._refuse(error)
             return
         if loaded is not None:
-            self.recommender = loaded
+            old, self.ranking = self.ranking, loaded
             self.reason = ""
             RELEASE_LOADED.set(time())
-            LOG.info("release %s is live", loaded.release.release_id)
+            LOG.info("release %s is live", loaded.statistics.release_id)
+            if old is not None:
+                old.close()
+            await self._end_watcher()  # it may have imported the registry's client: the next look starts a fresh one
 
-    def _load_if_new(self) -> Recommender | None:
-        folder = resolve_release(self._settings)
-        wanted = (folder, read_manifest(folder).content_hash)
-        live = self.recommender
-        if live is not None and wanted == (live.release.folder, live.release.manifest.content_hash):
+    async def stop(self) -> None:
+        """End all processes."""
+        await self._end_watcher()
+        if self.ranking is not None:
+            await self.ranking.stop()
+
+    async def _end_watcher(self) -> None:
+        if self._watcher is not None:
+            await self._watcher.stop()
+            self._watcher = None
+
+    async def _load_if_new(self) -> RankingProcesses | None:
+        wanted = await self._wanted()
+        live = self.ranking
+        if live is not None and wanted == (live.folder, live.statistics.content_hash):
             self.reason, self._refused = "", None
             return None
         if wanted == self._refused and monotonic() - self._refused_at < self._retry_refused_seconds:
             return None
         self._refused, self._refused_at = wanted, monotonic()  # until it proves good
-        serving = self._settings.serving
-        recommender = load_recommender(folder, serving.candidates, serving.max_per_category, serving.ranker_precision)
-        recommender.warm()
-        gc.freeze()  # a full collection would walk every item of the catalogue in the middle of a request
+        loaded = await load_release(wanted[0], self._settings)
         self._refused = None
-        return recommender
+        return loaded
+
+    async def _wanted(self) -> tuple[Path, str]:
+        if self._watcher is None or self._watcher.ended:
+            self._watcher = await start_process(
+                "serving.release_watcher", environment=self._settings.as_environment() | _ONE_LINE
+            )
+        wanted: tuple[Path, str] = await self._watcher.ask(None)
+        return wanted
 
     def _refuse(self, error: Exception) -> None:
         reason = str(error) if isinstance(error, HeadraceError) else f"{type(error).__name__}: {error}"
+        if isinstance(error, ProcessEndedError):
+            reason = "the process that loads it ended before it was ready: see the log"
         if reason != self.reason:
-            LOG.error("no new release: %s", reason, exc_info=not isinstance(error, HeadraceError))
+            LOG.error("no new release: %s", reason, exc_info=not isinstance(error, HeadraceError | ProcessEndedError))
             if not isinstance(error, ServiceError):  # a registry that is away says nothing about a release
                 RELEASES_REFUSED.inc()
         self.reason = reason

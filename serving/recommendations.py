@@ -3,163 +3,161 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import orjson
 
-from headrace.events import MAX_ID_LENGTH, id_text
-from headrace.events.subjects import subject_key
-from headrace.features.context import DEVICE, SURFACE, UNKNOWN, context_features
-from headrace.features.online_store import LiveRow
-from headrace.features.user_row import UserRow
+from headrace.features.context import DEVICE, SURFACE, context_features
 from headrace.settings import Settings
 from headrace.tables import microseconds
+from serving.admission import Admission, OverloadedError, Tier
+from serving.cheaper_lists import CheaperLists
 from serving.event_log import EventLog
 from serving.live_release import LiveRelease
-from serving.metrics import FALLBACKS, STAGE_SECONDS
+from serving.metrics import ANSWERS, FALLBACKS, STAGE_SECONDS, WAITING
+from serving.pace import Pace, QueueFullError
 from serving.problems import ProblemError
-from serving.recommender import RankedList, Recommender
+from serving.processes import ProcessEndedError
+from serving.questions import Question
+from serving.ranking_messages import RankingQuestion, StoredRows
 from serving.user_store import StoreAwayError, UserStore
 
-CONTEXTS = ("homepage", "related")
-DEFAULT_LIMIT = 20
-MAX_DEVICE_LENGTH = 64
 PROPENSITY = 1.0
 """Probability with which a list was shown: the order is deterministic, so always 1."""
 
-_AT_ONCE = 4
-"""Requests past the gate: ranking holds the event loop, and more of them waiting for each other would look like a slow
-store to the store's timeout."""
+OVERLOAD = "overload"
+"""`fallback` of every answer that is cheaper than a full one because there was no time for that."""
+
+_LONGEST_SECONDS = 1.0
+"""So long an admitted request waits for the store and its ranking process, whatever keeps them."""
+_LONGEST_WAIT_SECONDS = 2.0
+_NAMES = {Tier.CACHED: "an earlier list", Tier.POPULAR: "popular items"}
+_ANSWERS = {tier: ANSWERS.labels(tier) for tier in Tier}
+_WAITING = {name: WAITING.labels(name) for name in ("ranking", "cheaper list")}
 _STAGES = {name: STAGE_SECONDS.labels(name) for name in ("store", "candidates", "rank")}
 
 
-@dataclass(frozen=True)
-class Question:
-    """A request whose fields are in order."""
+class Shown(NamedTuple):
+    """The list of an answer, and how it came about."""
 
-    user_id: str | None
-    session_id: str | None
-    context: str
-    limit: int
-    item_id: str | None
-    device: str = UNKNOWN
-
-    @property
-    def subject_id(self) -> str:
-        """Key of the person in the online store."""
-        return subject_key(self.user_id, self.session_id)
-
-
-def read_question(parameters: Mapping[str, str], max_limit: int) -> Question:
-    """The question in a request's query parameters, or ProblemError naming the field that is wrong.
-
-    Read by hand, because this is the one route whose microseconds count.
-    """
-    context = parameters.get("context", CONTEXTS[0])
-    if context not in CONTEXTS:
-        raise ProblemError(400, "context", f"{context[:80]!r} is no context here: use {' or '.join(CONTEXTS)}")
-    ids = {name: id_text(parameters.get(name)) for name in ("user_id", "session_id", "item_id")}
-    if not (ids["user_id"] or ids["session_id"]):
-        raise ProblemError(422, "user_id", "give a user_id, or a session_id for a visitor who is not signed in")
-    for name, value in ids.items():
-        if value is not None and len(value) > MAX_ID_LENGTH:
-            raise ProblemError(422, name, f"{len(value)} characters, at most {MAX_ID_LENGTH}")
-    if context == "related" and not ids["item_id"]:
-        raise ProblemError(422, "item_id", "the context related needs the item_id that the list should resemble")
-    limit = parameters.get("limit", str(DEFAULT_LIMIT))
-    if not (limit.isascii() and limit.isdigit() and len(limit) < 10 and 1 <= int(limit) <= max_limit):
-        raise ProblemError(422, "limit", f"{limit[:80]!r} is no whole number from 1 to {max_limit}")
-    device = parameters.get("device", UNKNOWN)
-    if len(device) > MAX_DEVICE_LENGTH:
-        raise ProblemError(422, "device", f"{len(device)} characters, at most {MAX_DEVICE_LENGTH}")
-    return Question(context=context, limit=int(limit), device=device, **ids)
+    tier: Tier
+    recommendations: bytes
+    item_ids: bytes
+    candidates_generated: int
+    fallback: str | None
 
 
 class Recommendations:
-    """Answers questions with the live release, the online store and, for what was shown, the event log."""
+    """Answers questions: with a ranking process, the online store and, for what was shown, the event log."""
 
     def __init__(self, settings: Settings, live: LiveRelease, store: UserStore, log: EventLog) -> None:
+        serving = settings.serving
         self._live = live
         self._store = store
         self._log = log
-        self._gate = asyncio.Semaphore(_AT_ONCE)
-        self._impressions_topic = settings.kafka.impressions_topic if settings.serving.log_impressions else None
+        self._candidates = {Tier.FULL: serving.candidates, Tier.FEWER_CANDIDATES: serving.overload_candidates}
+        self._admission = Admission(serving.ranking_processes, serving.deadline_ms / 1000)
+        self._cheaper = CheaperLists(serving)
+        self._pace = Pace(serving.overload_share, serving.max_waiting, _LONGEST_WAIT_SECONDS)
+        self._impressions_topic = settings.kafka.impressions_topic if serving.log_impressions else None
 
     async def answer(self, question: Question) -> dict[str, Any]:
-        """The answer's JSON object. Raises ProblemError for an unknown item or while no release is loaded."""
+        """The answer's JSON object.
+
+        Raises ProblemError for an unknown item, while no release is loaded, and where not even a cheaper list can be
+        given in time.
+        """
         start = perf_counter()
-        async with self._gate:
-            recommender = self._live.recommender
-            if recommender is None:
-                raise ProblemError(503, "", f"not ready: {self._live.reason}")
-            item_row = _row_of(recommender, question)
-            row, live_row, fallback = await self._user(question.subject_id, personal=item_row is None)
-            ranked, reasons = _ranked(recommender, row, live_row, question.limit, item_row)
-        items = [recommender.catalogue.item_ids[place] for place in ranked.rows.tolist()]
+        if self._live.ranking is None:
+            raise ProblemError(503, "", f"not ready: {self._live.reason}")
+        try:
+            release_id, shown = await self._ranked(question)
+        except (OverloadedError, ProcessEndedError, TimeoutError) as error:
+            release_id, shown = await self._not_ranked(question, error)
         request_id = uuid4().hex
-        _STAGES["candidates"].observe(ranked.candidates_seconds)
-        _STAGES["rank"].observe(ranked.ranking_seconds)
         answer = {
             "user_id": question.user_id,
             "context": question.context,
-            "recommendations": [
-                {"item_id": item, "score": score, "reason": reason}
-                for item, score, reason in zip(items, ranked.scores.tolist(), reasons, strict=True)
-            ],
-            "candidates_generated": ranked.candidates_generated,
+            "recommendations": orjson.Fragment(shown.recommendations),
+            "candidates_generated": shown.candidates_generated,
             "latency_ms": 0.0,
-            "release_id": recommender.release.release_id,
+            "release_id": release_id,
             "request_id": request_id,
-            "fallback": fallback,
+            "fallback": shown.fallback,
+            "tier": shown.tier,
         }
+        _ANSWERS[shown.tier].inc()
+        if shown.fallback is not None:
+            FALLBACKS.labels(shown.fallback.partition(":")[0]).inc()
         if self._impressions_topic:
-            self._log.note(self._impressions_topic, question.subject_id, _impression(question, answer, items))
+            self._log.note(self._impressions_topic, question.subject_id, _impression(question, answer, shown.item_ids))
         answer["latency_ms"] = round((perf_counter() - start) * 1000, 3)
         return answer
 
-    async def _user(self, subject_id: str, *, personal: bool) -> tuple[UserRow, LiveRow | None, str | None]:
-        """The user's rows; empty ones and the sentence to answer with where the store is away."""
-        start = perf_counter()
+    async def _ranked(self, question: Question) -> tuple[str, Shown]:
+        """Release and list. Raises OverloadedError, ProcessEndedError, TimeoutError, ProblemError."""
+        with _WAITING["ranking"].track_inprogress():
+            tier = await self._admission.enter()
         try:
-            return *await self._store.read(subject_id), None
-        except StoreAwayError as error:
-            FALLBACKS.labels(str(error)).inc()
-            return UserRow(subject_id, as_of=0), None, f"{error}: {'popular items' if personal else 'not personal'}"
+            async with asyncio.timeout(_LONGEST_SECONDS):
+                rows, away = await self._user(question.subject_id)
+                ranking = self._live.ranking
+                assert ranking is not None  # noqa: S101 - once there is one, there always is
+                ranked = await ranking.rank(
+                    RankingQuestion(
+                        question.subject_id, rows, question.resembled_id, question.limit, self._candidates[tier]
+                    )
+                )
         finally:
-            _STAGES["store"].observe(perf_counter() - start)
+            self._admission.leave()
+        if ranked is None:
+            raise ProblemError(404, "item_id", f"the live release knows no item {question.item_id!r}")
+        self._admission.took(tier, ranked.seconds)
+        _STAGES["candidates"].observe(ranked.candidates_seconds)
+        _STAGES["rank"].observe(ranked.ranking_seconds)
+        release_id = ranking.statistics.release_id
+        away = "online row unreadable" if ranked.unreadable else away
+        if away is None:
+            self._cheaper.keep(question.list_key, release_id, ranked)
+            fallback = OVERLOAD if tier is Tier.FEWER_CANDIDATES and not ranked.is_popular else None
+        else:
+            fallback = f"{away}: {'popular items' if ranked.is_popular else 'not personal'}"
+        if ranked.is_popular:
+            tier = Tier.FULL if away is None else Tier.POPULAR
+        return release_id, Shown(tier, ranked.recommendations, ranked.item_ids, ranked.candidates_generated, fallback)
+
+    async def _not_ranked(self, question: Question, error: Exception) -> tuple[str, Shown]:
+        """Release and a cheaper list. Raises ProblemError."""
+        try:
+            with _WAITING["cheaper list"].track_inprogress():
+                await self._pace.turn()
+        except QueueFullError:
+            raise ProblemError(503, "", "overload: too many requests wait; ask again in a moment") from None
+        ranking = self._live.ranking
+        assert ranking is not None  # noqa: S101 - once there is one, there always is
+        found = self._cheaper.of(question.list_key, ranking.statistics)
+        is_away = isinstance(error, ProcessEndedError)
+        fallback = f"ranking away: {_NAMES[found.tier]}" if is_away else OVERLOAD
+        return ranking.statistics.release_id, Shown(*found, fallback)
+
+    async def _user(self, subject_id: str) -> tuple[StoredRows | None, str | None]:
+        """The user's rows, or why there are none: the store is away."""
+        start = self._store.clock.seconds()
+        try:
+            return await self._store.read(subject_id), None
+        except StoreAwayError as error:
+            return None, str(error)
+        finally:
+            _STAGES["store"].observe(self._store.clock.seconds() - start)
 
 
-def _ranked(
-    recommender: Recommender, row: UserRow, live_row: LiveRow | None, limit: int, item_row: int | None
-) -> tuple[RankedList, list[str]]:
-    user = recommender.up_to_date(row, live_row)
-    if item_row is not None:
-        ranked = recommender.related(user, item_row, limit)
-        return ranked, recommender.reasons.related(item_row, len(ranked.rows))
-    if not user.is_known:
-        ranked = recommender.popular(limit)
-        return ranked, [recommender.reasons.popular] * len(ranked.rows)
-    ranked, own = recommender.for_user(user, recommender.user_vector(user, live_row), limit)
-    return ranked, recommender.reasons.for_user(user, own, ranked.rows, ranked.sources)
-
-
-def _row_of(recommender: Recommender, question: Question) -> int | None:
-    if question.context != "related" or question.item_id is None:
-        return None
-    row = recommender.catalogue.row_of.get(question.item_id)
-    if row is None:
-        raise ProblemError(404, "item_id", f"the live release knows no item {question.item_id!r}")
-    return row
-
-
-def _impression(question: Question, answer: dict[str, Any], items: list[str]) -> bytes:
+def _impression(question: Question, answer: dict[str, Any], item_ids: bytes) -> bytes:
     """What was shown, and when and where; to be joined with what happens: by `request_id` and `position`."""
     now = datetime.now(UTC)
+    number = len(orjson.loads(item_ids))
     context = context_features(microseconds(now), {SURFACE: question.context, DEVICE: question.device})
     return orjson.dumps(
         {
@@ -171,9 +169,10 @@ def _impression(question: Question, answer: dict[str, Any], items: list[str]) ->
             "timestamp": now.isoformat(timespec="microseconds"),
             **context._asdict(),
             "release_id": answer["release_id"],
-            "items": items,
-            "positions": list(range(len(items))),
-            "propensities": [PROPENSITY] * len(items),
+            "items": orjson.Fragment(item_ids),
+            "positions": list(range(number)),
+            "propensities": [PROPENSITY] * number,
             "fallback": answer["fallback"],
+            "tier": answer["tier"],
         }
     )

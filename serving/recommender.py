@@ -95,21 +95,27 @@ class Recommender:
     ) -> tuple[RankedList, OwnItemFeatures]:
         """The list of a known user, cut to `limit`, and the user's own items for `explain`.
 
-        `number` candidates are ranked (by default the service's setting); items in `excluded` do not appear.
+        `number` candidates are ranked (by default the service's setting); items in `excluded` do not appear. Fewer than
+        the setting come from all sources in the same proportions.
         """
         start = perf_counter()
         own = own_item_features(user, self.catalogue)
-        candidates = self.sources.for_user(own, vector, number or self.candidates, excluded)
+        number = number or self.candidates
+        mix = self.sources.mix.scaled(number / self.candidates) if number < self.candidates else self.sources.mix
+        candidates = self.sources.for_user(own, vector, number, excluded, mix)
         found = perf_counter()
         scores = self._required_ranker().scores(self._features(user, own, vector, candidates))
         return self._ordered(candidates, scores, limit, start, found), own
 
-    def related(self, user: UserRow, item_row: int, limit: int) -> RankedList:
-        """Items like the one in `item_row`: by similarity of their vectors, near ties settled by the user's ranker."""
+    def related(self, user: UserRow, item_row: int, limit: int, *, number: int = 0) -> RankedList:
+        """Items like the one in `item_row`: by similarity of their vectors, near ties settled by the user's ranker.
+
+        `number` candidates are ranked, by default the service's setting.
+        """
         start = perf_counter()
         query = self.catalogue.embeddings[item_row].copy()
         query[-1] = self._prior_weight
-        candidates = self.sources.related(query, self.candidates, item_row)
+        candidates = self.sources.related(query, number or self.candidates, item_row)
         found = perf_counter()
         own = own_item_features(user, self.catalogue)
         features = self._features(user, own, self.tower.vector(user), candidates)

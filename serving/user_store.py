@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from time import monotonic
 
 import redis.asyncio as redis
-from google.protobuf.message import DecodeError
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from headrace.features.online_store import LiveRow, decode_user, queue_user_read
-from headrace.features.user_row import UserRow
+from headrace.features.online_store import queue_user_read
 from headrace.settings.engines import StoreSettings
+from serving.admission import OverloadedError
+from serving.loop_clock import LoopClock
+from serving.metrics import STORE_FAILURES
+from serving.ranking_messages import StoredRows
 
 LOG = logging.getLogger(__name__)
 
@@ -31,12 +32,14 @@ class StoreAwayError(Exception):
 class Breaker:
     """Stops asking a store that does not answer: one request per pause tries again, the others do not wait.
 
-    A refused connection opens it at once, timeouts only after `TOLERATED_TIMEOUTS` in a row.
+    A refused connection opens it at once, timeouts only after `TOLERATED_TIMEOUTS` at distinct moments: of reads that
+    were under way together, all of which fail together, one counts.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._failures = 0
+        self._failed_at = float("-inf")
         self._closed_until = 0.0
 
     def allows(self) -> bool:
@@ -48,53 +51,68 @@ class Breaker:
         self._closed_until = self._clock() + PAUSE_SECONDS
         return True
 
+    def now(self) -> float:
+        """The moment to hand to `failed`, taken when a read begins."""
+        return self._clock()
+
     def succeeded(self) -> None:
         """The store answered."""
         self._failures = 0
 
-    def failed(self, *, certain: bool) -> None:
-        """The store did not answer; `certain` if there is nobody at its address."""
+    def failed(self, began: float, *, certain: bool) -> None:
+        """The store did not answer a read that began at `began`; `certain` if there is nobody at its address."""
+        if began < self._failed_at and not certain:
+            return
+        self._failed_at = self._clock()
         self._failures = TOLERATED_TIMEOUTS if certain else self._failures + 1
         if self._failures >= TOLERATED_TIMEOUTS:
             self._closed_until = self._clock() + PAUSE_SECONDS
 
 
 class UserStore:
-    """Reads user rows from Valkey or Redis."""
+    """Reads user rows from Valkey or Redis. Its time is that of `clock`, in which a held loop does not count."""
 
-    def __init__(self, settings: StoreSettings, breaker: Breaker | None = None) -> None:
+    def __init__(self, settings: StoreSettings, clock: LoopClock, breaker: Breaker | None = None) -> None:
         self._timeout = settings.timeout_ms / 1000
+        self.clock = clock
         self._client = redis.Redis.from_url(
             settings.url,
-            socket_connect_timeout=self._timeout,
+            lib_name=None,  # to introduce itself costs two round trips a connection
+            lib_version=None,
             # Once, at once: the pooled connections are dead after a restart of the store, the store is not.
             retry=Retry(NoBackoff(), 1),
             retry_on_error=[RedisConnectionError],
         )
         self._breaker = breaker or Breaker()
 
-    async def read(self, user_id: str) -> tuple[UserRow, LiveRow | None]:
-        """The batch row and the live row of a user, in one round trip. Raises StoreAwayError."""
+    async def read(self, user_id: str) -> StoredRows:
+        """The batch row and the live row of a user, in one round trip.
+
+        Raises StoreAwayError; OverloadedError if it took too long while the loop was held for longer than it was free.
+        """
         if not self._breaker.allows():
             raise StoreAwayError("online store away")
         pipeline = self._client.pipeline(transaction=False)
         queue_user_read(pipeline, user_id)
+        began = self._breaker.now()
+        held_before = self.clock.held()
         try:
-            async with asyncio.timeout(self._timeout):
+            async with self.clock.timeout(self._timeout):
                 features, live = await pipeline.execute()
         except TimeoutError:
-            self._breaker.failed(certain=False)
+            if self.clock.held() - held_before > self._timeout:  # nobody knows who is late
+                STORE_FAILURES.labels("unclear").inc()
+                raise OverloadedError from None
+            self._breaker.failed(began, certain=False)
+            STORE_FAILURES.labels("timeout").inc()
             raise StoreAwayError("online store too slow") from None
         except (RedisError, OSError) as error:
-            self._breaker.failed(certain=True)
+            self._breaker.failed(began, certain=True)
+            STORE_FAILURES.labels("away").inc()
             LOG.warning("online store: %s", error)
             raise StoreAwayError("online store away") from None
         self._breaker.succeeded()
-        try:
-            return decode_user(user_id, features, live)
-        except (DecodeError, ValueError, TypeError, AttributeError) as error:
-            LOG.warning("online store: the row of %r cannot be read: %s", user_id, error)
-            raise StoreAwayError("online row unreadable") from None
+        return StoredRows(features, live)
 
     async def close(self) -> None:
         """Give the connections back."""

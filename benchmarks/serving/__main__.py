@@ -96,7 +96,7 @@ def main() -> None:
         settings = _settings(home, release.folder)
         with local_services(settings, ("valkey",)):
             CONSOLE.print("Filling the online store …")
-            _fill(settings, release, arguments.users, arguments.items)
+            fill(settings, release, arguments.users, arguments.items)
             with _ours(settings) as ours, _peer(settings, release.folder) as peer:
                 CONSOLE.print(
                     f"{arguments.rounds} rounds of {arguments.seconds:g} s each, {arguments.connections} connections …"
@@ -137,7 +137,7 @@ def _settings(home: Path, release: Path) -> Settings:
     )
 
 
-def _fill(settings: Settings, release: Any, users: int, items: int) -> None:
+def fill(settings: Settings, release: Any, users: int, items: int) -> None:
     client: Any = redis.Redis.from_url(settings.store.url)
     random = np.random.default_rng(3)
     for view, key, schema, rows in (
@@ -159,7 +159,7 @@ def _fill(settings: Settings, release: Any, users: int, items: int) -> None:
 @contextlib.contextmanager
 def _ours(settings: Settings) -> Iterator[Server]:
     command = [sys.executable, "-m", "serving"]
-    with _running(
+    with running(
         "ours", command, {**os.environ, **settings.as_environment()}, settings.serving.port, "/readyz"
     ) as server:
         yield server
@@ -170,12 +170,12 @@ def _peer(settings: Settings, release: Path) -> Iterator[Server]:
     port = free_port()
     address = settings.store.url.removeprefix("redis://").partition("/")[0]
     command = [sys.executable, "-m", "benchmarks.serving.peer", str(release), address, str(port)]
-    with _running("peer", command, dict(os.environ), port, "/recommendations?user_id=u1") as server:
+    with running("peer", command, dict(os.environ), port, "/recommendations?user_id=u1") as server:
         yield server
 
 
 @contextlib.contextmanager
-def _running(name: str, command: list[str], environment: dict[str, str], port: int, ready: str) -> Iterator[Server]:
+def running(name: str, command: list[str], environment: dict[str, str], port: int, ready: str) -> Iterator[Server]:
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 180

@@ -1,8 +1,11 @@
-"""The items of a release as columns in memory: ids, codes of categories, popularity, price, embeddings."""
+"""The items of a release as columns: ids, codes of categories, popularity, price, embeddings.
+
+The large ones stay in the release's files, mapped into memory: processes over one release share them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,6 +16,7 @@ import pyarrow.compute as pc
 
 from headrace.release.bundle import ITEM_EMBEDDINGS, ITEMS, NEIGHBOURS, POPULAR, VOCABULARIES, Release
 from headrace.release.neighbours import Neighbours, neighbours_of, no_neighbours
+from headrace.release.text_column import TextColumn
 
 CODE_COLUMNS = ("category_1", "category_2", "category_3", "brand", "maker")
 """Columns of the item table that are encoded: index in the vocabulary + 1; 0 = unknown."""
@@ -50,8 +54,8 @@ UNKNOWN_ROW = -1
 class Catalogue:
     """Columns over the items of one release; the row number is the item's index in all of them."""
 
-    item_ids: list[str]
-    titles: list[str]
+    item_ids: Sequence[str]
+    titles: Sequence[str]
     row_of: dict[str, int]
     codes: dict[str, npt.NDArray[np.int32]]
     """One int32 array per name of `CODE_COLUMNS`."""
@@ -110,26 +114,25 @@ def load_catalogue(release: Release) -> Catalogue:
     """The catalogue of an opened release."""
     items = read_arrow(release, ITEMS)
     vocabularies: dict[str, list[str]] = release.json(VOCABULARIES)
-    item_ids = items.column("item_id").to_pylist()
+    item_ids = TextColumn(items.column("item_id"))
     return Catalogue(
         item_ids=item_ids,
-        titles=shown_titles(items),
+        titles=TextColumn(shown_titles(items)),
         row_of={item: row for row, item in enumerate(item_ids)},
         codes={name: encode(items.column(name).to_pylist(), vocabularies[name]) for name in CODE_COLUMNS},
         numbers=_numbers(items),
         available=offered_items(items),
         vocabularies=vocabularies,
-        embeddings=np.load(release.path(ITEM_EMBEDDINGS), allow_pickle=False),
+        embeddings=np.asarray(np.load(release.path(ITEM_EMBEDDINGS), mmap_mode="r", allow_pickle=False)),
         popular=_popular_lists(read_arrow(release, POPULAR)),
         neighbours=_neighbours(release, len(item_ids)),
     )
 
 
-def shown_titles(items: pa.Table) -> list[str]:
+def shown_titles(items: pa.Table) -> pa.ChunkedArray:
     """[rows of an item table]: the title to show: the items file's `display_title`, else `title`."""
     title = items.column("title")
-    shown = pc.coalesce(items.column(DISPLAY_TITLE), title) if DISPLAY_TITLE in items.column_names else title
-    return list(shown.to_pylist())
+    return pc.coalesce(items.column(DISPLAY_TITLE), title) if DISPLAY_TITLE in items.column_names else title
 
 
 def _numbers(items: pa.Table) -> dict[str, npt.NDArray[np.float32]]:

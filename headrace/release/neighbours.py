@@ -101,8 +101,8 @@ def neighbours_of(table: pa.Table, items: int) -> Neighbours:
     """From the release's table: `item_row` ascending, `neighbour_row`, `weight`, one row per pair."""
     counts = np.bincount(table.column("item_row").to_numpy(), minlength=items)
     starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    rows = table.column("neighbour_row").to_numpy().astype(np.int32)
-    return Neighbours(starts, rows, table.column("weight").to_numpy().astype(np.float32))
+    rows = table.column("neighbour_row").to_numpy().astype(np.int32, copy=False)
+    return Neighbours(starts, rows, table.column("weight").to_numpy().astype(np.float32, copy=False))
 
 
 def _heaviest(own: Ints, weights: Floats) -> tuple[Ints, Floats]:

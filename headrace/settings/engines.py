@@ -119,11 +119,25 @@ class ServingSettings(Group):
     port: int = 8080
     """Port of the service."""
     workers: PositiveInt = 1
-    """Worker processes."""
+    """Processes that speak HTTP; each has ranking processes of its own."""
+    ranking_processes: PositiveInt = 1
+    """Ranking processes of each worker, which each hold a release: about one per core that is to spare."""
     release: str = "champion"
     """Alias in the registry, or the folder of a release bundle."""
     candidates: PositiveInt = 500
     """Candidates ranked per request."""
+    deadline_ms: PositiveInt = 200
+    """A request that cannot begin to be ranked within this time is answered from a cheaper list at once."""
+    overload_candidates: PositiveInt = 150
+    """Candidates ranked per request while requests wait for more than half the deadline."""
+    overload_share: float = Field(default=0.3, gt=0, le=1)
+    """Share of a core that a worker takes while it gives cheaper lists, so that these do not crowd out ranked ones."""
+    max_waiting: PositiveInt = 2000
+    """Most requests that wait for a cheaper list; more are answered 503."""
+    cached_lists: NonNegativeInt = 10_000
+    """Ranked lists that a worker keeps for overload, a few kB each; 0 = none."""
+    cached_list_seconds: PositiveInt = 600
+    """A kept list is not given after this time."""
     ranker_precision: Literal["float", "int8"] = "float"
     """`int8`: the release's ranker with int8 weights: faster and smaller, nearly the same lists."""
     max_limit: PositiveInt = 100

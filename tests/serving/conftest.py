@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import deltalake
+import httpx
 import numpy as np
+import psutil
 import pyarrow as pa
 import pytest
+import redis
 
+from headrace.features import rows as feature_rows
 from headrace.features.user_row import HistoryEvent, OwnItems, UserRow
 from headrace.settings import Settings
 from headrace.tables import GOLD_RANKING_EXAMPLES, GOLD_USER_FEATURES, GOLD_USER_ITEM_FEATURES, Table, end_of
@@ -130,3 +140,50 @@ def lake_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def _write(settings: Settings, table: Table, rows: list[dict[str, Any]]) -> None:
     place = f"{settings.lake_root}/{table.path}"
     deltalake.write_deltalake(place, pa.Table.from_pylist(rows, table.schema), mode="append", partition_by=["day"])
+
+
+class ServiceProcess(NamedTuple):
+    """A running service: who asks it, and its processes."""
+
+    client: httpx.Client
+    process: psutil.Process
+
+    def beside(self, module: str = "") -> list[psutil.Process]:
+        """The processes below the main one; of one module where it is named."""
+        return [one for one in self.process.children(recursive=True) if not module or module in one.cmdline()]
+
+
+@contextmanager
+def service_process(settings: Settings) -> Iterator[ServiceProcess]:
+    """`python -m serving` with these settings, ready."""
+    environment = {**os.environ, **settings.as_environment()}
+    process = subprocess.Popen([sys.executable, "-m", "serving"], env=environment)
+    with httpx.Client(base_url=f"http://127.0.0.1:{settings.serving.port}", timeout=30) as client:
+        try:
+            deadline = time.monotonic() + 60
+            while not _is_ready(client):
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            yield ServiceProcess(client, psutil.Process(process.pid))
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+
+
+def _is_ready(client: httpx.Client) -> bool:
+    try:
+        return client.get("/readyz").status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def store_rows(settings: Settings, *users: UserRow) -> None:
+    """Write the batch rows of `users` to the online store."""
+    names = feature_rows.feature_names(GOLD_USER_FEATURES.schema)
+    kinds = {name: feature_rows.value_kind(GOLD_USER_FEATURES.schema.field(name).type) for name in names}
+    moment = datetime.fromtimestamp(AS_OF / 1e6, tz=UTC)
+    with redis.Redis.from_url(settings.store.url) as client:
+        for user in users:
+            row = feature_rows.encode_row(feature_rows.USER_VIEW, kinds, feature_values(user), moment)
+            client.hset(feature_rows.row_key(feature_rows.USER_KEY, user.user_id), mapping=row)

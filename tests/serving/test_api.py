@@ -20,18 +20,17 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from headrace.features import rows as feature_rows
 from headrace.features.online_store import WRITE_IF_NEWER, LiveRow, live_key, live_row_arguments
 from headrace.features.user_row import HistoryEvent
 from headrace.settings import Settings
-from headrace.tables import GOLD_USER_FEATURES
 from serving.api import create_app
 from serving.recommender import Recommender
 from tests.conftest import free_ports
-from tests.serving.conftest import AS_OF, HOUR, buyer, feature_values
+from tests.serving.conftest import AS_OF, HOUR, buyer, store_rows
 
 ANNA = buyer("anna", {"item-7": 3, "item-50": 1})
-FIELDS = {"user_id", "recommendations", "candidates_generated", "latency_ms", "release_id", "request_id", "fallback"}
+FIELDS = {"user_id", "context", "recommendations", "candidates_generated", "latency_ms"}
+FIELDS |= {"release_id", "request_id", "fallback", "tier"}
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +45,7 @@ def settings(services: Settings, release_folder: Path) -> Settings:
 def store(settings: Settings) -> Iterator[redis.Redis]:
     """The online store, with anna's batch row in it."""
     client = redis.Redis.from_url(settings.store.url)
-    names = feature_rows.feature_names(GOLD_USER_FEATURES.schema)
-    kinds = {name: feature_rows.value_kind(GOLD_USER_FEATURES.schema.field(name).type) for name in names}
-    moment = datetime.fromtimestamp(AS_OF / 1e6, tz=UTC)
-    row = feature_rows.encode_row(feature_rows.USER_VIEW, kinds, feature_values(ANNA), moment)
-    client.hset(feature_rows.row_key(feature_rows.USER_KEY, "anna"), mapping=row)
+    store_rows(settings, ANNA)
     yield client
     client.close()
 
@@ -110,7 +105,7 @@ def test_a_known_user_gets_twenty_distinct_items_with_reasons(client: TestClient
     assert all(item["reason"] for item in answer["recommendations"])
     assert answer["candidates_generated"] >= 500
     assert answer["latency_ms"] > 0
-    assert answer["fallback"] is None
+    assert (answer["fallback"], answer["tier"]) == (None, "full")
 
 
 def test_an_unknown_user_gets_the_popular_list_and_a_known_one_another(client: TestClient) -> None:
@@ -244,7 +239,7 @@ def test_without_store_and_broker_lists_are_popular_events_are_not_claimed(setti
     with TestClient(create_app(away)) as client:
         wait_until_ready(client)
         answer = ask(client, user_id="anna")
-        assert answer["fallback"] == "online store away: popular items"
+        assert (answer["fallback"], answer["tier"]) == ("online store away: popular items", "popular")
         assert answer["recommendations"][0]["reason"] == "Popular this month"
         related = ask(client, user_id="anna", context="related", item_id="item-3")
         assert related["fallback"] == "online store away: not personal"

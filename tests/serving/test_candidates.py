@@ -100,3 +100,15 @@ def test_related_items_never_name_the_item_itself(recommender: Recommender) -> N
     rows = recommender.sources.related(query, 500, 33).rows
     assert 33 not in rows
     assert len(set(rows.tolist())) == 500
+
+
+def test_fewer_candidates_come_from_all_sources_in_the_same_proportions(recommender: Recommender) -> None:
+    sources = recommender.sources
+    own, vector = own_item_features(HOARDER, recommender.catalogue), recommender.tower.vector(HOARDER)
+    few = sources.for_user(own, vector, 150, None, sources.mix.scaled(0.3))
+    many = sources.for_user(own, vector, 500)
+    assert (len(few), len(many)) == (150, 500)
+    for source in (Source.OWN, Source.POPULAR, Source.CATEGORY, Source.TOWER):
+        assert np.count_nonzero(many.sources & source), source
+        assert np.count_nonzero(few.sources & source), source
+    assert np.count_nonzero(few.sources & Source.OWN) < 150

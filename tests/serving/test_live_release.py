@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from pathlib import Path
 
+from headrace.release.bundle import Release
 from headrace.settings import Settings
 from serving.live_release import LiveRelease
 from tests.serving.conftest import ITEMS
@@ -14,10 +15,15 @@ def test_a_new_release_is_swapped_in_whole_and_a_flipped_byte_leaves_the_old_one
     served = tmp_path / "served"
     old = tiny_full_release(served, items=ITEMS[:40])
     settings = Settings(home=tmp_path, serving={"release": str(served)})
+    asyncio.run(_swap(settings, served, old, tmp_path))
+
+
+async def _swap(settings: Settings, served: Path, old: Release, tmp_path: Path) -> None:
     live = LiveRelease(settings, retry_refused_seconds=0)
-    asyncio.run(live.follow())
-    assert live.recommender is not None
-    assert live.recommender.release.release_id == old.release_id
+    await live.follow()
+    assert live.ranking is not None
+    assert live.ranking.statistics.release_id == old.release_id
+    first = live.ranking
 
     new = tiny_full_release(tmp_path / "new", items=ITEMS[:50], seed=8)
     shutil.rmtree(served)
@@ -25,18 +31,24 @@ def test_a_new_release_is_swapped_in_whole_and_a_flipped_byte_leaves_the_old_one
     embeddings = served / "item_embeddings.npy"
     good = embeddings.read_bytes()
     embeddings.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
-    asyncio.run(live.follow())
-    assert live.recommender.release.release_id == old.release_id
+    await live.follow()
+    assert live.ranking is first
     assert "'item_embeddings.npy' was changed" in live.reason
 
     embeddings.write_bytes(good)
-    asyncio.run(live.follow())
-    assert live.recommender.release.release_id == new.release_id
+    await live.follow()
+    assert live.ranking.statistics.release_id == new.release_id
     assert live.reason == ""
+    await live.stop()
 
 
 def test_without_a_release_the_reason_is_a_sentence_for_the_operator(tmp_path: Path) -> None:
-    live = LiveRelease(Settings(home=tmp_path, serving={"release": str(tmp_path / "nothing")}))
-    asyncio.run(live.follow())
-    assert live.recommender is None
+    async def scenario() -> LiveRelease:
+        live = LiveRelease(Settings(home=tmp_path, serving={"release": str(tmp_path / "nothing")}))
+        await live.follow()
+        await live.stop()
+        return live
+
+    live = asyncio.run(scenario())
+    assert live.ranking is None
     assert "holds no release" in live.reason

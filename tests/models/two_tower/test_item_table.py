@@ -62,8 +62,8 @@ def test_a_title_for_people_is_shown_and_leaves_the_one_that_models_learn_from(t
     put(tmp_path, tables.GOLD_ITEM_FEATURES, [{"item_id": name, "price": float("nan"), "day": DAY} for name in "12"])
     table = item_table(Lake(str(tmp_path)), DAY)
     assert table.column("title").to_pylist() == ["LEAN", "LEAN"]
-    assert shown_titles(table) == ["Lean Beef", "LEAN"]
-    assert shown_titles(table.drop_columns(["display_title"])) == ["LEAN", "LEAN"]  # a release of before
+    assert shown_titles(table).to_pylist() == ["Lean Beef", "LEAN"]
+    assert shown_titles(table.drop_columns(["display_title"])).to_pylist() == ["LEAN", "LEAN"]  # a release of before
 
 
 def test_where_an_item_is_promoted_is_what_was_announced_by_the_day(tmp_path: Path) -> None:

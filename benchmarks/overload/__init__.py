@@ -1,0 +1,1 @@
+"""Benchmark of the service under overload: personal answers, cheaper tiers, false alarms."""

@@ -1,0 +1,64 @@
+"""Where bodies of `POST /events` are checked: small ones at once, larger ones in a process of their own.
+
+python -m serving.intake_process <socket>
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+
+from serving.intake import CheckedBody, check_body
+from serving.log_lines import write_log_lines
+from serving.processes import AskedProcess, answer_questions, start_process
+
+SMALL_BYTES = 4096
+"""A body of so many bytes is checked in less than a millisecond: no more than sending it to another process costs."""
+_MOST_WAITING = 32
+
+
+class IntakeBusyError(Exception):
+    """More bodies wait to be checked than may."""
+
+
+class Intake:
+    """Checks bodies without holding the event loop for long."""
+
+    def __init__(self, most_events: int, environment: Mapping[str, str]) -> None:
+        self._most_events = most_events
+        self._environment = environment
+        self._process: AskedProcess | None = None
+
+    async def start(self) -> None:
+        """Start the process, so that the first large body finds it ready."""
+        self._process = await start_process("serving.intake_process", environment=self._environment)
+
+    async def check(self, body: bytes, received_at: datetime) -> CheckedBody:
+        """What becomes of a body. Raises IntakeBusyError, ProcessEndedError."""
+        if len(body) <= SMALL_BYTES:
+            return check_body(body, self._most_events, received_at)
+        if self._process is None or self._process.ended:
+            await self.start()
+        process = self._process
+        assert process is not None  # noqa: S101 - just started
+        if len(process) >= _MOST_WAITING:
+            raise IntakeBusyError
+        checked: CheckedBody = await process.ask((body, self._most_events, received_at))
+        return checked
+
+    async def stop(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            await self._process.stop()
+
+
+def main() -> None:
+    """`<socket>`."""
+    write_log_lines()
+    answer_questions(int(sys.argv[1]), os.getpid, lambda question: check_body(*question))
+
+
+if __name__ == "__main__":
+    main()
