@@ -39,7 +39,7 @@ from models.two_tower.examples.inputs import RetrievalInputs, read_inputs
 from models.two_tower.examples.parts import SequenceParts, count_sequences
 from models.two_tower.examples.sequences import Sequences
 from models.two_tower.training_phases import TrainingPhases
-from serving import lake as serving_lake
+from serving.offline import lake as serving_lake
 
 ITEM_SHARES = 10
 TIMES_RANDOM = 3.0

@@ -72,7 +72,7 @@ def measure(items: int) -> dict[str, Any]:
     from models.two_tower.architecture import build_model
     from models.two_tower.index import build_index
     from models.two_tower.vectors import item_embeddings, item_vectors
-    from serving.index import VectorIndex
+    from serving.pipeline.index import VectorIndex
 
     random = np.random.default_rng(7)
     kinds = random.integers(0, _KINDS, items)

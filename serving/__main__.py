@@ -10,7 +10,7 @@ import tempfile
 from headrace.errors import ServiceError
 from headrace.machine.last_resort import reporting_errors
 from headrace.settings import Settings, load_settings
-from serving.log_lines import write_log_lines
+from serving.log.log_lines import write_log_lines
 
 _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Environment variable that prometheus-client reads when it is imported: where workers share their counts."""
@@ -29,7 +29,7 @@ def serve(settings: Settings) -> None:
     if serving.workers > 1:
         os.environ.setdefault(_METRICS_FOLDER, tempfile.mkdtemp(prefix="headrace-metrics-"))
     Granian(
-        "serving.api:create_app",
+        "serving.api.app:create_app",
         factory=True,
         address=serving.host,
         port=serving.port,

@@ -78,7 +78,7 @@ def tiny_full_release(folder: Path, *, items: Sequence[str], seed: int = 7) -> R
 
 def write_exact_index(folder: Path, embeddings: npt.NDArray[np.float32]) -> None:
     """A ScaNN searcher that compares every item, so that its answers can be checked."""
-    from serving.index import native_scann
+    from serving.pipeline.index import native_scann
 
     config = """
         num_neighbors: 10

@@ -74,7 +74,7 @@ class Counts:
     fallbacks: Counter[str] = field(default_factory=Counter)
 
     def add(self, seconds: float, status: int, body: bytes) -> None:
-        """One answer to a question."""
+        """One answer to a request."""
         if status != 200:
             self.tiers[str(status)].append(seconds)
             return

@@ -39,8 +39,8 @@ from models.evaluation.tables import all_tables, for_terminal
 from models.metrics.ranking import score_lists
 from models.metrics.resampling import paired_ratio
 from models.training.gold import Lake
-from serving import lake as serving_lake
-from serving.recommender import load_recommender
+from serving.offline import lake as serving_lake
+from serving.pipeline.recommender import load_recommender
 
 TASKS: tuple[Task, ...] = ("all", "new")
 TWO_TOWER = "two-tower alone"

@@ -41,7 +41,7 @@ from models.two_tower.network.model import ItemColumns
 from models.two_tower.network.pooling import PoolingTower
 from models.two_tower.training import Phase, train_phase
 from models.two_tower.vectors import item_vectors, user_function
-from serving import lake as serving_lake
+from serving.offline import lake as serving_lake
 
 PRIOR_WEIGHTS = (1.0, 1.4)
 DEPTH = 500

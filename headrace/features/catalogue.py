@@ -310,7 +310,7 @@ class ContextFeature:
 
 
 CONTEXT_OWNER = "headrace.features.context.context_features"
-_IMPRESSIONS = "serving.recommendations"
+_IMPRESSIONS = "serving.api.recommendations"
 _BEHAVIOUR = "jobs.batch.features.user_behaviour"
 CONTEXT = (
     ContextFeature("hour", "Hour of the day, UTC, 0 to 23.", "time", (_IMPRESSIONS, _BEHAVIOUR)),

@@ -1,7 +1,7 @@
 """Champion and challenger on the same validation users: what both would have shown them at the start of the holdout.
 
 Neither ranker was trained on them (`models.training.validation_users`), and neither backtest bundle on the holdout.
-Lists and times come from the code that serves (`serving.model_comparison`), in one process.
+Lists and times come from the code that serves (`serving.offline.model_comparison`), in one process.
 """
 
 from __future__ import annotations
@@ -115,13 +115,13 @@ def choose(lake: Lake, day: date, releases: Sequence[Release], most: int) -> pa.
 def _run(settings: Settings, day: date, releases: Sequence[Release], users: Path, output: Path) -> None:
     given = [part for each in releases for part in ("--release", str(each.folder))]
     given += ["--day", str(day), "--users-from", str(users), "--output", str(output)]
-    command = module_command("serving.model_comparison", *given)
+    command = module_command("serving.offline.model_comparison", *given)
     done = subprocess.run(
         command, env=child_environment(settings), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
     )
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        raise HeadraceError("".join(last) or f"serving.model_comparison ended with {done.returncode}")
+        raise HeadraceError("".join(last) or f"serving.offline.model_comparison ended with {done.returncode}")
 
 
 def _lists(folder: Path, ground_truth: GroundTruth, task: Task, releases: int) -> list[Ints]:

@@ -37,7 +37,7 @@ from jobs.batch.ingest.readers.files import find_files
 from jobs.batch.ingest.topic import from_kafka
 from jobs.streaming.recent_events import unpack_events
 from jobs.streaming.valid_events import valid_events
-from serving.intake import check_events
+from serving.intake.checks import check_events
 
 RECEIVED = datetime(2026, 11, 23, 12, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -25,7 +25,7 @@ from headrace.features import rows as feature_rows
 from headrace.features.user_row import HistoryEvent, OwnItems, UserRow
 from headrace.settings import Settings
 from headrace.tables import GOLD_RANKING_EXAMPLES, GOLD_USER_FEATURES, GOLD_USER_ITEM_FEATURES, Table, end_of
-from serving.recommender import Recommender, load_recommender
+from serving.pipeline.recommender import Recommender, load_recommender
 from tests.small_release import item_names, tiny_full_release
 
 DAY = date(2026, 11, 22)

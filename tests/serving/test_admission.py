@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from serving.admission import Admission, OverloadedError, Tier
-from serving.pace import Pace, QueueFullError
+from serving.overload.admission import Admission, OverloadedError, Tier
+from serving.overload.pace import Pace, QueueFullError
 
 FEWER_SECONDS = 0.005  # what admission expects until it has measured
 PLACES = 12

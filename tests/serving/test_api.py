@@ -23,8 +23,8 @@ from starlette.testclient import TestClient
 from headrace.features.online_store import WRITE_IF_NEWER, LiveRow, live_key, live_row_arguments
 from headrace.features.user_row import HistoryEvent
 from headrace.settings import Settings
-from serving.api import create_app
-from serving.recommender import Recommender
+from serving.api.app import create_app
+from serving.pipeline.recommender import Recommender
 from tests.conftest import free_ports
 from tests.serving.conftest import AS_OF, HOUR, buyer, store_rows
 

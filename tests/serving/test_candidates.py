@@ -10,9 +10,9 @@ from headrace.features.own_items import own_item_features
 from headrace.features.ranking import Source
 from headrace.features.user_row import UserRow
 from headrace.release.catalogue import SURPRISE, Catalogue
-from serving.candidates import Candidates, CandidateSources, Mix
-from serving.index import VectorIndex, open_index
-from serving.recommender import Recommender
+from serving.pipeline.candidates import Candidates, CandidateSources, Mix
+from serving.pipeline.index import VectorIndex, open_index
+from serving.pipeline.recommender import Recommender
 from tests.serving.conftest import buyer
 
 ANNA = buyer("anna", {"item-7": 3, "item-800": 1})

@@ -9,7 +9,7 @@ import pytest
 
 from headrace.errors import ReleaseError
 from models.two_tower.index import BRUTE_FORCE_ITEMS, build_index
-from serving.index import VectorIndex
+from serving.pipeline.index import VectorIndex
 
 ITEMS = BRUTE_FORCE_ITEMS + 5_000
 WANTED = 500

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.events import MAX_EVENT_BYTES, Event, Reason, parse_event
-from serving.intake import BodyTooLargeError, check_events, read_body
+from serving.intake.checks import BodyTooLargeError, check_events, read_body
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 VIEW = {"event_id": "e1", "event_type": "view", "user_id": "u", "item_id": "i", "timestamp": "2026-11-23T11:00:00Z"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from headrace.release.bundle import Release
 from headrace.settings import Settings
-from serving.live_release import LiveRelease
+from serving.state.live_release import LiveRelease
 from tests.serving.conftest import ITEMS
 from tests.small_release import tiny_full_release
 
@@ -22,7 +22,7 @@ async def _swap(settings: Settings, served: Path, old: Release, tmp_path: Path) 
     live = LiveRelease(settings, retry_refused_seconds=0)
     await live.follow()
     assert live.ranking is not None
-    assert live.ranking.statistics.release_id == old.release_id
+    assert live.ranking.loaded.release_id == old.release_id
     first = live.ranking
 
     new = tiny_full_release(tmp_path / "new", items=ITEMS[:50], seed=8)
@@ -37,7 +37,7 @@ async def _swap(settings: Settings, served: Path, old: Release, tmp_path: Path) 
 
     embeddings.write_bytes(good)
     await live.follow()
-    assert live.ranking.statistics.release_id == new.release_id
+    assert live.ranking.loaded.release_id == new.release_id
     assert live.reason == ""
     await live.stop()
 

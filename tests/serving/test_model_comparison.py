@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace.settings import Settings
-from serving import model_comparison as side_by_side
-from serving.recommender import Recommender
+from serving.offline import model_comparison
+from serving.pipeline.recommender import Recommender
 from tests.serving.conftest import DAY, LAKE_USERS
 
 
@@ -21,10 +21,10 @@ def test_each_release_ranks_for_the_same_users_as_at_a_request_and_is_timed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pq.write_table(pa.table({"user_id": ["anna", "nobody", "stranger"]}), tmp_path / "users.parquet")
-    monkeypatch.setattr(side_by_side, "load_settings", lambda: lake_settings)
+    monkeypatch.setattr(model_comparison, "load_settings", lambda: lake_settings)
     twice = ["--release", str(release_folder), "--release", str(release_folder), "--k", "30"]
     where = ["--users-from", str(tmp_path / "users.parquet"), "--output", str(tmp_path)]
-    assert side_by_side.main([*twice, "--day", str(DAY), *where]) == 0
+    assert model_comparison.main([*twice, "--day", str(DAY), *where]) == 0
     anna = LAKE_USERS[0]
     expected, _ = recommender.for_user(anna, recommender.tower.vector(anna), 30)
     for place in (0, 1):

@@ -13,9 +13,9 @@ from headrace.features.own_items import own_item_features
 from headrace.features.ranking import CATEGORICAL, NUMERIC
 from headrace.outcomes import OUTCOMES
 from headrace.settings import Settings
-from serving import offline
-from serving.list_files import read_user_ids
-from serving.recommender import Recommender
+from serving.offline import command as offline
+from serving.offline.list_files import read_user_ids
+from serving.pipeline.recommender import Recommender
 from tests.serving.conftest import DAY, LAKE_USERS
 
 

@@ -117,7 +117,7 @@ def test_two_workers_with_two_ranking_processes_each_serve_and_count_together(se
                 answer = another.get("/recommendations", params=ASKED)
                 assert answer.status_code in (200, 503)  # the other worker may not be ready yet
         deadline = time.monotonic() + 30
-        while len(service.beside("serving.ranking_process")) < 4:
+        while len(service.beside("serving.processes.ranking_process")) < 4:
             assert time.monotonic() < deadline
             time.sleep(0.1)
         time.sleep(1)
@@ -133,7 +133,7 @@ def test_a_ranking_process_that_is_killed_is_replaced_and_nobody_is_told_that_th
 ) -> None:
     with service_process(settings) as service:
         client = service.client
-        (ranking,) = service.beside("serving.ranking_process")
+        (ranking,) = service.beside("serving.processes.ranking_process")
         ranking.kill()
         fallbacks = set()
         deadline = time.monotonic() + 30

@@ -8,8 +8,8 @@ import pytest
 from headrace.features.own_items import own_item_features
 from headrace.features.ranking import Source
 from headrace.features.user_row import HistoryEvent, UserRow, with_live_events
-from serving.reasons import Reasons
-from serving.recommender import Recommender
+from serving.pipeline.reasons import Reasons
+from serving.pipeline.recommender import Recommender
 from tests.serving.conftest import AS_OF, HOUR, buyer
 
 ANNA = buyer("anna", {"item-7": 3, "item-50": 1})

@@ -14,9 +14,9 @@ from headrace.features.own_items import own_item_features
 from headrace.features.user_row import HistoryEvent, UserRow
 from headrace.release.bundle import EVALUATION, RANKER, RANKER_INT8, RANKER_SCHEMA, seal_release
 from headrace.settings import Settings
-from serving.candidates import Mix
-from serving.recommender import Recommender, load_recommender
-from serving.reranking import cap_per_category
+from serving.pipeline.candidates import Mix
+from serving.pipeline.recommender import Recommender, load_recommender
+from serving.pipeline.reranking import cap_per_category
 from tests.serving.conftest import AS_OF, HOUR, ITEMS, buyer
 from tests.small_release import AS_OF as RELEASE_AS_OF
 from tests.small_release import linear_ranker, tiny_full_release

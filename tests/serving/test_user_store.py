@@ -8,9 +8,9 @@ import pytest
 
 from headrace.settings.engines import StoreSettings
 from infra.local.services import local_services
-from serving.loop_clock import LoopClock
-from serving.ranking_messages import StoredRows
-from serving.user_store import Breaker, StoreAwayError, UserStore
+from serving.overload.loop_clock import LoopClock
+from serving.processes.ranking_messages import StoredRows
+from serving.state.user_store import Breaker, StoreAwayError, UserStore
 from tests.conftest import free_ports, settings_on_free_ports
 
 

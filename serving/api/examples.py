@@ -1,11 +1,11 @@
-"""What `/docs` shows beside each route: examples of questions and answers."""
+"""What `/docs` shows beside each route: examples of requests and answers."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from headrace.events import MAX_ID_LENGTH
-from serving.questions import CONTEXTS, DEFAULT_LIMIT, MAX_DEVICE_LENGTH
+from serving.api.requests import CONTEXTS, DEFAULT_LIMIT, MAX_DEVICE_LENGTH
 
 _ANSWER = {
     "user_id": "1228",

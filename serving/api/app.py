@@ -15,13 +15,14 @@ from starlette.routing import Route
 
 from headrace.errors import ServiceError
 from headrace.settings import Settings, load_settings
-from serving import examples
-from serving.event_log import EventLog
-from serving.intake import BodyTooLargeError, read_body
-from serving.intake_process import Intake, IntakeBusyError
-from serving.live_release import LiveRelease
-from serving.loop_clock import LoopClock
-from serving.metrics import (
+from serving.api import examples
+from serving.api.problems import ProblemError, add_problem_handlers, json_response, problem
+from serving.api.recommendations import Recommendations
+from serving.api.requests import CONTEXTS, read_request
+from serving.intake.checks import BodyTooLargeError, read_body
+from serving.intake.process import Intake, IntakeBusyError
+from serving.log.event_log import EventLog
+from serving.log.metrics import (
     EVENTS_ACCEPTED,
     EVENTS_REJECTED,
     EVENTS_UNACKNOWLEDGED,
@@ -29,11 +30,10 @@ from serving.metrics import (
     REQUESTS,
     metrics_text,
 )
-from serving.problems import ProblemError, add_problem_handlers, json_response, problem
-from serving.processes import ProcessEndedError
-from serving.questions import CONTEXTS, read_question
-from serving.recommendations import Recommendations
-from serving.user_store import UserStore
+from serving.overload.loop_clock import LoopClock
+from serving.processes.worker_process import ProcessEndedError
+from serving.state.live_release import LiveRelease
+from serving.state.user_store import UserStore
 
 _RETRY = {"Retry-After": "2"}
 
@@ -88,7 +88,7 @@ class _Service:
         label = context if (context := parameters.get("context", CONTEXTS[0])) in CONTEXTS else "unknown"
         status = 500
         try:
-            answer = await self.answers.answer(read_question(parameters, self.settings.serving.max_limit))
+            answer = await self.answers.answer(read_request(parameters, self.settings.serving.max_limit))
             status = 200
             return json_response(answer)
         except ProblemError as error:
@@ -136,8 +136,8 @@ class _Service:
         return json_response(
             {
                 "ready": True,
-                "release_id": live.statistics.release_id,
-                "items": live.statistics.items,
+                "release_id": live.loaded.release_id,
+                "items": live.loaded.items,
                 **problem_of_newest,
             }
         )

@@ -13,17 +13,17 @@ import orjson
 from headrace.features.context import DEVICE, SURFACE, context_features
 from headrace.settings import Settings
 from headrace.tables import microseconds
-from serving.admission import Admission, OverloadedError, Tier
-from serving.cheaper_lists import CheaperLists
-from serving.event_log import EventLog
-from serving.live_release import LiveRelease
-from serving.metrics import ANSWERS, FALLBACKS, STAGE_SECONDS, WAITING
-from serving.pace import Pace, QueueFullError
-from serving.problems import ProblemError
-from serving.processes import ProcessEndedError
-from serving.questions import Question
-from serving.ranking_messages import RankingQuestion, StoredRows
-from serving.user_store import StoreAwayError, UserStore
+from serving.api.problems import ProblemError
+from serving.api.requests import RecommendationRequest
+from serving.log.event_log import EventLog
+from serving.log.metrics import ANSWERS, FALLBACKS, STAGE_SECONDS, WAITING
+from serving.overload.admission import Admission, OverloadedError, Tier
+from serving.overload.cheaper_lists import CheaperLists
+from serving.overload.pace import Pace, QueueFullError
+from serving.processes.ranking_messages import RankingRequest, StoredRows
+from serving.processes.worker_process import ProcessEndedError
+from serving.state.live_release import LiveRelease
+from serving.state.user_store import StoreAwayError, UserStore
 
 PROPENSITY = 1.0
 """Probability with which a list was shown: the order is deterministic, so always 1."""
@@ -51,7 +51,7 @@ class Shown(NamedTuple):
 
 
 class Recommendations:
-    """Answers questions: with a ranking process, the online store and, for what was shown, the event log."""
+    """Answers requests: with a ranking process, the online store and, for what was shown, the event log."""
 
     def __init__(self, settings: Settings, live: LiveRelease, store: UserStore, log: EventLog) -> None:
         serving = settings.serving
@@ -64,7 +64,7 @@ class Recommendations:
         self._pace = Pace(serving.overload_share, serving.max_waiting, _LONGEST_WAIT_SECONDS)
         self._impressions_topic = settings.kafka.impressions_topic if serving.log_impressions else None
 
-    async def answer(self, question: Question) -> dict[str, Any]:
+    async def answer(self, request: RecommendationRequest) -> dict[str, Any]:
         """The answer's JSON object.
 
         Raises ProblemError for an unknown item, while no release is loaded, and where not even a cheaper list can be
@@ -74,13 +74,13 @@ class Recommendations:
         if self._live.ranking is None:
             raise ProblemError(503, "", f"not ready: {self._live.reason}")
         try:
-            release_id, shown = await self._ranked(question)
+            release_id, shown = await self._ranked(request)
         except (OverloadedError, ProcessEndedError, TimeoutError) as error:
-            release_id, shown = await self._not_ranked(question, error)
+            release_id, shown = await self._not_ranked(request, error)
         request_id = uuid4().hex
         answer = {
-            "user_id": question.user_id,
-            "context": question.context,
+            "user_id": request.user_id,
+            "context": request.context,
             "recommendations": orjson.Fragment(shown.recommendations),
             "candidates_generated": shown.candidates_generated,
             "latency_ms": 0.0,
@@ -93,35 +93,35 @@ class Recommendations:
         if shown.fallback is not None:
             FALLBACKS.labels(shown.fallback.partition(":")[0]).inc()
         if self._impressions_topic:
-            self._log.note(self._impressions_topic, question.subject_id, _impression(question, answer, shown.item_ids))
+            self._log.note(self._impressions_topic, request.subject_id, _impression(request, answer, shown.item_ids))
         answer["latency_ms"] = round((perf_counter() - start) * 1000, 3)
         return answer
 
-    async def _ranked(self, question: Question) -> tuple[str, Shown]:
+    async def _ranked(self, request: RecommendationRequest) -> tuple[str, Shown]:
         """Release and list. Raises OverloadedError, ProcessEndedError, TimeoutError, ProblemError."""
         with _WAITING["ranking"].track_inprogress():
             tier = await self._admission.enter()
         try:
             async with asyncio.timeout(_LONGEST_SECONDS):
-                rows, away = await self._user(question.subject_id)
+                rows, away = await self._user(request.subject_id)
                 ranking = self._live.ranking
                 assert ranking is not None  # noqa: S101 - once there is one, there always is
                 ranked = await ranking.rank(
-                    RankingQuestion(
-                        question.subject_id, rows, question.resembled_id, question.limit, self._candidates[tier]
+                    RankingRequest(
+                        request.subject_id, rows, request.resembled_id, request.limit, self._candidates[tier]
                     )
                 )
         finally:
             self._admission.leave()
         if ranked is None:
-            raise ProblemError(404, "item_id", f"the live release knows no item {question.item_id!r}")
+            raise ProblemError(404, "item_id", f"the live release knows no item {request.item_id!r}")
         self._admission.took(tier, ranked.seconds)
         _STAGES["candidates"].observe(ranked.candidates_seconds)
         _STAGES["rank"].observe(ranked.ranking_seconds)
-        release_id = ranking.statistics.release_id
+        release_id = ranking.loaded.release_id
         away = "online row unreadable" if ranked.unreadable else away
         if away is None:
-            self._cheaper.keep(question.list_key, release_id, ranked)
+            self._cheaper.keep(request.list_key, release_id, ranked)
             fallback = OVERLOAD if tier is Tier.FEWER_CANDIDATES and not ranked.is_popular else None
         else:
             fallback = f"{away}: {'popular items' if ranked.is_popular else 'not personal'}"
@@ -129,7 +129,7 @@ class Recommendations:
             tier = Tier.FULL if away is None else Tier.POPULAR
         return release_id, Shown(tier, ranked.recommendations, ranked.item_ids, ranked.candidates_generated, fallback)
 
-    async def _not_ranked(self, question: Question, error: Exception) -> tuple[str, Shown]:
+    async def _not_ranked(self, request: RecommendationRequest, error: Exception) -> tuple[str, Shown]:
         """Release and a cheaper list. Raises ProblemError."""
         try:
             with _WAITING["cheaper list"].track_inprogress():
@@ -138,10 +138,10 @@ class Recommendations:
             raise ProblemError(503, "", "overload: too many requests wait; ask again in a moment") from None
         ranking = self._live.ranking
         assert ranking is not None  # noqa: S101 - once there is one, there always is
-        found = self._cheaper.of(question.list_key, ranking.statistics)
+        found = self._cheaper.of(request.list_key, ranking.loaded)
         is_away = isinstance(error, ProcessEndedError)
         fallback = f"ranking away: {_NAMES[found.tier]}" if is_away else OVERLOAD
-        return ranking.statistics.release_id, Shown(*found, fallback)
+        return ranking.loaded.release_id, Shown(*found, fallback)
 
     async def _user(self, subject_id: str) -> tuple[StoredRows | None, str | None]:
         """The user's rows, or why there are none: the store is away."""
@@ -154,18 +154,18 @@ class Recommendations:
             _STAGES["store"].observe(self._store.clock.seconds() - start)
 
 
-def _impression(question: Question, answer: dict[str, Any], item_ids: bytes) -> bytes:
+def _impression(request: RecommendationRequest, answer: dict[str, Any], item_ids: bytes) -> bytes:
     """What was shown, and when and where; to be joined with what happens: by `request_id` and `position`."""
     now = datetime.now(UTC)
     number = len(orjson.loads(item_ids))
-    context = context_features(microseconds(now), {SURFACE: question.context, DEVICE: question.device})
+    context = context_features(microseconds(now), {SURFACE: request.context, DEVICE: request.device})
     return orjson.dumps(
         {
             "request_id": answer["request_id"],
-            "user_id": question.user_id,
-            "session_id": question.session_id,
-            "context": question.context,
-            "about_item_id": question.item_id,
+            "user_id": request.user_id,
+            "session_id": request.session_id,
+            "context": request.context,
+            "about_item_id": request.item_id,
             "timestamp": now.isoformat(timespec="microseconds"),
             **context._asdict(),
             "release_id": answer["release_id"],

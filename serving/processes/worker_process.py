@@ -1,7 +1,7 @@
-"""Processes beside the HTTP worker for what would hold its event loop: each is asked, and answers in order.
+"""Child processes of the HTTP worker for work that would hold its event loop: each is called, and answers in order.
 
-A process is `python -m <module> <socket> …`. It sends one message when it is ready and then one per question, as
-pickles behind their length (only these processes hold the socket). It ends when its asker closes the socket or is gone.
+A process is `python -m <module> <socket> …`. It sends one message when it is ready and then one per request: a head
+and MessagePack, decoded into the types that the caller expects. It ends when its caller closes the socket or is gone.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import pickle
 import signal
 import socket
 import struct
@@ -19,11 +18,19 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, cast
 
+import msgspec
+
+from headrace import errors
 from headrace.errors import HeadraceError
 from headrace.machine.subprocesses import module_command
 
 LOG = logging.getLogger(__name__)
-_LENGTH = struct.Struct("!I")
+_HEAD = struct.Struct("!I?")
+"""Length of the body, and whether it is an error: class, problem and hint."""
+_ERRORS: dict[str, type[HeadraceError]] = {
+    each.__name__: each
+    for each in (errors.HeadraceError, errors.BadInputError, errors.ReleaseError, errors.ServiceError)
+}
 _END_SECONDS = 5.0
 
 
@@ -31,11 +38,14 @@ class ProcessEndedError(Exception):
     """The process ended before it answered."""
 
 
-class AskedProcess(asyncio.Protocol):
+class WorkerProcess(asyncio.Protocol):
     """One running process; made by `start_process`."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], ready: Any, answers: Any) -> None:
+        """`ready` is the type of the first message, `answers` that of the others."""
         self._process = process
+        self._decoder = msgspec.msgpack.Decoder(ready)
+        self._answers = msgspec.msgpack.Decoder(answers)
         self._received = bytearray()
         self._waiting: deque[asyncio.Future[Any]] = deque()
         self._transport: asyncio.WriteTransport | None = None
@@ -52,7 +62,7 @@ class AskedProcess(asyncio.Protocol):
         """Questions that are not answered yet."""
         return len(self._waiting)
 
-    async def ask(self, question: Any) -> Any:
+    async def call(self, request: Any) -> Any:
         """The answer; what the process raised is raised here. Raises ProcessEndedError.
 
         Whoever stops waiting gives up the answer, not the order of the others.
@@ -61,7 +71,7 @@ class AskedProcess(asyncio.Protocol):
             raise ProcessEndedError
         answer = asyncio.get_running_loop().create_future()
         self._waiting.append(answer)
-        self._transport.write(_frame(question))
+        self._transport.write(_frame(request))
         return await answer
 
     def close(self) -> None:
@@ -86,13 +96,14 @@ class AskedProcess(asyncio.Protocol):
         """Of asyncio.Protocol."""
         received = self._received
         received += data
-        while len(received) >= (start := _LENGTH.size):
-            end = start + _LENGTH.unpack_from(received)[0]
-            if len(received) < end:
+        while len(received) >= (start := _HEAD.size):
+            length, failed = _HEAD.unpack_from(received)
+            if len(received) < start + length:
                 break
-            content = pickle.loads(received[start:end])  # noqa: S301 - our own child
-            del received[:end]
-            self._answered(content)
+            body = bytes(received[start : start + length])
+            del received[: start + length]
+            self._answered(_error(body) if failed else self._decoder.decode(body))
+            self._decoder = self._answers
         if self._closing:
             self.close()
 
@@ -119,8 +130,13 @@ class AskedProcess(asyncio.Protocol):
             answer.set_result(content)
 
 
-async def start_process(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> AskedProcess:
-    """`python -m module <socket> arguments…`, whose standard error is this process's."""
+async def start_process(
+    module: str, *arguments: str, ready: Any, answers: Any, environment: Mapping[str, str] | None = None
+) -> WorkerProcess:
+    """`python -m module <socket> arguments…`, whose standard error is this process's.
+
+    `ready` and `answers` are the types of its first message and of its answers, as `msgspec` decodes them.
+    """
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     with theirs:
@@ -130,27 +146,29 @@ async def start_process(module: str, *arguments: str, environment: Mapping[str, 
             stdin=subprocess.DEVNULL,
             env={**os.environ, **(environment or {})},
         )
-    asked = AskedProcess(process)
-    await asyncio.get_running_loop().create_connection(lambda: asked, sock=ours)
-    return asked
+    worker = WorkerProcess(process, ready, answers)
+    await asyncio.get_running_loop().create_connection(lambda: worker, sock=ours)
+    return worker
 
 
-def answer_questions(number: int, ready: Callable[[], Any], answer: Callable[[Any], Any]) -> None:
-    """The other end: say what `ready` returns, then `answer` one question after the other until nobody asks any more.
+def serve_calls(number: int, ready: Callable[[], Any], requests: Any, answer: Callable[[Any], Any]) -> None:
+    """The other end: send what `ready` returns, then `answer` one request after the other until the caller is gone.
 
-    `number` is the socket's. What either raises goes to the asker; after a `ready` that raises, the process ends.
+    `number` is the socket's, `requests` the type of a request. What either function raises goes to the caller; after a
+    `ready` that raises, the process ends.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the asker says when to end
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the caller says when to end
+    decoder = msgspec.msgpack.Decoder(requests)
     with (
-        suppress(ConnectionError),  # whoever asked is gone
+        suppress(ConnectionError),  # the caller is gone
         socket.socket(fileno=number) as connection,
-        connection.makefile("rb", 1 << 16) as questions,
+        connection.makefile("rb", 1 << 16) as stream,
     ):
-        said = _outcome(ready)
-        connection.sendall(_frame(said))
-        while not isinstance(said, Exception) and len(head := questions.read(_LENGTH.size)) == _LENGTH.size:
-            question = pickle.loads(questions.read(_LENGTH.unpack(head)[0]))  # noqa: S301 - our own parent
-            connection.sendall(_frame(_outcome(lambda asked=question: answer(asked))))  # type: ignore[misc]
+        first = _outcome(ready)
+        connection.sendall(_frame(first))
+        while not isinstance(first, Exception) and len(head := stream.read(_HEAD.size)) == _HEAD.size:
+            body = stream.read(_HEAD.unpack(head)[0])
+            connection.sendall(_frame(_outcome(lambda sent=body: answer(decoder.decode(sent)))))  # type: ignore[misc]
 
 
 def _outcome(work: Callable[[], Any]) -> Any:
@@ -159,13 +177,23 @@ def _outcome(work: Callable[[], Any]) -> Any:
     except HeadraceError as error:
         return error
     except Exception as error:
-        LOG.exception("this should not happen")
+        LOG.exception("unexpected error")
         return RuntimeError(f"{type(error).__name__}: {error}")
 
 
 def _frame(content: Any) -> bytes:
-    body = pickle.dumps(content, pickle.HIGHEST_PROTOCOL)
-    return _LENGTH.pack(len(body)) + body
+    failed = isinstance(content, Exception)
+    if isinstance(content, HeadraceError):
+        content = (type(content).__name__, content.problem, content.hint)
+    elif failed:
+        content = ("", str(content), "")
+    body = msgspec.msgpack.encode(content)
+    return _HEAD.pack(len(body), failed) + body
+
+
+def _error(body: bytes) -> Exception:
+    name, problem, hint = msgspec.msgpack.decode(body, type=tuple[str, str, str])
+    return _ERRORS[name](problem, hint) if name in _ERRORS else RuntimeError(problem)
 
 
 def _reap(process: subprocess.Popen[bytes]) -> None:

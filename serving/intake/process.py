@@ -1,6 +1,6 @@
 """Where bodies of `POST /events` are checked: small ones at once, larger ones in a process of their own.
 
-python -m serving.intake_process <socket>
+python -m serving.intake.process <socket>
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import sys
 from collections.abc import Mapping
 from datetime import datetime
 
-from serving.intake import CheckedBody, check_body
-from serving.log_lines import write_log_lines
-from serving.processes import AskedProcess, answer_questions, start_process
+from serving.intake.checks import CheckedBody, check_body
+from serving.log.log_lines import write_log_lines
+from serving.processes.worker_process import WorkerProcess, serve_calls, start_process
 
 SMALL_BYTES = 4096
 """A body of so many bytes is checked in less than a millisecond: no more than sending it to another process costs."""
@@ -29,11 +29,13 @@ class Intake:
     def __init__(self, most_events: int, environment: Mapping[str, str]) -> None:
         self._most_events = most_events
         self._environment = environment
-        self._process: AskedProcess | None = None
+        self._process: WorkerProcess | None = None
 
     async def start(self) -> None:
         """Start the process, so that the first large body finds it ready."""
-        self._process = await start_process("serving.intake_process", environment=self._environment)
+        self._process = await start_process(
+            "serving.intake.process", ready=int, answers=CheckedBody, environment=self._environment
+        )
 
     async def check(self, body: bytes, received_at: datetime) -> CheckedBody:
         """What becomes of a body. Raises IntakeBusyError, ProcessEndedError."""
@@ -45,7 +47,7 @@ class Intake:
         assert process is not None  # noqa: S101 - just started
         if len(process) >= _MOST_WAITING:
             raise IntakeBusyError
-        checked: CheckedBody = await process.ask((body, self._most_events, received_at))
+        checked: CheckedBody = await process.call((body, self._most_events, received_at))
         return checked
 
     async def stop(self) -> None:
@@ -57,7 +59,7 @@ class Intake:
 def main() -> None:
     """`<socket>`."""
     write_log_lines()
-    answer_questions(int(sys.argv[1]), os.getpid, lambda question: check_body(*question))
+    serve_calls(int(sys.argv[1]), os.getpid, tuple[bytes, int, datetime], lambda request: check_body(*request))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
 
-from serving.metrics import LOOP_LAG
+from serving.log.metrics import LOOP_LAG
 
 TICK_SECONDS = 0.005
 _LATE_SECONDS = 0.0075

@@ -14,10 +14,10 @@ from redis.exceptions import RedisError
 
 from headrace.features.online_store import queue_user_read
 from headrace.settings.engines import StoreSettings
-from serving.admission import OverloadedError
-from serving.loop_clock import LoopClock
-from serving.metrics import STORE_FAILURES
-from serving.ranking_messages import StoredRows
+from serving.log.metrics import STORE_FAILURES
+from serving.overload.admission import OverloadedError
+from serving.overload.loop_clock import LoopClock
+from serving.processes.ranking_messages import StoredRows
 
 LOG = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ class StoredRows(NamedTuple):
     live: list[bytes | None]
 
 
-class RankingQuestion(NamedTuple):
+class RankingRequest(NamedTuple):
     """What is to be ranked."""
 
     subject_id: str
@@ -42,7 +42,7 @@ class RankedItems(NamedTuple):
     """Whether the user's rows could not be read."""
 
 
-class ReleaseFacts(NamedTuple):
+class LoadedRelease(NamedTuple):
     """What a ranking process says of its release once it is warm."""
 
     release_id: str

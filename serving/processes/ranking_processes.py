@@ -7,8 +7,8 @@ import logging
 from pathlib import Path
 
 from headrace.settings import Settings
-from serving.processes import AskedProcess, ProcessEndedError, start_process
-from serving.ranking_messages import RankedItems, RankingQuestion, ReleaseFacts
+from serving.processes.ranking_messages import LoadedRelease, RankedItems, RankingRequest
+from serving.processes.worker_process import ProcessEndedError, WorkerProcess, start_process
 
 LOG = logging.getLogger(__name__)
 _RESTART_SECONDS = 2.0
@@ -21,10 +21,10 @@ class RankingProcesses:
         self.folder = folder
         self._settings = settings
         self._environment = settings.as_environment()
-        self._processes: list[AskedProcess] = []
+        self._processes: list[WorkerProcess] = []
         self._restarts: set[asyncio.Task[None]] = set()
         self._closed = False
-        self.statistics: ReleaseFacts
+        self.loaded: LoadedRelease
 
     async def start(self) -> None:
         """Start all and wait until they are warm. Raises ReleaseError if one refuses the release."""
@@ -34,11 +34,11 @@ class RankingProcesses:
             await self.stop()
             raise
 
-    async def rank(self, question: RankingQuestion) -> RankedItems | None:
+    async def rank(self, request: RankingRequest) -> RankedItems | None:
         """What `RankingProcess.answer` returns. Raises ProcessEndedError while no process runs, or if it ends."""
         if not self._processes:
             raise ProcessEndedError
-        answer: RankedItems | None = await min(self._processes, key=len).ask(question)
+        answer: RankedItems | None = await min(self._processes, key=len).call(request)
         return answer
 
     def close(self) -> None:
@@ -55,16 +55,22 @@ class RankingProcesses:
         await asyncio.gather(*(process.stop() for process in self._processes))
 
     async def _start_one(self) -> None:
-        process = await start_process("serving.ranking_process", str(self.folder), environment=self._environment)
+        process = await start_process(
+            "serving.processes.ranking_process",
+            str(self.folder),
+            ready=LoadedRelease,
+            answers=RankedItems | None,
+            environment=self._environment,
+        )
         try:
-            self.statistics = await process.first
+            self.loaded = await process.first
         except BaseException:
             await process.stop()
             raise
         process.on_end = lambda: self._lost(process)
         self._processes.append(process)
 
-    def _lost(self, process: AskedProcess) -> None:
+    def _lost(self, process: WorkerProcess) -> None:
         self._processes.remove(process)
         if not self._closed:
             restart = asyncio.create_task(self._replace())

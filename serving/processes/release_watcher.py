@@ -1,4 +1,4 @@
-"""`python -m serving.release_watcher`: says, whenever it is asked, which release is the one to serve.
+"""`python -m serving.processes.release_watcher`: says, whenever it is asked, which release is the one to serve.
 
 A process of its own, because the registry's client takes seconds and 169 MB to import where a bundle has to be fetched.
 """
@@ -7,28 +7,27 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 from headrace.release.bundle import read_manifest
 from headrace.release.registry import resolve_release
 from headrace.settings import load_settings
-from serving.log_lines import write_log_lines
-from serving.processes import answer_questions
+from serving.log.log_lines import write_log_lines
+from serving.processes.worker_process import serve_calls
 
 
-def wanted_release(_: object = None) -> tuple[Path, str]:
+def wanted_release(_: object = None) -> tuple[str, str]:
     """Folder and content hash of the bundle to serve, as named by the settings or the registry now; not verified.
 
     It is fetched if it was not on this machine. Raises ReleaseError or ServiceError.
     """
     folder = resolve_release(load_settings())
-    return folder, read_manifest(folder).content_hash
+    return str(folder), read_manifest(folder).content_hash
 
 
 def main() -> None:
     """`<socket>`."""
     write_log_lines()
-    answer_questions(int(sys.argv[1]), os.getpid, wanted_release)
+    serve_calls(int(sys.argv[1]), os.getpid, None, wanted_release)
 
 
 if __name__ == "__main__":

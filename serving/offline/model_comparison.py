@@ -1,6 +1,6 @@
 """Lists of the same users by several releases, in one process: for champion and challenger on the same users.
 
-    python -m serving.model_comparison --release A --release B --day D --users-from FILE --output FOLDER
+    python -m serving.offline.model_comparison --release A --release B --day D --users-from FILE --output FOLDER
 
 Users are as they were before the holdout that ends with D. For each release, numbered from 0, FOLDER gets
 `<n>_all.parquet` and `<n>_new.parquet` (without what a user took before), and `latency.json` the milliseconds of every
@@ -18,9 +18,9 @@ from pathlib import Path
 
 from headrace.machine.last_resort import reporting_errors
 from headrace.settings import Settings, load_settings
-from serving import lake
-from serving.list_files import LISTS_SCHEMA, lists_table, read_user_ids, whole_file
-from serving.recommender import RankedList, load_recommender
+from serving.offline import lake
+from serving.offline.list_files import LISTS_SCHEMA, lists_table, read_user_ids, whole_file
+from serving.pipeline.recommender import RankedList, load_recommender
 
 LATENCY = "latency.json"
 
@@ -70,7 +70,7 @@ def write_model_comparison(
 def main(argv: Sequence[str] | None = None) -> int:
     """0 if it worked, 1 with a sentence on stderr if not."""
     parser = argparse.ArgumentParser(
-        prog="python -m serving.model_comparison", description=(__doc__ or "").split("\n")[0]
+        prog="python -m serving.offline.model_comparison", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--release", type=Path, action="append", required=True, help="folder of a bundle; may repeat")
     parser.add_argument("--day", type=date.fromisoformat, required=True, help="last day of the holdout, YYYY-MM-DD")

@@ -17,11 +17,11 @@ from headrace.features.user_row import HistoryEvent, OwnItems, UserRow, with_liv
 from headrace.features.user_tower import UserTower, load_user_tower
 from headrace.release.bundle import Release, open_release
 from headrace.release.catalogue import Catalogue, load_catalogue
-from serving.candidates import Candidates, CandidateSources, Mix
-from serving.index import open_index
-from serving.ranking import Ranker, open_ranker
-from serving.reasons import Reasons, unit_vectors
-from serving.reranking import cap_per_category
+from serving.pipeline.candidates import Candidates, CandidateSources, Mix
+from serving.pipeline.index import open_index
+from serving.pipeline.ranking import Ranker, open_ranker
+from serving.pipeline.reasons import Reasons, unit_vectors
+from serving.pipeline.reranking import cap_per_category
 
 Vector = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int32]

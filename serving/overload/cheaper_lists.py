@@ -10,8 +10,8 @@ from typing import NamedTuple
 import orjson
 
 from headrace.settings.engines import ServingSettings
-from serving.admission import Tier
-from serving.ranking_messages import RankedItems, ReleaseFacts
+from serving.overload.admission import Tier
+from serving.processes.ranking_messages import LoadedRelease, RankedItems
 
 
 class ListKey(NamedTuple):
@@ -47,7 +47,7 @@ class CheaperLists:
         while len(self._kept) > self._most:
             self._kept.popitem(last=False)
 
-    def of(self, key: ListKey, release: ReleaseFacts) -> CheaperList:
+    def of(self, key: ListKey, release: LoadedRelease) -> CheaperList:
         """The kept list of that key, made by `release` and not too old; else the popular one, without the item."""
         kept = self._kept.get(key)
         if kept is not None and kept[1] == release.release_id and monotonic() - kept[0] < self._seconds:
@@ -56,7 +56,7 @@ class CheaperLists:
 
 
 @lru_cache(maxsize=256)
-def popular_list(release: ReleaseFacts, item_id: str | None, limit: int) -> CheaperList:
+def popular_list(release: LoadedRelease, item_id: str | None, limit: int) -> CheaperList:
     """The release's popular list, cut to `limit`, without an item."""
     entries = [one for one in orjson.loads(release.popular.recommendations) if one["item_id"] != item_id]
     shown = entries[:limit]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from headrace.events import MAX_ID_LENGTH, id_text
 from headrace.events.subjects import subject_key
 from headrace.features.context import UNKNOWN
-from serving.cheaper_lists import ListKey
-from serving.problems import ProblemError
+from serving.api.problems import ProblemError
+from serving.overload.cheaper_lists import ListKey
 
 CONTEXTS = ("homepage", "related")
 DEFAULT_LIMIT = 20
@@ -17,7 +17,7 @@ MAX_DEVICE_LENGTH = 64
 
 
 @dataclass(frozen=True)
-class Question:
+class RecommendationRequest:
     """A request whose fields are in order."""
 
     user_id: str | None
@@ -43,8 +43,8 @@ class Question:
         return ListKey(self.subject_id, self.resembled_id, self.limit)
 
 
-def read_question(parameters: Mapping[str, str], max_limit: int) -> Question:
-    """The question in a request's query parameters, or ProblemError naming the field that is wrong.
+def read_request(parameters: Mapping[str, str], max_limit: int) -> RecommendationRequest:
+    """The request in a request's query parameters, or ProblemError naming the field that is wrong.
 
     Read by hand, because this is the one route whose microseconds count.
     """
@@ -65,4 +65,4 @@ def read_question(parameters: Mapping[str, str], max_limit: int) -> Question:
     device = parameters.get("device", UNKNOWN)
     if len(device) > MAX_DEVICE_LENGTH:
         raise ProblemError(422, "device", f"{len(device)} characters, at most {MAX_DEVICE_LENGTH}")
-    return Question(context=context, limit=int(limit), device=device, **ids)
+    return RecommendationRequest(context=context, limit=int(limit), device=device, **ids)

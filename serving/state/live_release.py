@@ -9,9 +9,9 @@ from time import monotonic, time
 
 from headrace.errors import HeadraceError, ServiceError
 from headrace.settings import Settings
-from serving.metrics import RELEASE_LOADED, RELEASES_REFUSED
-from serving.processes import AskedProcess, ProcessEndedError, start_process
-from serving.ranking_processes import RankingProcesses, load_release
+from serving.log.metrics import RELEASE_LOADED, RELEASES_REFUSED
+from serving.processes.ranking_processes import RankingProcesses, load_release
+from serving.processes.worker_process import ProcessEndedError, WorkerProcess, start_process
 
 LOG = logging.getLogger(__name__)
 _ONE_LINE = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
@@ -27,7 +27,7 @@ class LiveRelease:
         self.ranking: RankingProcesses | None = None
         self.reason = "the release is being loaded"
         """Why there is no release yet, or what kept the newest one from going live; empty if nothing did."""
-        self._watcher: AskedProcess | None = None
+        self._watcher: WorkerProcess | None = None
         self._refused: tuple[Path, str] | None = None
         self._refused_at = 0.0
 
@@ -48,7 +48,7 @@ class LiveRelease:
             old, self.ranking = self.ranking, loaded
             self.reason = ""
             RELEASE_LOADED.set(time())
-            LOG.info("release %s is live", loaded.statistics.release_id)
+            LOG.info("release %s is live", loaded.loaded.release_id)
             if old is not None:
                 old.close()
             await self._end_watcher()  # it may have imported the registry's client: the next look starts a fresh one
@@ -67,7 +67,7 @@ class LiveRelease:
     async def _load_if_new(self) -> RankingProcesses | None:
         wanted = await self._wanted()
         live = self.ranking
-        if live is not None and wanted == (live.folder, live.statistics.content_hash):
+        if live is not None and wanted == (live.folder, live.loaded.content_hash):
             self.reason, self._refused = "", None
             return None
         if wanted == self._refused and monotonic() - self._refused_at < self._retry_refused_seconds:
@@ -80,10 +80,13 @@ class LiveRelease:
     async def _wanted(self) -> tuple[Path, str]:
         if self._watcher is None or self._watcher.ended:
             self._watcher = await start_process(
-                "serving.release_watcher", environment=self._settings.as_environment() | _ONE_LINE
+                "serving.processes.release_watcher",
+                ready=int,
+                answers=tuple[str, str],
+                environment=self._settings.as_environment() | _ONE_LINE,
             )
-        wanted: tuple[Path, str] = await self._watcher.ask(None)
-        return wanted
+        folder, content_hash = await self._watcher.call(None)
+        return Path(folder), content_hash
 
     def _refuse(self, error: Exception) -> None:
         reason = str(error) if isinstance(error, HeadraceError) else f"{type(error).__name__}: {error}"

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from headrace.errors import BadInputError
 from headrace.events.ids import id_texts
-from serving.recommender import RankedList
+from serving.pipeline.recommender import RankedList
 
 LISTS_SCHEMA = pa.schema(
     [("user_id", pa.string()), ("rank", pa.int32()), ("item_id", pa.string()), ("score", pa.float32())]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from headrace.features.own_items import OwnItemFeatures
 from headrace.features.ranking import Source
 from headrace.release.catalogue import Catalogue
-from serving.index import VectorIndex
+from serving.pipeline.index import VectorIndex
 
 Rows = npt.NDArray[np.int32]
 _NONE: Rows = np.zeros(0, np.int32)

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from headrace.errors import ServiceError
 from headrace.settings.engines import KafkaSettings
-from serving.metrics import NOTES_DROPPED
+from serving.log.metrics import NOTES_DROPPED
 
 LOG = logging.getLogger(__name__)
 _POLL_SECONDS = 0.2

@@ -27,9 +27,9 @@ from headrace.features.user_row import UserRow
 from headrace.machine.last_resort import reporting_errors
 from headrace.outcomes import OUTCOMES
 from headrace.settings import Settings, load_settings
-from serving import lake
-from serving.list_files import LISTS_SCHEMA, lists_table, read_user_ids, whole_file
-from serving.recommender import Recommender, Vector, load_recommender
+from serving.offline import lake
+from serving.offline.list_files import LISTS_SCHEMA, lists_table, read_user_ids, whole_file
+from serving.pipeline.recommender import Recommender, Vector, load_recommender
 
 USERS_PER_BATCH = 256
 CANDIDATES_SCHEMA = pa.schema(

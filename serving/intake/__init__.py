@@ -1,0 +1,1 @@
+"""Bodies of `POST /events`, checked against the contract."""

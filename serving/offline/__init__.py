@@ -1,0 +1,1 @@
+"""The lists that the service would give, written to files."""

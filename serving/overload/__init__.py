@@ -1,0 +1,1 @@
+"""What a request gets when there is no time for a full answer."""

@@ -1,0 +1,1 @@
+"""From a user's row to a ranked, explained list."""

@@ -1,0 +1,1 @@
+"""Child processes beside the event loop: ranking, and which release is live."""

@@ -1,0 +1,1 @@
+"""What requests are answered from: the live release and the online store."""
