@@ -90,7 +90,7 @@ PLAIN = b'{"event_id":"e","event_type":"view","user_id":"u","item_id":"i","times
 def messages(seed: int, some_ids: Sequence[str], some_values: Sequence[Any], garbage: Sequence[bytes]) -> list[bytes]:
     """Mostly events of which a field or two are odd, written by hand; a few are no JSON at all."""
     choose = random.Random(seed)
-    some_ids = [*some_ids, *ODD_IDS, *(f"id{number}" for number in range(40))]
+    some_ids = [*some_ids, *ODD_IDS, *(f"id{number}" for number in range(400))]
 
     def message() -> bytes:
         if choose.random() < 0.05:
