@@ -32,6 +32,6 @@ def test_port_in_use_is_named_before_anything_starts(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", settings.airflow.port))
         other.listen()
-        with pytest.raises(ServiceError, match=f"port {settings.airflow.port} is taken"):
+        with pytest.raises(ServiceError, match=f"port {settings.airflow.port} is in use"):
             web(settings)
     assert not list(tmp_path.rglob("*.db"))

@@ -21,8 +21,7 @@ from headrace.machine.ports import free_port
 from headrace.machine.run_records import read_record
 from headrace.settings import Settings
 from infra.local import kafka
-from infra.local.services import PARTS as PARTS_OF
-from infra.local.services import down, status, up
+from infra.local.services import SERVICES, down, status, up
 from infra.local.valkey import start_valkey
 
 SERVICES = ["kafka", "valkey"]
@@ -64,7 +63,7 @@ def kill(settings: Settings, name: str) -> None:
 
 def test_the_registry_does_not_write_a_line_for_every_request(services):
     """A running service asks it every few seconds."""
-    assert PARTS_OF["mlflow"].answers(services)
+    assert SERVICES["mlflow"].answers(services)
     log = (services.home_folder / "logs" / "mlflow.log").read_text()
     assert "startup complete" in log and "GET /health" not in log
 
