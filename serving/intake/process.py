@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from datetime import datetime
 
+from headrace.machine.last_resort import reporting_errors
 from serving.intake.checks import CheckedBody, check_body
 from serving.log.log_lines import write_log_lines
 from serving.processes.worker_process import WorkerProcess, serve_calls, start_process
@@ -56,11 +57,15 @@ class Intake:
             await self._process.stop()
 
 
-def main() -> None:
+def main() -> int:
     """`<socket>`."""
     write_log_lines()
-    serve_calls(int(sys.argv[1]), os.getpid, tuple[bytes, int, datetime], lambda request: check_body(*request))
+    return reporting_errors(
+        lambda: serve_calls(
+            int(sys.argv[1]), os.getpid, tuple[bytes, int, datetime], lambda request: check_body(*request)
+        )
+    )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

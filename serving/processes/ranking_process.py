@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 
 from headrace.features.online_store import LiveRow, decode_user
 from headrace.features.user_row import UserRow
+from headrace.machine.last_resort import reporting_errors
 from headrace.settings import Settings, load_settings
 from serving.log.log_lines import write_log_lines
 from serving.pipeline.recommender import RankedList, Recommender, load_recommender
@@ -99,12 +100,16 @@ def _ranked(
     return ranked, recommender.reasons.for_user(user, own, ranked.rows, ranked.sources), False
 
 
-def main() -> None:
+def main() -> int:
     """`<socket> <folder of the release>`."""
     write_log_lines()
-    ranking = RankingProcess(Path(sys.argv[2]), load_settings())
-    serve_calls(int(sys.argv[1]), ranking.load, RankingRequest, ranking.answer)
+
+    def serve() -> None:
+        ranking = RankingProcess(Path(sys.argv[2]), load_settings())
+        serve_calls(int(sys.argv[1]), ranking.load, RankingRequest, ranking.answer)
+
+    return reporting_errors(serve)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

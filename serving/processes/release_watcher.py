@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
+from headrace.machine.last_resort import reporting_errors
 from headrace.release.bundle import read_manifest
 from headrace.release.registry import resolve_release
 from headrace.settings import load_settings
@@ -24,11 +25,11 @@ def wanted_release(_: object = None) -> tuple[str, str]:
     return str(folder), read_manifest(folder).content_hash
 
 
-def main() -> None:
+def main() -> int:
     """`<socket>`."""
     write_log_lines()
-    serve_calls(int(sys.argv[1]), os.getpid, None, wanted_release)
+    return reporting_errors(lambda: serve_calls(int(sys.argv[1]), os.getpid, None, wanted_release))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

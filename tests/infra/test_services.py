@@ -21,7 +21,8 @@ from headrace.machine.ports import free_port
 from headrace.machine.run_records import read_record
 from headrace.settings import Settings
 from infra.local import kafka
-from infra.local.services import SERVICES, down, status, up
+from infra.local import services as local
+from infra.local.services import down, status, up
 from infra.local.valkey import start_valkey
 
 SERVICES = ["kafka", "valkey"]
@@ -63,7 +64,7 @@ def kill(settings: Settings, name: str) -> None:
 
 def test_the_registry_does_not_write_a_line_for_every_request(services):
     """A running service asks it every few seconds."""
-    assert SERVICES["mlflow"].answers(services)
+    assert local.SERVICES["mlflow"].answers(services)
     log = (services.home_folder / "logs" / "mlflow.log").read_text()
     assert "startup complete" in log and "GET /health" not in log
 

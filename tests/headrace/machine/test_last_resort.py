@@ -22,7 +22,8 @@ MAINS = [
     path
     for room in ("headrace", "jobs", "models", "serving", "infra", "feature_repo")
     for path in sorted((PROJECT_ROOT / room).rglob("*.py"))
-    if 'if __name__ == "__main__":' in path.read_text(encoding="utf-8")
+    if 'if __name__ == "__main__":' in (text := path.read_text(encoding="utf-8"))
+    and "import main" not in text  # it only calls another module's
 ]
 
 

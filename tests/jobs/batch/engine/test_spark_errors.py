@@ -45,7 +45,9 @@ def test_a_full_disk_is_one_sentence_and_the_table_stays_as_it_was(
     before = collected(lake, BRONZE_EVENTS)
     rows = [purchase(f"e{n}", "u1", "i1", days_before(1), note=random.randbytes(300).hex()) for n in range(1, 401)]
     large = json_lines(tmp_path / "large.jsonl", rows)
-    given = argparse.Namespace(day=DAY, events=[large], items=[], users=[], map=[], received_at=AS_OF, kafka=False)
+    given = argparse.Namespace(
+        day=DAY, events=[large], items=[], users=[], map=[], separator="", received_at=AS_OF, kafka=False
+    )
     with room_for(lake, 40_000), pytest.raises(HeadraceError) as full:
         run_jobs(lake, ["ingest"], given, settings)
     assert str(full.value) == (
