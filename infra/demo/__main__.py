@@ -25,7 +25,7 @@ from infra.demo.steps import Steps
 from infra.local import airflow_home, services
 
 QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
-"""Spark's Java compiles quickly instead of well: of a minute's work the better compiler takes a third for itself."""
+"""Spark's Java compiles quickly instead of well: of a minute's work the better compiler takes a third of the CPU for itself."""
 REPLAYED = 300
 """Households whose first later purchase is replayed through the stream to measure its latency."""
 
