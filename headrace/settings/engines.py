@@ -77,7 +77,7 @@ class SparkSettings(Group):
     """Heap of the driver; in local mode also of the executors."""
     java_options: str = ""
     """More options of the driver's Java. `-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m` compiles quickly
-    instead of well: for a million rows on a laptop, as in the demo, not for a hundred million."""
+    instead of well: for jobs of a minute on a laptop, as the demo's import."""
     shuffle_partitions: PositiveInt = 4
     """Partitions of a shuffle; about two per core."""
 

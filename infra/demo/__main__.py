@@ -25,7 +25,7 @@ from infra.demo.steps import Steps
 from infra.local import airflow_home, services
 
 QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
-"""Only the C1 compiler for Spark: C2 costs a third of a minute's work."""
+"""Spark's Java compiles quickly instead of well: the better compiler takes a third of the import's CPU for itself."""
 REPLAYED = 300
 """Households whose first later purchase is replayed through the stream to measure its latency."""
 
@@ -39,9 +39,8 @@ def main(
     console = Console()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     settings = load_settings()
-    airflow = settings.airflow.model_copy(update={"retries": 0})  # interactive: a failed step is reported at once
-    spark = settings.spark.model_copy(update={"java_options": settings.spark.java_options or QUICK_JAVA})
-    settings = settings.model_copy(update={"airflow": airflow, "spark": spark})
+    airflow = settings.airflow.model_copy(update={"retries": 0})  # somebody is watching: a failed step says so at once
+    settings = settings.model_copy(update={"airflow": airflow})
     steps = Steps(settings, console)
     try:
         with PeakMemory(settings.home_folder) as peak:
@@ -85,10 +84,10 @@ def _build(steps: Steps) -> None:
         )
 
 
-def _import(steps: Steps, training: Path, today: str) -> None:
-    _map(steps, "1-48", training, today)
-    files = [f"--{name}={training / name}.parquet" for name in ("events", "items", "users")]
-    steps.run("headrace", "import", *files, "--day", today)
+def _import(steps: Steps, learnt: Path, today: str) -> None:
+    _map(steps, "1-48", learnt, today)
+    files = [f"--{name}={learnt / name}.parquet" for name in ("events", "items", "users")]
+    steps.run("headrace", "import", *files, "--day", today, HEADRACE_SPARK__JAVA_OPTIONS=QUICK_JAVA)
 
 
 def _foundation(steps: Steps, later: Path, today: str) -> None:

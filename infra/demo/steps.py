@@ -35,12 +35,12 @@ class Steps:
         self.seconds[title] = time.monotonic() - start
         self.console.print(f"[green]✓[/] {title} [dim]({self.seconds[title]:.1f} s)[/]")
 
-    def run(self, *arguments: str) -> None:
-        """Run `python -m …` with these settings, its output shown as it comes.
+    def run(self, *arguments: str, **variables: str) -> None:
+        """Run `python -m …` with these settings and environment variables, its output shown as it comes.
 
         Raises HeadraceError naming the command if it fails; it has printed the reason itself.
         """
-        environment = {**os.environ, **self.settings.as_environment()}
+        environment = {**os.environ, **self.settings.as_environment(), **variables}
         done = subprocess.run([sys.executable, "-m", *arguments], cwd=PROJECT_ROOT, env=environment, check=False)
         if done.returncode != 0:
             shown = " ".join(arguments)
