@@ -317,7 +317,7 @@ def test_the_same_file_named_twice_is_one(tmp_path: Path) -> None:
         ("a.csv.gz", b"item_id\ni1\n", "is not a gzip file. Leave out the ending .gz"),
         ("a.csv.bz2", b"item_id\ni1\n", "is not a bzip2 file"),
         ("a.jsonl.zst", b'{"item_id":1}\n', "is not a Zstandard file. Leave out the ending .zst"),
-        ("a.csv", gzip.compress(b"item_id\n"), "is a gzip file. Add the ending .gz"),
+        ("a.csv", gzip.compress(b"item_id\n", mtime=0), "is a gzip file. Add the ending .gz"),
         ("a.csv", "item_id\ni1\n".encode("utf-16"), "is UTF-16, expected text in UTF-8"),
         ("a.csv", "item_id\ni1\n".encode("utf-16-le"), "is not text, or is UTF-16"),
         ("a.csv", b"PK\x03\x04 and more", "is a ZIP file or a workbook"),
