@@ -84,9 +84,9 @@ def _build(steps: Steps) -> None:
         )
 
 
-def _import(steps: Steps, learnt: Path, today: str) -> None:
-    _map(steps, "1-48", learnt, today)
-    files = [f"--{name}={learnt / name}.parquet" for name in ("events", "items", "users")]
+def _import(steps: Steps, training: Path, today: str) -> None:
+    _map(steps, "1-48", training, today)
+    files = [f"--{name}={training / name}.parquet" for name in ("events", "items", "users")]
     steps.run("headrace", "import", *files, "--day", today, HEADRACE_SPARK__JAVA_OPTIONS=QUICK_JAVA)
 
 
