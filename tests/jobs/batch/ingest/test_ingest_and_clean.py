@@ -146,7 +146,7 @@ def test_a_file_that_is_not_what_its_ending_says_stops_the_import_before_anythin
         ingest_files(lake, Inputs(events=[plain], items=[items]), AS_OF)
     packed = tmp_path / "events.parquet.zst"
     packed.write_bytes(b"PAR1")
-    with pytest.raises(BadInputError, match=r"all but .parquet also with .gz, .bz2, .zst"):
+    with pytest.raises(BadInputError, match=r"all except .parquet also with .gz, .bz2, .zst"):
         ingest_files(lake, Inputs(events=[packed], items=[items]), AS_OF)
     assert not lake.exists(BRONZE_ITEMS)
 
