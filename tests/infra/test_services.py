@@ -152,7 +152,9 @@ def test_a_taken_port_is_said_in_one_sentence_with_setting_and_mend(tmp_path):
 
 def test_a_broker_on_another_machine_is_not_started_here(tmp_path):
     settings = Settings(home=tmp_path, kafka={"bootstrap_servers": "kafka:9092"})
-    with pytest.raises(BadInputError, match=r"'kafka.bootstrap_servers' is 'kafka:9092', which is not a port of this"):
+    with pytest.raises(
+        BadInputError, match=r"'kafka.bootstrap_servers' is 'kafka:9092', which is not an address of this"
+    ):
         kafka.start_kafka(settings)
 
 

@@ -101,6 +101,6 @@ def test_a_release_whose_artifacts_are_gone_is_named_with_its_run(settings: Sett
     for folder in settings.home_folder.glob(f"mlruns/*/{version.run_id}/artifacts/release"):
         shutil.rmtree(folder)
     with pytest.raises(
-        ServiceError, match=f"{release.release_id} cannot be fetched from MLflow's run {version.run_id}"
+        ServiceError, match=f"{release.release_id} cannot be downloaded from MLflow run {version.run_id}"
     ):
         promote(settings, release.release_id, "")
