@@ -96,7 +96,7 @@ def test_the_holdout_bundle_is_not_trained_on_the_holdout(retrieval: Trained):
     before = open_release(retrieval.folder / "retrieval_holdout")
     after = open_release(retrieval.folder / "retrieval")
     assert (after.manifest.as_of - before.manifest.as_of).days == 28
-    assert load_catalogue(before).item_ids == load_catalogue(after).item_ids
+    assert list(load_catalogue(before).item_ids) == list(load_catalogue(after).item_ids)
     ever_before, ever_after = (load_catalogue(each).numbers["users_total"].sum() for each in (before, after))
     assert ever_before < ever_after
     assert after.manifest.tables.keys() >= {"gold/retrieval_examples", "gold/item_features", "silver/items"}
