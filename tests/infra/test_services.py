@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -123,7 +124,7 @@ def test_the_command_says_what_runs(running):
         text=True,
     )
     assert answer.returncode == 1  # MLflow is down
-    assert "│ valkey │ up" in answer.stdout and "│ mlflow │ down" in answer.stdout
+    assert re.search("│ valkey +│ up ", answer.stdout) and re.search("│ mlflow +│ down ", answer.stdout)
 
 
 def test_down_leaves_no_process_and_a_later_up_starts_a_new_one(tmp_path):
