@@ -15,7 +15,7 @@ import pytest
 from headrace.machine.ports import service_address
 from headrace.settings import PROJECT_ROOT, Settings
 from infra.local import services as local
-from tests.spark_fixture import QUICK_JAVA
+from tests.spark_fixture import FEW_ROWS, QUICK_JAVA
 
 END = "2026-11-23"
 HOUSEHOLDS = "100"
@@ -62,9 +62,9 @@ def platform(services: Settings, tmp_path_factory: pytest.TempPathFactory) -> It
             *("--households", HOUSEHOLDS, "--output", str(folder)),
         )
     files = [f"--{name}={learnt / name}.parquet" for name in ("events", "items", "users")]
-    half_built.run("headrace", "import", *files, "--day", END)
+    half_built.run("headrace", "import", *files, "--day", END, SPARK_CONF_DIR=FEW_ROWS)
     day = json.loads((learnt / "meta.json").read_text())["as_of_day"]
     built = Platform(settings, day, learnt, later)
-    built.run("headrace", "run", "daily", "--day", day)
+    built.run("headrace", "run", "daily", "--day", day, SPARK_CONF_DIR=FEW_ROWS)
     local.up(settings, ["stream", "serving"])
     yield built

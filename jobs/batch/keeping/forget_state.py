@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import mmap
+import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from headrace.machine.stream_state import checkpoint_folder, unused_state
@@ -62,13 +63,18 @@ def _naming(settings: Settings, subjects: Sequence[str]) -> list[Path]:
     """Folders of a checkpoint, or of files that several share."""
     wanted = re.compile(b"|".join(_in_row(subject.encode()) for subject in subjects))
     folders = sorted(checkpoint_folder(settings).glob("*/*"))
-    return [folder for folder in folders if any(_holds(path, wanted) for path in folder.rglob("*"))]
+    return [folder for folder in folders if any(_holds(path, wanted) for path in _files_below(folder))]
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """A folder that Flink removes meanwhile, as it does with older checkpoints, has no files (see os.walk)."""
+    return (Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
 
 
 def _holds(path: Path, wanted: re.Pattern[bytes]) -> bool:
     try:
-        return path.is_file() and contains(path, wanted)
-    except FileNotFoundError:  # Flink has removed an older one meanwhile
+        return contains(path, wanted)
+    except FileNotFoundError:  # removed since it was listed
         return False
 
 

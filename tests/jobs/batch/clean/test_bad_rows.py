@@ -178,7 +178,7 @@ def rows(seed: int, values: Sequence[Any], odd: Sequence[bytes]) -> list[bytes]:
 
 
 @settings(
-    max_examples=3, derandomize=True, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+    max_examples=2, derandomize=True, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
 )
 @given(st.builds(rows, st.integers(1, 99), st.lists(JSON, min_size=20), st.lists(st.binary(max_size=40), min_size=20)))
 def test_whatever_bytes_arrive_clean_ends_and_each_row_is_taken_or_refused(lake: Lake, arrived: list[bytes]) -> None:

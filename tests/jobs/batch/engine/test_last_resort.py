@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from headrace.settings import PROJECT_ROOT
+from tests.spark_fixture import QUICK_JAVA
 
 JOB = """
 import sys
@@ -28,7 +29,7 @@ sys.exit(reporting_errors(work, "error: "))
 
 
 def job(folder: Path, work: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "HEADRACE_HOME": str(folder)}
+    environment = {**os.environ, **QUICK_JAVA, "HEADRACE_HOME": str(folder)}
     environment.pop("HEADRACE_TRACES", None)
     return subprocess.Popen(
         [sys.executable, "-c", JOB.format(work)],

@@ -21,6 +21,7 @@ from jobs.batch.ingest.dry_run_report import Forecast, Refused, nothing_to_impor
 from jobs.batch.ingest.file_arguments import inputs_of
 from jobs.batch.ingest.files_job import Inputs, ingest_files
 from tests.jobs.batch.worlds import AS_OF, DAY, days_before, json_lines, purchase
+from tests.spark_fixture import QUICK_JAVA
 
 SHOP = (
     "event_id,event_type,customer,item_id,timestamp,value,shop\n"
@@ -123,7 +124,7 @@ def test_the_command_ends_with_1_where_no_row_is_accepted_and_makes_no_folder(tm
     home = tmp_path / "home"
     broken = json_lines(tmp_path / "broken.jsonl", [{"event_type": "purchase"}])
     command = [sys.executable, "-m", "headrace", "import", "--dry-run", "--events", str(broken), "--day", f"{DAY}"]
-    environment = child_environment(Settings(home=home))
+    environment = child_environment(Settings(home=home)) | QUICK_JAVA
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
     assert "missing_event_id                  1  broken.jsonl, row 1: 'event_id'" in done.stdout
