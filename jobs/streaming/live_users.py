@@ -7,6 +7,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
+from headrace.features.user_row import profile_fingerprint
 from headrace.features.user_tower import UserTower
 from headrace.forgotten import forgotten_until
 from jobs.streaming.known_user import KnownUser, after_events, needs_write, since
@@ -121,7 +122,14 @@ class LiveUsers:
         self._store.write(
             [
                 NewRow(
-                    subject, release_id, vector, user.history_json, user.event_timestamp, user.live_events, updated_at
+                    subject,
+                    release_id,
+                    vector,
+                    user.history_json,
+                    user.event_timestamp,
+                    user.live_events,
+                    updated_at,
+                    profile_fingerprint(user.profile),
                 )
                 for (subject, user), vector in zip(users.items(), vectors, strict=True)
             ]
