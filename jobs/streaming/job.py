@@ -35,11 +35,11 @@ def run_job(settings: Settings, start: str, say: Say) -> None:
 
     `start` is `committed` (the newest checkpoint; without one what the consumer group committed; else the beginning),
     `earliest` or `latest` (both without earlier state). After a forget request the job restarts without Flink's
-    state, from the committed offsets. Raises HeadraceError if the job ends by itself.
+    state, from the committed offsets. Raises HeadraceError if the job ends by itself, or another one runs.
     """
-    log, folder = prepare_java(settings), checkpoint_folder(settings)
-    ready_file = settings.home_folder / "run" / READY_FILE
+    folder, ready_file = checkpoint_folder(settings), settings.home_folder / "run" / READY_FILE
     with state_in_use(settings), _stop_signals() as stop_requested, _own_processes():
+        log = prepare_java(settings)
         checkpoint = checkpoints.newest_checkpoint(folder) if start == "committed" else None
         while not stop_requested():
             checkpoints.drop_older_jobs(folder, checkpoint)
