@@ -174,7 +174,7 @@ def by_spark(row: Row) -> Verdict:
 
 def in_stream(sent: Sequence[bytes]) -> dict[int, Any]:
     received = f"{RECEIVED:%Y-%m-%d %H:%M:%S.000}"
-    _, subjects, packed = valid_events(sent, [received] * len(sent))
+    subjects, packed = valid_events(sent, [received] * len(sent))
     return {
         place: (subject, *unpack_events([event])) if subject and event else None
         for place, (subject, event) in enumerate(zip(subjects, packed, strict=True), 1)
