@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import uuid
 from pathlib import Path
 
 import httpx
@@ -69,7 +70,7 @@ def remember_alias(settings: Settings, alias: str, release_id: str) -> None:
     if file.exists() and file.read_text(encoding="utf-8") == text:
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
+    partial = file.with_suffix(f".{uuid.uuid4().hex}.partial")  # several processes note it at once
     partial.write_text(text, encoding="utf-8")
     partial.replace(file)
 

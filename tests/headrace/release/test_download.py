@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from headrace.errors import ServiceError
 from headrace.release.bundle import ITEMS, USER_TOWER, Release, open_release
 from headrace.release.download import RETRY_S
-from headrace.release.registry import ARTIFACT_FOLDER, bring_release
+from headrace.release.registry import ARTIFACT_FOLDER, alias_file, bring_release, remember_alias
 from headrace.settings import Settings
 from tests.small_release import item_names, tiny_retrieval_bundle
 
@@ -86,3 +87,11 @@ def test_a_bundle_that_lost_a_file_or_holds_a_changed_one_is_downloaded_again(
     (folder / ITEMS).unlink()
     (folder / USER_TOWER).write_bytes(b"changed")
     assert open_release(bring_release(settings, run_id, release.release_id)).manifest == release.manifest
+
+
+def test_many_may_note_at_once_which_release_an_alias_names(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: remember_alias(settings, "champion", str(number % 7)), range(400)))
+    assert [path.name for path in settings.releases.iterdir()] == ["champion.json"]
+    assert json.loads(alias_file(settings, "champion").read_text()).keys() == {"release_id"}
