@@ -17,17 +17,20 @@ from jobs.streaming.configuration import flink_options, prepare_java
 from jobs.streaming.valid_events import valid_event_function
 
 NAME = "stranger-"
-_NUMBERS = """
+"""Followed by the second they came, and a number."""
+EVENTS_PER_SECOND = 5000
+_NUMBERS = f"""
 CREATE TEMPORARY TABLE numbers (n BIGINT) WITH (
-  'connector' = 'datagen', 'rows-per-second' = '5000',
-  'fields.n.kind' = 'sequence', 'fields.n.start' = '1', 'fields.n.end' = '1000000000'
+  'connector' = 'datagen', 'rows-per-second' = '{EVENTS_PER_SECOND}',
+  'fields.n.min' = '0', 'fields.n.max' = '1000000000000'
 )"""
 _EVENTS = f"""
 CREATE TEMPORARY VIEW events AS
 SELECT
-  ENCODE(CONCAT('{{"event_id": "e', CAST(n AS STRING), '", "event_type": "view", "user_id": "{NAME}', CAST(n AS STRING),
+  ENCODE(CONCAT('{{"event_id": "', CAST(n AS STRING), '", "event_type": "view", "user_id": "{NAME}',
+    CAST(UNIX_TIMESTAMP() AS STRING), '-', CAST(n AS STRING),
     '", "item_id": "item-1", "timestamp": "2026-11-23T11:00:00Z"}}'), 'UTF-8') AS message,
-  TO_TIMESTAMP_LTZ(1795435200000, 3) AS received_at
+  TO_TIMESTAMP_LTZ(1795435200000 + MOD(n, 2), 3) AS received_at
 FROM numbers"""  # noqa: S608  (a constant)
 
 

@@ -215,7 +215,7 @@ def test_what_was_shown_and_what_was_refused_can_be_read_again(client: TestClien
     assert (impression["hour"], impression["weekday"]) == (shown_at.hour, shown_at.weekday())
     assert (impression["device"], impression["surface"]) == ("phone", "homepage")
     letters = [value for _, value in messages(settings, settings.kafka.rejected_topic)]
-    assert "dead letter" in {each.get("event_id") for letter in letters for each in json.loads(letter["raw"])}
+    assert any('"event_id":"dead letter"' in letter["raw"] for letter in letters)
 
 
 def test_requests_and_refusals_are_counted(client: TestClient) -> None:
