@@ -1,4 +1,4 @@
-"""The peer of `benchmarks.stream`, a per-event PyFlink job: same dedupe, history and tower, one `HSET` an event.
+"""The peer of `benchmarks.stream`, a per-event PyFlink job: same history and tower, one `HSET` an event.
 
 python -m benchmarks.stream.peer RELEASE_FOLDER
 """
@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from pyflink.common import Configuration, Time, Types, WatermarkStrategy
+from pyflink.common import Configuration, Types, WatermarkStrategy
 from pyflink.common.serialization import SimpleStringSchema
 from pyflink.datastream import KeyedProcessFunction, RuntimeContext, StreamExecutionEnvironment
 from pyflink.datastream.connectors.kafka import KafkaOffsetsInitializer, KafkaSource
-from pyflink.datastream.state import StateTtlConfig, ValueStateDescriptor
+from pyflink.datastream.state import ValueStateDescriptor
 
 from headrace.events import INTEREST_TYPES, parse_timestamp
 from headrace.features.online_store import live_key
@@ -27,25 +27,6 @@ from jobs.streaming.configuration import flink_options, prepare_java
 from jobs.streaming.release_watch import load_tower
 
 GROUP = "headrace-stream-peer"
-
-
-class OncePerEventId(KeyedProcessFunction):
-    """Lets the first event of each id through, remembering ids for as long as ours does."""
-
-    def __init__(self, hours: int) -> None:
-        self._hours = hours
-
-    def open(self, runtime_context: RuntimeContext) -> None:
-        """Get the state."""
-        descriptor = ValueStateDescriptor("seen", Types.BOOLEAN())
-        descriptor.enable_time_to_live(StateTtlConfig.new_builder(Time.hours(self._hours)).build())
-        self._seen = runtime_context.get_state(descriptor)
-
-    def process_element(self, value: Any, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:  # noqa: ARG002
-        """One event."""
-        if not self._seen.value():
-            self._seen.update(True)
-            yield value
 
 
 class WriteUser(KeyedProcessFunction):
@@ -71,7 +52,10 @@ class WriteUser(KeyedProcessFunction):
         if event["event_type"] not in INTEREST_TYPES or moment is None:
             return
         time_us = round(moment.timestamp() * 1_000_000)
-        history = [*(self._history.value() or []), (time_us, event["event_id"], event["item_id"], event["event_type"])]
+        history = self._history.value() or []
+        if any(event_id == event["event_id"] for _, event_id, _, _ in history):
+            return
+        history.append((time_us, event["event_id"], event["item_id"], event["event_type"]))
         history = sorted(history)[-self._length :]
         self._history.update(history)
         count = (self._count.value() or 0) + 1
@@ -96,7 +80,7 @@ def main() -> None:
     settings, release = load_settings(), sys.argv[1]
     prepare_java(settings)
     options = Configuration()
-    for name, value in flink_options(settings, None).items():
+    for name, value in flink_options(settings).items():
         options.set_string(name, value)
     options.set_string("python.execution-mode", "thread")  # for per-event functions the faster one
     options.set_string("restart-strategy.type", "none")  # a benchmark that fails should say so
@@ -112,8 +96,6 @@ def main() -> None:
     )
     (
         environment.from_source(source, WatermarkStrategy.no_watermarks(), "events")
-        .key_by(lambda text: json.loads(text)["event_id"], key_type=Types.STRING())
-        .process(OncePerEventId(settings.flink.deduplication_hours), output_type=Types.STRING())
         .key_by(lambda text: json.loads(text)["user_id"], key_type=Types.STRING())
         .process(WriteUser(settings, release), output_type=Types.LONG())
         .filter(lambda count: count < 0)

@@ -112,7 +112,7 @@ def run(
 def stream() -> None:
     """Run the streaming job in the foreground: events to user vectors in the online store.
 
-    Starts from its last checkpoint. Needs `headrace up` and a release. Ctrl-C ends it.
+    Continues where it stopped. Needs `headrace up` and a release. Ctrl-C ends it.
 
     Example: `headrace stream` (in the background: `headrace up stream`)
     """

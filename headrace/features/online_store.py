@@ -2,14 +2,15 @@
 
 Two hashes a user: the *feature row* that the batch side materialises in the feature store's format
 (`headrace.features.rows`), and the *live row* that the stream writes: `headrace:live:<user>` with `release`, `vector`
-(float32, little-endian), `history` (JSON), `event_timestamp` (µs of the newest event), `count` and `updated_at` (µs).
+(float32, little-endian), `history` (JSON), `event_timestamp` (µs of the newest event), `count`, `updated_at` (µs) and
+`profile` (fingerprint).
 Serving reads both in one round trip.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.features import rows as feature_rows
-from headrace.features.user_row import HistoryEvent, UserRow, user_row
+from headrace.features.user_row import HistoryEvent, UserRow, profile_fingerprint, user_row
 from headrace.tables import GOLD_USER_FEATURES
 
-LIVE_FIELDS = ("release", "vector", "history", "event_timestamp", "count", "updated_at")
+LIVE_FIELDS = ("release", "vector", "history", "event_timestamp", "count", "updated_at", "profile")
 USER_FEATURES = feature_rows.feature_names(GOLD_USER_FEATURES.schema)
 _USER_FIELDS = feature_rows.row_fields(feature_rows.USER_VIEW, USER_FEATURES)
 
@@ -31,8 +32,8 @@ if old[1] == ARGV[1] and old[2] then
   if new_time < time or (new_time == time and tonumber(ARGV[5]) < tonumber(old[3])) then return 0 end
 end
 redis.call('HSET', KEYS[1], 'release', ARGV[1], 'vector', ARGV[2], 'history', ARGV[3], 'event_timestamp', ARGV[4],
-  'count', ARGV[5], 'updated_at', ARGV[6])
-redis.call('EXPIRE', KEYS[1], ARGV[7])
+  'count', ARGV[5], 'updated_at', ARGV[6], 'profile', ARGV[7])
+redis.call('EXPIRE', KEYS[1], ARGV[8])
 return 1
 """
 """Compare and set: a row of the same release is replaced only by one that is at least as new by (event time, count)."""
@@ -53,6 +54,12 @@ class LiveRow:
     """Live events counted so far, this one included: orders two writes with the same event time."""
     updated_at: int
     """Microseconds since 1970 when it was written."""
+    profile: str
+    """`profile_fingerprint` of the profile that the vector was computed from."""
+
+    def holds_vector_of(self, release: str, history: Sequence[HistoryEvent], profile: Mapping[str, str]) -> bool:
+        """Whether `vector` is what the release's tower makes of this history and profile: all that it reads."""
+        return self.release == release and self.history == history and self.profile == profile_fingerprint(profile)
 
 
 def live_key(user_id: str) -> str:
@@ -69,13 +76,14 @@ def live_row_arguments(row: LiveRow, ttl_seconds: int) -> list[Any]:
         row.event_timestamp,
         row.count,
         row.updated_at,
+        row.profile,
         ttl_seconds,
     ]
 
 
 def decode_live_row(raw: Sequence[bytes | None]) -> LiveRow | None:
     """The live row from `HMGET live_key *LIVE_FIELDS`; None where there is none."""
-    release, vector, history, event_timestamp, count, updated_at = raw
+    release, vector, history, event_timestamp, count, updated_at, profile = raw
     if release is None or vector is None or history is None:
         return None
     return LiveRow(
@@ -85,6 +93,7 @@ def decode_live_row(raw: Sequence[bytes | None]) -> LiveRow | None:
         event_timestamp=int(event_timestamp or 0),
         count=int(count or 0),
         updated_at=int(updated_at or 0),
+        profile=(profile or b"").decode(),
     )
 
 

@@ -5,8 +5,10 @@ Pure functions over small lists: the same code builds the row in evaluation, in 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +36,11 @@ def merge_history(base: Iterable[HistoryEvent], live: Iterable[HistoryEvent], le
     """
     by_id = {event.event_id: event for event in (*base, *live) if event.event_type in INTEREST_TYPES}
     return sorted(by_id.values())[-length:]
+
+
+def profile_fingerprint(profile: Mapping[str, str]) -> str:
+    """Text of 16 characters that another profile does not have."""
+    return blake2b(json.dumps(sorted(profile.items())).encode(), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
+import uuid
 from pathlib import Path
 
 import httpx
 
 from headrace.errors import ReleaseError, ServiceError
 from headrace.release.bundle import MANIFEST, Manifest, read_manifest
+from headrace.release.download import bring_bundle
 from headrace.settings import Settings
 
 RELEASE_ID_TAG = "release_id"
@@ -25,9 +26,9 @@ _REGISTRY_TIMEOUT_S = 3.0
 def resolve_release(settings: Settings) -> Path:
     """Folder of the bundle that `settings.serving.release` names: a folder, or an alias of the registry.
 
-    A release that is not on this machine is downloaded from the registry. While the registry is unavailable, the last
-    known release of the alias (stored in `<home>/releases/<alias>.json`) is used. Raises ReleaseError or
-    ServiceError. Blocking.
+    A release that is not on this machine, or not whole, is downloaded from the registry. While the registry is
+    unavailable, the last known release of the alias (stored in `<home>/releases/<alias>.json`) is used. Raises
+    ReleaseError or ServiceError. Blocking.
     """
     named = settings.serving.release
     if "/" in named or Path(named).is_dir():
@@ -48,13 +49,13 @@ def resolve_release(settings: Settings) -> Path:
 
 
 def bring_release(settings: Settings, run_id: str, release_id: str) -> Path:
-    """Folder of a registered bundle on this machine, downloaded from the artifacts of its run if it is not here yet."""
-    return _brought(settings, run_id, settings.releases / release_id, ARTIFACT_FOLDER)
+    """Folder of a registered bundle on this machine, downloaded from its run where it is not here and whole."""
+    return bring_bundle(settings, run_id, settings.releases / release_id, ARTIFACT_FOLDER)
 
 
 def bring_backtest(settings: Settings, run_id: str, release_id: str) -> Path:
     """Folder of a registered release's backtest bundle, likewise."""
-    return _brought(settings, run_id, settings.backtests / release_id, BACKTEST_FOLDER)
+    return bring_bundle(settings, run_id, settings.backtests / release_id, BACKTEST_FOLDER)
 
 
 def alias_file(settings: Settings, alias: str) -> Path:
@@ -69,7 +70,7 @@ def remember_alias(settings: Settings, alias: str, release_id: str) -> None:
     if file.exists() and file.read_text(encoding="utf-8") == text:
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
+    partial = file.with_suffix(f".{uuid.uuid4().hex}.partial")  # several processes note it at once
     partial.write_text(text, encoding="utf-8")
     partial.replace(file)
 
@@ -101,32 +102,6 @@ def _registered(settings: Settings, alias: str) -> tuple[str, str]:
             "Register releases with `headrace run daily` only",
         )
     return tags[RELEASE_ID_TAG], version["run_id"]
-
-
-def _brought(settings: Settings, run_id: str, folder: Path, artifact: str) -> Path:
-    if not (folder / MANIFEST).exists():
-        _fetch(settings, run_id, folder, artifact)
-    return folder
-
-
-def _fetch(settings: Settings, run_id: str, folder: Path, artifact: str) -> None:
-    import mlflow  # slow to import: only where a release has to be downloaded
-
-    mlflow.set_tracking_uri(settings.mlflow.tracking_uri)
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        found = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=artifact, dst_path=str(partial))
-    except (mlflow.exceptions.MlflowException, OSError) as error:
-        raise ServiceError(
-            f"release {folder.name} cannot be downloaded from MLflow run {run_id}: {str(error).splitlines()[0]}",
-            "Check the run's artifacts, or promote another release with `headrace release promote`",
-        ) from None
-    fetched = Path(found)
-    read_manifest(fetched)
-    fetched.rename(folder)
-    shutil.rmtree(partial, ignore_errors=True)
 
 
 def local_releases(settings: Settings) -> list[Manifest]:

@@ -95,11 +95,12 @@ class FlinkSettings(Group):
     """Longest wait of an event in a network buffer."""
     checkpoint_interval_ms: PositiveInt = 10_000
     """Time between checkpoints; after a crash at most this much is replayed."""
-    deduplication_hours: PositiveInt = 24
-    """How long an `event_id` is remembered."""
     carried_events: int = Field(default=2, ge=2)
     """Newest events of a user that Flink keeps and passes on with each new one. The whole history is in the store;
     more than two repair a store that lost its newest rows, at the cost of throughput (50: half of it)."""
+    carried_seconds: PositiveInt = 10
+    """How long Flink keeps them after the user's last event, at least; half as long again at most. Its memory holds
+    the users of that time, however long the stream runs."""
 
 
 class AirflowSettings(Group):

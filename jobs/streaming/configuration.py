@@ -13,7 +13,7 @@ from headrace.machine.stream_state import checkpoint_folder
 from headrace.settings import Settings
 
 JAVA_OPTIONS = "-Xmx1g -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
-"""Heap: enough for some million event ids in the state. Only the C1 compiler: on two busy cores the job then wrote its
+"""Heap: enough for the users of `flink.carried_seconds`. Only the C1 compiler: on two busy cores the job then wrote its
 first row after 37 s instead of 88, and used 46 s of CPU instead of 70 for 100,000 events; the flag alone would reduce
 the code cache to a fifth. `JVM_ARGS` override these."""
 LOG_NAME = "stream"
@@ -39,8 +39,8 @@ appender.file.strategy.max = 3
 """
 
 
-def flink_options(settings: Settings, checkpoint: Path | None) -> dict[str, str]:
-    """Configuration of the job; it continues from `checkpoint` if one is given."""
+def flink_options(settings: Settings) -> dict[str, str]:
+    """Configuration of the job."""
     flink = settings.flink
     options = {
         "pipeline.name": "headrace-stream",
@@ -48,7 +48,7 @@ def flink_options(settings: Settings, checkpoint: Path | None) -> dict[str, str]
         "pipeline.object-reuse": "true",
         "parallelism.default": str(flink.parallelism),
         "table.local-time-zone": "UTC",
-        "table.exec.state.ttl": f"{flink.deduplication_hours} h",
+        "table.exec.state.ttl": f"{flink.carried_seconds} s",
         "python.executable": sys.executable,
         "python.client.executable": sys.executable,
         "python.execution-mode": "process",
@@ -58,8 +58,7 @@ def flink_options(settings: Settings, checkpoint: Path | None) -> dict[str, str]
         "execution.buffer-timeout.interval": f"{flink.buffer_timeout_ms} ms",
         "execution.checkpointing.interval": f"{flink.checkpoint_interval_ms} ms",
         "execution.checkpointing.dir": checkpoint_folder(settings).as_uri(),
-        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
-        "execution.checkpointing.num-retained": "2",
+        "execution.checkpointing.externalized-checkpoint-retention": "DELETE_ON_CANCELLATION",
         "restart-strategy.type": "exponential-delay",
         "restart-strategy.exponential-delay.initial-backoff": "1 s",
         "restart-strategy.exponential-delay.max-backoff": "30 s",
@@ -73,11 +72,6 @@ def flink_options(settings: Settings, checkpoint: Path | None) -> dict[str, str]
             "jobmanager.bind-host": LOOPBACK,
             "taskmanager.host": LOOPBACK,
             "taskmanager.bind-host": LOOPBACK,
-        }
-    if checkpoint is not None:
-        options |= {
-            "execution.state-recovery.path": checkpoint.as_uri(),
-            "execution.state-recovery.claim-mode": "CLAIM",
         }
     return options
 

@@ -1,9 +1,10 @@
-"""One run of the job: submitted, watched until it ends, stopped by Ctrl-C or SIGTERM with its last checkpoint kept."""
+"""One run of the job: submitted, watched until it ends, stopped by Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
 import json
 import logging
+import shutil
 import signal
 import time
 import uuid
@@ -19,7 +20,7 @@ from headrace.errors import HeadraceError
 from headrace.forgotten import FORGOTTEN_KEY
 from headrace.machine.stream_state import READY_FILE, checkpoint_folder, state_in_use
 from headrace.settings import Settings
-from jobs.streaming import checkpoints, query
+from jobs.streaming import query
 from jobs.streaming.configuration import flink_options, prepare_java
 from jobs.streaming.forgetting import Forgetting
 from jobs.streaming.topic_offsets import committed_offsets, topic_ends
@@ -33,30 +34,29 @@ Say = Callable[[str], None]
 def run_job(settings: Settings, start: str, say: Say) -> None:
     """Run the stream until SIGINT or SIGTERM.
 
-    `start` is `committed` (the newest checkpoint; without one what the consumer group committed; else the beginning),
-    `earliest` or `latest` (both without earlier state). After a forget request the job restarts without Flink's
-    state, from the committed offsets. Raises HeadraceError if the job ends by itself.
+    `start` is `committed` (what the consumer group committed; else the beginning), `earliest` or `latest`. Flink's
+    state, a user's last few seconds, outlives no run. After a forget request the job restarts from the committed
+    offsets. Raises HeadraceError if the job ends by itself, or another one runs.
     """
-    log, folder = prepare_java(settings), checkpoint_folder(settings)
     ready_file = settings.home_folder / "run" / READY_FILE
     with state_in_use(settings), _stop_signals() as stop_requested, _own_processes():
-        checkpoint = checkpoints.newest_checkpoint(folder) if start == "committed" else None
+        log = prepare_java(settings)
         while not stop_requested():
-            checkpoints.drop_older_jobs(folder, checkpoint)
-            say(f"starting, from {_shown(checkpoint) if checkpoint else f'the {start} offsets'}; log: {log}")
+            shutil.rmtree(checkpoint_folder(settings), ignore_errors=True)
+            say(f"starting, from the {start} offsets; log: {log}")
             ready_file.unlink(missing_ok=True)
             run = uuid.uuid4().hex
-            job = _submit(settings, start, checkpoint, run)
+            job = _submit(settings, start, run)
             try:
                 _watch(job, settings, run, ready_file, say, stop_requested, log)
             finally:
                 ready_file.unlink(missing_ok=True)
                 _cancel(job)
-            start, checkpoint = "committed", None
+            start = "committed"
     say("stopped; the next start continues from here")
 
 
-def _submit(settings: Settings, start: str, checkpoint: Path | None, run: str) -> Any:
+def _submit(settings: Settings, start: str, run: str) -> Any:
     from pyflink.common import Configuration  # starts Java: only after its environment is prepared
     from pyflink.table import EnvironmentSettings, TableEnvironment
 
@@ -64,7 +64,7 @@ def _submit(settings: Settings, start: str, checkpoint: Path | None, run: str) -
     from jobs.streaming.write_users import write_users_function
 
     options = Configuration()
-    for name, value in flink_options(settings, checkpoint).items():
+    for name, value in flink_options(settings).items():
         options.set_string(name, value)
     environment = TableEnvironment.create(
         EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(options).build()
@@ -166,7 +166,3 @@ def _own_processes() -> Iterator[None]:
         for child in alive:
             with suppress(psutil.Error):
                 child.kill()
-
-
-def _shown(checkpoint: Path) -> str:
-    return f"checkpoint {checkpoint.parent.name[:8]}/{checkpoint.name}"

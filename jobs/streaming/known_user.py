@@ -24,7 +24,7 @@ class KnownUser(NamedTuple):
     live_events: int = 0
     """Live events that entered the history so far; orders two writes with the same event time."""
     release: str = ""
-    """Release of the vector in the store; empty where there is none."""
+    """Release of the vector in the store; empty where there is none, or one of another history or profile."""
 
     @property
     def event_timestamp(self) -> int:
@@ -41,7 +41,10 @@ def known_user(batch: UserRow, live: LiveRow | None, length: int) -> KnownUser:
     """The user as the online store has it: the batch row's history and the live row's, merged."""
     history = merge_history(batch.history, live.history if live else [], length)
     texts = [event_text(event) for event in history]
-    return KnownUser(history, batch.profile, texts, live.count if live else 0, live.release if live else "")
+    if live is None:
+        return KnownUser(history, batch.profile, texts)
+    release = live.release if live.holds_vector_of(live.release, history, batch.profile) else ""
+    return KnownUser(history, batch.profile, texts, live.count, release)
 
 
 def after_events(user: KnownUser, live: Iterable[HistoryEvent], length: int) -> KnownUser:
@@ -79,5 +82,5 @@ def event_text(event: HistoryEvent) -> str:
 
 
 def needs_write(before: KnownUser, after: KnownUser, release: str) -> bool:
-    """Whether the store has another history than this one, or a vector of another release."""
+    """Whether the store has another history than this one, or a vector of another release, history or profile."""
     return bool(after.history) and (after is not before or after.release != release)

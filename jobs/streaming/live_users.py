@@ -7,10 +7,11 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
+from headrace.features.user_row import profile_fingerprint
 from headrace.features.user_tower import UserTower
 from headrace.forgotten import forgotten_until
 from jobs.streaming.known_user import KnownUser, after_events, needs_write, since
-from jobs.streaming.recent_events import EVENT_SEPARATOR, newest_events, unpack_events
+from jobs.streaming.recent_events import packed_events, unpack_events
 from jobs.streaming.user_store import NewRow
 
 REMEMBERED_USERS = 4096
@@ -50,21 +51,19 @@ class LiveUsers:
         store: Store,
         current_tower: Callable[[], ReleaseTower],
         history_length: int,
-        carried_events: int,
         clock: Callable[[], float] = time.time,
         remembered_users: int = REMEMBERED_USERS,
     ) -> None:
         self._store = store
         self._current_tower = current_tower
         self._length = history_length
-        self._carried = carried_events
         self._clock = clock
         self._remembered_users = remembered_users
         self._forgotten: tuple[float, dict[str, int]] = (-FORGOTTEN_S, {})
         self._remembered: OrderedDict[str, tuple[float, KnownUser]] = OrderedDict()
 
     def take(self, subjects: Sequence[str], recents: Sequence[str]) -> int:
-        """Write the users of a batch: `recents[i]` holds the newest `carried_events` (packed) of `subjects[i]`.
+        """Write the users of a batch: `recents[i]` holds the newest event of `subjects[i]` and some before it, packed.
 
         Only the newest state of each user is computed and written. Returns how many users were written. Raises
         ServiceError if the store stays unavailable; nothing is cached then, so that a repetition has the same result.
@@ -79,7 +78,7 @@ class LiveUsers:
         changed: dict[str, KnownUser] = {}
         for subject, rows in rows_of.items():
             user, was_remembered = before[subject]
-            events = unpack_events(_packed_events(rows, recents, self._carried, only_new=was_remembered))
+            events = unpack_events(_packed_events(rows, recents, only_new=was_remembered))
             if (until := forgotten_until(subject, asked)) >= 0:
                 user, events = since(user, until), [event for event in events if event.timestamp > until]
                 before[subject] = user, was_remembered
@@ -121,7 +120,14 @@ class LiveUsers:
         self._store.write(
             [
                 NewRow(
-                    subject, release_id, vector, user.history_json, user.event_timestamp, user.live_events, updated_at
+                    subject,
+                    release_id,
+                    vector,
+                    user.history_json,
+                    user.event_timestamp,
+                    user.live_events,
+                    updated_at,
+                    profile_fingerprint(user.profile),
                 )
                 for (subject, user), vector in zip(users.items(), vectors, strict=True)
             ]
@@ -136,11 +142,14 @@ class LiveUsers:
             self._remembered.popitem(last=False)
 
 
-def _packed_events(rows: Sequence[int], recents: Sequence[str], carried: int, *, only_new: bool) -> Iterable[str]:
+def _packed_events(rows: Sequence[int], recents: Sequence[str], *, only_new: bool) -> Iterable[str]:
     """The packed events of one user's rows: those that arrived with them, or also the earlier ones that Flink carries.
 
-    One row holds the last `carried` events; with more rows than that, every `carried`-th is read.
+    A row holds the last events up to its own, as many as Flink still had: of the rows before it, so many less one need
+    not be read.
     """
-    for index in range(len(rows) - 1, -1, -carried):
-        recent = recents[rows[index]]
-        yield from newest_events(recent, min(index + 1, carried)) if only_new else recent.split(EVENT_SEPARATOR)
+    index = len(rows) - 1
+    while index >= 0:
+        held = packed_events(recents[rows[index]])
+        yield from held[-index - 1 :] if only_new else held
+        index -= len(held)

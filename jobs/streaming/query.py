@@ -1,4 +1,4 @@
-"""The stream as Flink SQL: Kafka → valid events of interest → each once → the last ones of each user → the store.
+"""The stream as Flink SQL: Kafka → valid events of interest → the last ones of each user → the store.
 
 `valid_event` and `write_users` are vectorised Python functions: the contract itself validates the events.
 """
@@ -17,7 +17,7 @@ _SEPARATOR = f"U&'\\{ord(EVENT_SEPARATOR):04X}'"
 
 def statements(settings: Settings, start: str) -> list[str]:
     """The tables and views, in order; then `insertion()` can be run."""
-    return [_events(settings, start), _HEARTBEAT, _DONE, _VALID_EVENTS, _UNIQUE_EVENTS, _recent(settings)]
+    return [_events(settings, start), _HEARTBEAT, _DONE, _VALID_EVENTS, _recent(settings)]
 
 
 def insertion() -> str:
@@ -56,19 +56,9 @@ _DONE = "CREATE TEMPORARY TABLE done (written INT) WITH ('connector' = 'blackhol
 
 _VALID_EVENTS = """
 CREATE TEMPORARY VIEW valid_events AS
-SELECT event.event_id AS event_id, event.subject AS subject, event.packed AS packed
+SELECT event.subject AS subject, event.packed AS packed
 FROM (SELECT valid_event(message, CAST(received_at AS STRING)) AS event FROM events)
-WHERE event.event_id IS NOT NULL
-"""
-
-_UNIQUE_EVENTS = """
-CREATE TEMPORARY VIEW unique_events AS
-SELECT subject, packed
-FROM (
-  SELECT subject, packed, ROW_NUMBER() OVER (PARTITION BY event_id ORDER BY arrival) AS occurrence
-  FROM (SELECT *, PROCTIME() AS arrival FROM valid_events)
-)
-WHERE occurrence = 1
+WHERE event.packed IS NOT NULL
 """
 
 
@@ -82,6 +72,6 @@ SELECT subject, LISTAGG(packed, {_SEPARATOR}) OVER (
 ) AS recent
 FROM (
   SELECT subject, packed, PROCTIME() AS arrival
-  FROM (SELECT subject, packed FROM unique_events UNION ALL SELECT '{HEARTBEAT}', CAST(beat AS STRING) FROM heartbeat)
+  FROM (SELECT subject, packed FROM valid_events UNION ALL SELECT '{HEARTBEAT}', CAST(beat AS STRING) FROM heartbeat)
 )
 """  # noqa: S608  (a number of the settings and constants)

@@ -17,9 +17,9 @@ HEARTBEAT = ""
 """Subject of the rows that only keep the vectorised function awake: no user has an empty id."""
 
 
-def newest_events(recent: str, count: int) -> list[str]:
-    """The packed events that arrived last, at most `count` of them, in order of arrival."""
-    return recent.rsplit(EVENT_SEPARATOR, count)[-count:]
+def packed_events(recent: str) -> list[str]:
+    """The packed events, in order of arrival."""
+    return recent.split(EVENT_SEPARATOR)
 
 
 def unpack_events(packed: Iterable[str]) -> list[HistoryEvent]:

@@ -46,11 +46,21 @@ class NewRow:
     event_timestamp: int
     count: int
     updated_at: int
+    profile: str
 
     def arguments(self, ttl_seconds: int) -> list[Any]:
         """What `headrace.features.online_store.live_row_arguments` gives for the same row."""
         vector = self.vector.astype("<f4", copy=False).tobytes()
-        return [self.release, vector, self.history_json, self.event_timestamp, self.count, self.updated_at, ttl_seconds]
+        return [
+            self.release,
+            vector,
+            self.history_json,
+            self.event_timestamp,
+            self.count,
+            self.updated_at,
+            self.profile,
+            ttl_seconds,
+        ]
 
 
 class UserStore:

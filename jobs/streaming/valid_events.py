@@ -24,7 +24,6 @@ _OF_INTEREST = pa.array([kind.value for kind in INTEREST_TYPES])
 class ValidEvents(NamedTuple):
     """Of each message that is a valid event of interest, what the query needs; null for any other message."""
 
-    event_id: list[str | None]
     subject: list[str | None]
     packed: list[str | None]
     """`event_text` of the event, as `recent_events` unpacks it."""
@@ -39,16 +38,14 @@ def valid_events(messages: Sequence[bytes | None], received_at: Sequence[str]) -
     validated = judge_events(pa.array(messages, pa.binary()), times)
     wanted = pc.and_(pc.is_null(validated["refused"]), pc.is_in(validated["event_type"], _OF_INTEREST))
     nothing = pa.scalar(None, pa.string())
-    event_ids, subjects = (
-        pc.if_else(wanted, validated[name], nothing).to_pylist() for name in ("event_id", "subject_id")
-    )
-    items, kinds = validated["item_id"].to_pylist(), validated["event_type"].to_pylist()
+    subjects = pc.if_else(wanted, validated["subject_id"], nothing).to_pylist()
+    event_ids, items, kinds = (validated[name].to_pylist() for name in ("event_id", "item_id", "event_type"))
     moments = validated["timestamp"].cast(pa.int64()).to_pylist()
     packed = [
-        None if event_id is None else event_text(HistoryEvent(moment, event_id, item, kind))
-        for event_id, moment, item, kind in zip(event_ids, moments, items, kinds, strict=True)
+        None if subject is None else event_text(HistoryEvent(moment, event_id, item, kind))
+        for subject, event_id, moment, item, kind in zip(subjects, event_ids, moments, items, kinds, strict=True)
     ]
-    return ValidEvents(event_ids, subjects, packed)
+    return ValidEvents(subjects, packed)
 
 
 class JudgeEvents(ScalarFunction):

@@ -37,7 +37,7 @@ class WriteUsers(ScalarFunction):
         self._watch = ReleaseWatch(lambda: resolve_release(settings))
         self._watch.start()
         valid_events([], [])  # the other function lives in the same worker: its first event waits for no import either
-        self._users = LiveUsers(self._store, self._watch.current, length, settings.flink.carried_events)
+        self._users = LiveUsers(self._store, self._watch.current, length)
 
     def close(self) -> None:
         """Stop the release watch and disconnect."""

@@ -36,6 +36,8 @@ from serving.state.live_release import LiveRelease
 from serving.state.user_store import UserStore
 
 _RETRY = {"Retry-After": "2"}
+_BODY_SECONDS = 30.0
+"""A body of `POST /events` has to arrive in this time."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -102,13 +104,16 @@ class _Service:
         """Accept events once the event log has acknowledged them."""
         serving = self.settings.serving
         try:
-            body = await read_body(request.stream(), serving.max_body_bytes)
+            async with asyncio.timeout(_BODY_SECONDS):
+                body = await read_body(request.stream(), serving.max_body_bytes)
+        except TimeoutError:
+            return problem(408, "body", f"it did not arrive within {_BODY_SECONDS:.0f} s: send fewer events at once")
         except BodyTooLargeError:
             return problem(413, "body", f"more than {serving.max_body_bytes} bytes: send fewer events at once")
         try:
             checked = await self.intake.check(body, datetime.now(UTC))
         except (IntakeBusyError, ProcessEndedError):
-            return problem(503, "", "too many large bodies at once: send it again in a moment", _RETRY)
+            return problem(503, "", "large bodies cannot be checked in time: send it again in a moment", _RETRY)
         if checked.accepted:
             try:
                 await self.log.append(checked.accepted)
@@ -118,9 +123,10 @@ class _Service:
             EVENTS_ACCEPTED.inc(len(checked.accepted))
         if checked.refusal is None:
             return json_response({"accepted": len(checked.accepted)}, 202)
-        for reason, letter in checked.rejected:
+        for reason in checked.reasons:
             EVENTS_REJECTED.labels(reason).inc()
-            self.log.note(self.settings.kafka.rejected_topic, reason, letter)
+        if checked.letter is not None:
+            self.log.note(self.settings.kafka.rejected_topic, checked.reasons[0], checked.letter)
         return problem(422, accepted=len(checked.accepted), **checked.refusal)
 
     async def healthz(self) -> Response:

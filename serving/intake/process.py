@@ -5,6 +5,7 @@ python -m serving.intake.process <socket>
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Mapping
@@ -18,10 +19,12 @@ from serving.processes.worker_process import WorkerProcess, serve_calls, start_p
 SMALL_BYTES = 4096
 """A body of so many bytes is checked in less than a millisecond: no more than sending it to another process costs."""
 _MOST_WAITING = 32
+CHECK_SECONDS = 10.0
+"""A body waits no longer for its check; a process that answers nothing in this time hangs, and is replaced."""
 
 
 class IntakeBusyError(Exception):
-    """More bodies wait to be checked than may."""
+    """More bodies wait to be checked than may, or the body was not checked in time."""
 
 
 class Intake:
@@ -30,6 +33,7 @@ class Intake:
     def __init__(self, most_events: int, environment: Mapping[str, str]) -> None:
         self._most_events = most_events
         self._environment = environment
+        self._starting = asyncio.Lock()
         self._process: WorkerProcess | None = None
 
     async def start(self) -> None:
@@ -42,13 +46,21 @@ class Intake:
         """What becomes of a body. Raises IntakeBusyError, ProcessEndedError."""
         if len(body) <= SMALL_BYTES:
             return check_body(body, self._most_events, received_at)
-        if self._process is None or self._process.ended:
-            await self.start()
-        process = self._process
+        async with self._starting:
+            if self._process is None or self._process.ended:
+                await self.start()
+            process = self._process
         assert process is not None  # noqa: S101 - just started
         if len(process) >= _MOST_WAITING:
             raise IntakeBusyError
-        checked: CheckedBody = await process.call((body, self._most_events, received_at))
+        answered = process.answered
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                checked: CheckedBody = await process.call((body, self._most_events, received_at))
+        except TimeoutError:
+            if process.answered == answered:
+                process.kill()
+            raise IntakeBusyError from None
         return checked
 
     async def stop(self) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import threading
 from collections.abc import Sequence
-from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -16,7 +15,11 @@ from serving.log.metrics import NOTES_DROPPED
 
 LOG = logging.getLogger(__name__)
 _POLL_SECONDS = 0.2
-_NOTES_KEPT = 20_000
+_REPORT_SECONDS = 1.0
+"""The broker's answer, or that there is none, is known so long after the timeout at the latest."""
+_EVENTS_KBYTES = 131_072
+_NOTES_KBYTES = 32_768
+"""What may wait in memory for a broker that is away; more is refused or dropped at once."""
 
 
 class EventLog:
@@ -25,10 +28,17 @@ class EventLog:
     def __init__(self, settings: KafkaSettings, timeout_ms: int) -> None:
         self._topic = settings.events_topic
         shared = {"bootstrap.servers": settings.bootstrap_servers, "message.timeout.ms": timeout_ms, "log_level": 2}
-        self._event_settings = {**shared, "enable.idempotence": True, "acks": "all", "linger.ms": 1}
-        self._note_settings = {**shared, "acks": 1, "linger.ms": 50, "queue.buffering.max.messages": _NOTES_KEPT}
+        self._event_settings = {
+            **shared,
+            "enable.idempotence": True,
+            "acks": "all",
+            "linger.ms": 1,
+            "queue.buffering.max.kbytes": _EVENTS_KBYTES,
+        }
+        notes = {**shared, "acks": 1, "linger.ms": 50, "queue.buffering.max.kbytes": _NOTES_KBYTES}
+        self._deadline = timeout_ms / 1000 + _REPORT_SECONDS
         self._events = Producer(self._event_settings, logger=LOG)
-        self._notes = Producer(self._note_settings, logger=LOG)
+        self._notes = Producer(notes, logger=LOG)
         self._open = True
         self._poller = threading.Thread(target=self._poll, name="event-log", daemon=True)
         self._poller.start()
@@ -41,16 +51,21 @@ class EventLog:
         Raises ServiceError if the broker does not acknowledge in time: some may have been written all the same, which
         does no harm when they are sent again, because their ids are the same.
         """
-        delivery = _Delivery(len(messages))
+        delivery, producer = _Delivery(len(messages)), self._events
         try:
             for subject_id, event in messages:
-                self._events.produce(self._topic, value=event, key=subject_id, on_delivery=delivery.report)
+                producer.produce(self._topic, value=event, key=subject_id, on_delivery=delivery.report)
+            failure = await asyncio.wait_for(delivery.done, self._deadline)
         except (BufferError, KafkaException) as error:
-            self._renew_if_fatal(error.args[0])
-            raise _not_acknowledged(error) from None
-        if (failure := await delivery.done) is not None:
-            self._renew_if_fatal(failure)
-            raise _not_acknowledged(failure)
+            failure = error.args[0]
+        except TimeoutError:
+            failure = "no report in time"
+        if failure is not None:
+            self._renew_if_fatal(producer, failure)
+            LOG.warning("events not acknowledged: %s", failure)
+            raise ServiceError(
+                "the event log did not acknowledge the events", "Send them again: the same ids change nothing"
+            )
 
     def note(self, topic: str, key: str, value: bytes) -> None:
         """Send without waiting; counted if it has to be dropped."""
@@ -70,10 +85,13 @@ class EventLog:
         while self._open:
             self._events.poll(_POLL_SECONDS)
 
-    def _renew_if_fatal(self, error: Any) -> None:
-        if isinstance(error, KafkaError) and error.fatal():
-            LOG.error("the event producer is replaced: %s", error)
+    def _renew_if_fatal(self, producer: Producer, failure: object) -> None:
+        """A producer takes nothing more after a fatal error; who else waits for its reports gets them at once."""
+        if isinstance(failure, KafkaError) and failure.fatal() and producer is self._events:
+            LOG.error("the event producer is replaced: %s", failure)
             self._events = Producer(self._event_settings, logger=LOG)
+            producer.purge(blocking=False)
+            threading.Thread(target=producer.flush, args=(self._deadline,), daemon=True).start()
 
 
 class _Delivery:
@@ -99,8 +117,3 @@ class _Delivery:
 def _count_lost(error: KafkaError | None, _: Message) -> None:
     if error is not None:
         NOTES_DROPPED.inc()
-
-
-def _not_acknowledged(error: object) -> ServiceError:
-    LOG.warning("events not acknowledged: %s", error)
-    return ServiceError("the event log did not acknowledge the events", "Send them again: the same ids change nothing")

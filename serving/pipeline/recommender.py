@@ -78,8 +78,8 @@ class Recommender:
         return with_live_events(row, live.history, self._half_life_days, self.history_length)
 
     def user_vector(self, user: UserRow, live: LiveRow | None) -> Vector:
-        """The vector of `user` (up to date): the stream's, if this release made it of this history, else a new one."""
-        if live is not None and live.release == self.release.release_id and live.history == user.history:
+        """The vector of `user` (up to date): the stream's, if this release made it of all this, else a new one."""
+        if live is not None and live.holds_vector_of(self.release.release_id, user.history, user.profile):
             return live.vector
         return self.tower.vector(user)
 

@@ -1,6 +1,6 @@
 """`python -m serving.processes.release_watcher`: says, whenever it is asked, which release is the one to serve.
 
-A process of its own, because the registry's client takes seconds and 169 MB to import where a bundle has to be fetched.
+A process of its own, because it waits while a bundle is downloaded and reads all of it to verify it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from serving.processes.worker_process import serve_calls
 
 
 def wanted_release(_: object = None) -> tuple[str, str]:
-    """Folder and content hash of the bundle to serve, as named by the settings or the registry now; not verified.
+    """Folder and content hash of the bundle to serve, as named by the settings or the registry now.
 
-    It is fetched if it was not on this machine. Raises ReleaseError or ServiceError.
+    It is downloaded if it was not on this machine, or not whole. Raises ReleaseError or ServiceError.
     """
     folder = resolve_release(load_settings())
     return str(folder), read_manifest(folder).content_hash

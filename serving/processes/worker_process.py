@@ -51,6 +51,8 @@ class WorkerProcess(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
         self._closing = False
         self.ended = False
+        self.answered = 0
+        """Answers so far, and the first message."""
         self.pid = process.pid
         self.first: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         """What the process says when it is ready."""
@@ -79,6 +81,10 @@ class WorkerProcess(asyncio.Protocol):
         self._closing = True
         if not self._waiting and self._transport is not None:
             self._transport.close()
+
+    def kill(self) -> None:
+        """End a process that hangs: for whoever waits it ended by itself."""
+        self._process.kill()
 
     async def stop(self) -> None:
         """End the process now."""
@@ -121,6 +127,7 @@ class WorkerProcess(asyncio.Protocol):
         self.on_end()
 
     def _answered(self, content: Any) -> None:
+        self.answered += 1
         answer = self._waiting.popleft()
         if answer.done():
             return

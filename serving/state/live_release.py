@@ -14,8 +14,6 @@ from serving.processes.ranking_processes import RankingProcesses, load_release
 from serving.processes.worker_process import ProcessEndedError, WorkerProcess, start_process
 
 LOG = logging.getLogger(__name__)
-_ONE_LINE = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
-"""A release that is fetched is one line in the log."""
 
 
 class LiveRelease:
@@ -51,18 +49,13 @@ class LiveRelease:
             LOG.info("release %s is live", loaded.loaded.release_id)
             if old is not None:
                 old.close()
-            await self._end_watcher()  # it may have imported the registry's client: the next look starts a fresh one
 
     async def stop(self) -> None:
         """End all processes."""
-        await self._end_watcher()
-        if self.ranking is not None:
-            await self.ranking.stop()
-
-    async def _end_watcher(self) -> None:
         if self._watcher is not None:
             await self._watcher.stop()
-            self._watcher = None
+        if self.ranking is not None:
+            await self.ranking.stop()
 
     async def _load_if_new(self) -> RankingProcesses | None:
         wanted = await self._wanted()
@@ -83,7 +76,7 @@ class LiveRelease:
                 "serving.processes.release_watcher",
                 ready=int,
                 answers=tuple[str, str],
-                environment=self._settings.as_environment() | _ONE_LINE,
+                environment=self._settings.as_environment(),
             )
         folder, content_hash = await self._watcher.call(None)
         return Path(folder), content_hash

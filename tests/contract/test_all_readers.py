@@ -152,8 +152,8 @@ def by_http(message: bytes) -> Verdict:
     accepted, rejected = check_events(message, 10, RECEIVED)
     if rejected:
         return str(rejected[0].rejection.reason)
-    (event,) = accepted
-    assert verdict(vars(event)) == by_contract(event.to_json())
+    ((event, on_topic),) = accepted
+    assert verdict(vars(event)) == by_contract(on_topic)
     return verdict(vars(event))
 
 
@@ -174,7 +174,7 @@ def by_spark(row: Row) -> Verdict:
 
 def in_stream(sent: Sequence[bytes]) -> dict[int, Any]:
     received = f"{RECEIVED:%Y-%m-%d %H:%M:%S.000}"
-    _, subjects, packed = valid_events(sent, [received] * len(sent))
+    subjects, packed = valid_events(sent, [received] * len(sent))
     return {
         place: (subject, *unpack_events([event])) if subject and event else None
         for place, (subject, event) in enumerate(zip(subjects, packed, strict=True), 1)

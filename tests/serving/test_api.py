@@ -117,7 +117,7 @@ def test_an_unknown_user_gets_the_popular_list_and_a_known_one_another(client: T
 
 def test_a_live_row_changes_the_next_answer(client: TestClient, store: redis.Redis, recommender: Recommender) -> None:
     history = [HistoryEvent(AS_OF + HOUR, "visit-1", "item-640", "view")]
-    row = LiveRow("of another release", np.zeros(8, np.float32), history, AS_OF + HOUR, 1, AS_OF)
+    row = LiveRow("of another release", np.zeros(8, np.float32), history, AS_OF + HOUR, 1, AS_OF, "")
     store.eval(WRITE_IF_NEWER, 1, live_key("session:visit"), *live_row_arguments(row, 60))
     answer = ask(client, session_id="visit")
     assert {"item_id": "item-640", "reason": "You viewed this"} in [
@@ -215,7 +215,7 @@ def test_what_was_shown_and_what_was_refused_can_be_read_again(client: TestClien
     assert (impression["hour"], impression["weekday"]) == (shown_at.hour, shown_at.weekday())
     assert (impression["device"], impression["surface"]) == ("phone", "homepage")
     letters = [value for _, value in messages(settings, settings.kafka.rejected_topic)]
-    assert "dead letter" in {json.loads(letter["raw"]).get("event_id") for letter in letters if letter["index"] == 0}
+    assert any('"event_id":"dead letter"' in letter["raw"] for letter in letters)
 
 
 def test_requests_and_refusals_are_counted(client: TestClient) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.events import MAX_EVENT_BYTES, Event, Reason, parse_event
-from serving.intake.checks import BodyTooLargeError, check_events, read_body
+from serving.intake.checks import BodyTooLargeError, check_body, check_events, read_body
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 VIEW = {"event_id": "e1", "event_type": "view", "user_id": "u", "item_id": "i", "timestamp": "2026-11-23T11:00:00Z"}
@@ -24,7 +24,7 @@ JSON = st.recursive(
 @pytest.mark.parametrize("body", [VIEW, [VIEW], {"events": [VIEW]}])
 def test_one_event_a_list_and_an_object_with_events_are_understood(body: object) -> None:
     accepted, rejected = check_events(json.dumps(body).encode(), 10, NOW)
-    assert [event.event_id for event in accepted] == ["e1"]
+    assert [each.event.event_id for each in accepted] == ["e1"]
     assert not rejected
 
 
@@ -84,8 +84,8 @@ def test_whatever_is_sent_is_accepted_or_refused_but_never_breaks(content: objec
 def test_whatever_the_fields_hold_an_accepted_event_can_be_written(change: dict[str, object]) -> None:
     accepted, rejected = check_events(json.dumps(VIEW | change).encode(), 10, NOW)
     assert len(accepted) + len(rejected) == 1
-    for event in accepted:
-        assert json.loads(event.to_json())["event_id"] == event.event_id
+    for event, message in accepted:
+        assert json.loads(message)["event_id"] == event.event_id
 
 
 @pytest.mark.parametrize(
@@ -109,24 +109,46 @@ def test_an_event_that_no_reader_takes_is_refused_alone(odd: bytes) -> None:
 
 
 def test_an_id_of_more_digits_than_a_processor_counts_keeps_them_all() -> None:
-    (event,), _ = check_events(json.dumps(VIEW | {"user_id": 12345678901234567891}).encode(), 10, NOW)
+    ((event, message),), _ = check_events(json.dumps(VIEW | {"user_id": 12345678901234567891}).encode(), 10, NOW)
     assert event.user_id == "12345678901234567891"
-    assert b'"user_id":"12345678901234567891"' in event.to_json()
+    assert b'"user_id":"12345678901234567891"' in message
 
 
-def test_an_event_that_would_be_too_large_on_the_topic_is_refused_at_the_door() -> None:
-    bare = len(json.dumps(VIEW | {"note": ""}, separators=(",", ":")))
-    body = json.dumps(VIEW | {"note": "x" * (MAX_EVENT_BYTES - bare)}, separators=(",", ":")).encode()
-    assert len(body) == MAX_EVENT_BYTES
+@pytest.mark.parametrize(
+    "large",
+    [{"note": "x" * (MAX_EVENT_BYTES - 120)}, {"context": {"note": [""] * 15_000}}],
+    ids=["with its key and time", "with quotes in quotes"],
+)
+def test_an_event_that_would_be_too_large_on_the_topic_is_refused_at_the_door(large: dict[str, object]) -> None:
+    body = json.dumps(VIEW | large, separators=(",", ":")).encode()
+    assert len(body) < MAX_EVENT_BYTES
     accepted, rejected = check_events(body, 10, NOW)
     assert not accepted
     assert rejected[0].rejection.reason is Reason.TOO_LARGE
 
 
+def test_a_body_has_one_dead_letter_with_every_refused_event_once_and_none_of_the_others() -> None:
+    good, bad = VIEW | {"event_id": "good"}, VIEW | {"event_type": "stare"}
+    checked = check_body(json.dumps([good, *([bad] * 200)]).encode(), 500, NOW)
+    assert checked.letter is not None
+    letter = json.loads(checked.letter)
+    assert json.loads(letter["raw"]) == [bad] * 200
+    assert letter["refused"] == len(checked.reasons) == 200
+    assert (letter["rejected"][0]["index"], letter["rejected"][0]["reason"]) == (1, "unknown_event_type")
+
+
+@pytest.mark.parametrize("event", [b"[" * 500 + b"]" * 500, b'"' + b"\0" * 1500 + b'"', b'"\xff' + b"x" * 1500 + b'"'])
+def test_a_dead_letter_is_never_longer_than_a_message_may_be(event: bytes) -> None:
+    checked = check_body(b"[" + b",".join([event] * 500) + b"]", 500, NOW)
+    assert len(checked.reasons) in (1, 500)
+    assert checked.letter is not None
+    assert len(checked.letter) < 900_000
+
+
 @given(st.dictionaries(st.sampled_from([*VIEW, "session_id", "value", "query", "context", "note"]), JSON))
 def test_what_was_accepted_means_the_same_to_whoever_reads_it_from_the_topic(change: dict[str, object]) -> None:
     accepted, _ = check_events(json.dumps(VIEW | change).encode(), 10, NOW)
-    for event in accepted:
-        again = parse_event(event.to_json(), NOW)
+    for _, message in accepted:
+        again = parse_event(message, NOW)
         assert isinstance(again, Event)
-        assert again.to_json() == event.to_json()
+        assert again.to_json() == message

@@ -11,7 +11,7 @@ import pytest
 from headrace.errors import ReleaseError
 from headrace.features.online_store import LiveRow
 from headrace.features.own_items import own_item_features
-from headrace.features.user_row import HistoryEvent, UserRow
+from headrace.features.user_row import HistoryEvent, UserRow, profile_fingerprint
 from headrace.release.bundle import EVALUATION, RANKER, RANKER_INT8, RANKER_SCHEMA, seal_release
 from headrace.settings import Settings
 from serving.pipeline.candidates import Mix
@@ -32,7 +32,8 @@ ANNA = buyer("anna", {"item-7": 3, "item-50": 1})
 
 
 def live_row(user: UserRow, events: list[HistoryEvent], release: str, vector: np.ndarray) -> LiveRow:
-    return LiveRow(release, vector, [*user.history, *events], events[-1].timestamp, len(events), AS_OF)
+    fingerprint = profile_fingerprint(user.profile)
+    return LiveRow(release, vector, [*user.history, *events], events[-1].timestamp, len(events), AS_OF, fingerprint)
 
 
 def test_a_list_has_its_full_length_of_distinct_items_best_score_first(recommender: Recommender) -> None:
@@ -59,7 +60,9 @@ def test_a_live_event_changes_the_list_and_moves_the_clock_to_its_own_time(recom
     assert 640 in after.rows
 
 
-def test_a_live_vector_counts_only_if_this_release_made_it_of_the_same_history(recommender: Recommender) -> None:
+def test_a_live_vector_counts_only_if_this_release_made_it_of_this_history_and_profile(
+    recommender: Recommender,
+) -> None:
     viewed = [HistoryEvent(AS_OF + HOUR, "live-1", "item-640", "view")]
     mark = np.full(8, 9.0, np.float32)
     own = live_row(ANNA, viewed, recommender.release.release_id, mark)
@@ -70,6 +73,8 @@ def test_a_live_vector_counts_only_if_this_release_made_it_of_the_same_history(r
     np.testing.assert_array_equal(recommender.user_vector(user, foreign), fresh)
     shorter = replace(own, history=own.history[1:])
     np.testing.assert_array_equal(recommender.user_vector(user, shorter), fresh)
+    older = replace(user, profile={"age": "35-44"})
+    assert not np.array_equal(recommender.user_vector(older, own), mark)
 
 
 def test_a_user_nobody_knows_gets_the_popular_list_in_full(recommender: Recommender) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.features.online_store import LiveRow, live_row_arguments
-from headrace.features.user_row import HistoryEvent, UserRow, merge_history
+from headrace.features.user_row import HistoryEvent, UserRow, merge_history, profile_fingerprint
 from jobs.streaming.known_user import KnownUser, after_events, known_user, needs_write
 from jobs.streaming.user_store import NewRow
 from tests.jobs.streaming.streams import event
@@ -54,7 +54,7 @@ def test_kept_texts_are_the_json_of_the_history(live) -> None:
 def test_a_stream_that_starts_again_goes_on_from_the_live_row() -> None:
     live = [event(minute, minute) for minute in range(8)]
     user = fed(NOBODY, live)
-    row = LiveRow("r", None, user.history, user.event_timestamp, user.live_events, 0)  # type: ignore[arg-type]
+    row = LiveRow("r", None, user.history, user.event_timestamp, user.live_events, 0, "")  # type: ignore[arg-type]
     again = known_user(UserRow("u", 0), row, LENGTH)
     assert (again.history, again.live_events) == (user.history, 8)
     assert fed(again, live) is again
@@ -73,9 +73,21 @@ def test_a_user_is_written_for_new_events_and_for_another_release_only() -> None
     assert not needs_write(NOBODY, NOBODY, "new")
 
 
+def test_a_changed_profile_and_what_the_batch_side_found_besides_make_the_stored_vector_an_old_one() -> None:
+    live = [event(1, 1), event(2, 2)]
+    row = LiveRow("r", None, live, live[-1].timestamp, 2, 0, profile_fingerprint({"age": "25-34"}))  # type: ignore[arg-type]
+    young, old, busy = (
+        known_user(UserRow("u", 0, history, profile={"age": age}), row, LENGTH)
+        for history, age in (([], "25-34"), ([], "35-44"), ([event(0, 0)], "25-34"))
+    )
+    assert not needs_write(young, fed(young, live), "r")
+    assert needs_write(old, fed(old, live), "r")
+    assert needs_write(busy, fed(busy, live), "r")
+
+
 def test_a_new_row_is_written_exactly_as_the_spine_writes_it(tower) -> None:
     user = fed(NOBODY, [event(1, 1), event(2, 2)])
     vector = tower.tower.vectors([user.history], [{}])[0]
-    new = NewRow("u", "r", vector, user.history_json, user.event_timestamp, user.live_events, 5)
-    row = LiveRow("r", vector, user.history, user.event_timestamp, user.live_events, 5)
+    new = NewRow("u", "r", vector, user.history_json, user.event_timestamp, user.live_events, 5, "p")
+    row = LiveRow("r", vector, user.history, user.event_timestamp, user.live_events, 5, "p")
     assert new.arguments(60) == live_row_arguments(row, 60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 
 import numpy as np
 import pytest
@@ -24,18 +25,25 @@ arrivals = st.lists(
 )
 
 
-def batches(pairs: list[tuple[str, HistoryEvent]], size: int) -> list[tuple[list[str], list[str]]]:
-    """What the query hands over: with each event the last `CARRIED` that Flink has of that user."""
+def batches(
+    pairs: list[tuple[str, HistoryEvent]], size: int, cleared: Collection[int] = ()
+) -> list[tuple[list[str], list[str]]]:
+    """What the query hands over: with each event the last `CARRIED` that Flink has of that user.
+
+    Before the events at the places in `cleared`, it clears its state.
+    """
     seen: dict[str, list[str]] = {}
     rows = []
-    for subject, each in pairs:
+    for place, (subject, each) in enumerate(pairs):
+        if place in cleared:
+            seen.clear()
         seen.setdefault(subject, []).append(packed(each))
         rows.append((subject, EVENT_SEPARATOR.join(seen[subject][-CARRIED:])))
     return [tuple(map(list, zip(*rows[i : i + size], strict=True))) for i in range(0, len(rows), size)]  # type: ignore[misc]
 
 
 def live_users(store: MemoryStore, tower, clock=lambda: 0.0) -> LiveUsers:
-    return LiveUsers(store, lambda: tower, LENGTH, CARRIED, clock)
+    return LiveUsers(store, lambda: tower, LENGTH, clock)
 
 
 def histories(store: MemoryStore) -> dict[str, list[list[object]]]:
@@ -48,11 +56,14 @@ def expected(pairs: list[tuple[str, HistoryEvent]]) -> dict[str, list[list[objec
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(arrivals, st.integers(1, 15))
-def test_every_user_ends_with_the_newest_events_whatever_the_batches(tower, pairs, size) -> None:
+@given(arrivals, st.randoms(), st.sets(st.integers(0, 80)), st.integers(1, 15))
+def test_every_user_ends_with_the_newest_events_whatever_is_repeated_forgotten_or_cut(
+    tower, pairs, random, cleared, size
+) -> None:
     store = MemoryStore()
     users = live_users(store, tower)
-    for subjects, recents in batches(pairs, size):
+    arriving = random.sample(pairs * 2, len(pairs) * 2)
+    for subjects, recents in batches(arriving, size, cleared):
         users.take(subjects, recents)
     assert histories(store) == expected(pairs)
 

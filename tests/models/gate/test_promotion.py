@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +43,14 @@ def registered(settings: Settings, content: str, **tags: str) -> Release:
     return release
 
 
+def artifacts_of(settings: Settings, release: Release) -> Path:
+    """The bundle in the registry: `…/<run id>/artifacts/release`."""
+    version = Registry(settings.mlflow).version_of(release.release_id)
+    assert version is not None
+    (folder,) = settings.home_folder.glob(f"mlruns/*/{version.run_id}/artifacts/release")
+    return folder
+
+
 def live(settings: Settings) -> str:
     """The release that the alias names, in the registry and in what running services look at."""
     champion = Registry(settings.mlflow).champion()
@@ -75,6 +84,7 @@ def test_what_serving_would_refuse_does_not_become_champion(settings: Settings):
     promote(settings, good, "")
     changed = registered(settings, "changed")
     changed.path("items.arrow").write_text("other")
+    (artifacts_of(settings, changed) / "items.arrow").write_text("other")
     with pytest.raises(ReleaseError, match=r"'items\.arrow' was changed"):
         promote(settings, changed.release_id, "")
     refused = registered(settings, "refused", refusal="recall is 0.1, expected at least 0.2")
@@ -83,6 +93,14 @@ def test_what_serving_would_refuse_does_not_become_champion(settings: Settings):
     with pytest.raises(ReleaseError, match="'nobody' is not registered"):
         promote(settings, "nobody", "")
     assert live(settings) == good
+
+
+def test_a_changed_copy_of_a_whole_release_is_replaced_by_it(settings: Settings):
+    release = registered(settings, "whole")
+    release.path("items.arrow").write_text("other")
+    promote(settings, release.release_id, "")
+    assert live(settings) == release.release_id
+    assert release.path("items.arrow").read_text() == "whole"
 
 
 def test_a_release_of_another_machine_is_downloaded_first(settings: Settings):
@@ -96,11 +114,8 @@ def test_a_release_of_another_machine_is_downloaded_first(settings: Settings):
 def test_a_release_whose_artifacts_are_gone_is_named_with_its_run(settings: Settings):
     release = registered(settings, "gone")
     shutil.rmtree(release.folder)
-    version = Registry(settings.mlflow).version_of(release.release_id)
-    assert version is not None
-    for folder in settings.home_folder.glob(f"mlruns/*/{version.run_id}/artifacts/release"):
-        shutil.rmtree(folder)
-    with pytest.raises(
-        ServiceError, match=f"{release.release_id} cannot be downloaded from MLflow run {version.run_id}"
-    ):
+    gone = artifacts_of(settings, release)
+    shutil.rmtree(gone)
+    run_id = gone.parts[-3]
+    with pytest.raises(ServiceError, match=f"{release.release_id} cannot be downloaded from MLflow run {run_id}"):
         promote(settings, release.release_id, "")
