@@ -256,7 +256,10 @@ class GateSettings(Group):
     """Limits within which a release may be worse than the champion and still replace it, as shares of its values."""
 
     quality_tolerance: float = Field(default=0.01, ge=0)
-    """Refused if nDCG@20 of validation users, on task all or new, falls significantly by more than this share."""
+    """Refused if nDCG@20 of validation users, on task all, falls significantly by more than this share; not promoted
+    unless it is shown not to: the lower bound of the 95 % interval of the change must be above minus this share."""
+    new_tolerance: float = Field(default=0.05, ge=0)
+    """The same on task new, which is noisier."""
     slice_tolerance: float = Field(default=0.05, ge=0)
     """The same inside each slice: new, light and heavy users, and new items."""
     latency_tolerance: PositiveFloat = 0.2
@@ -264,9 +267,9 @@ class GateSettings(Group):
     coverage_tolerance: PositiveFloat = 0.1
     """Refused if the share of the catalogue that is shown to any validation user falls by more than this share."""
     size_tolerance: PositiveFloat = 0.25
-    """Refused if the bundle grows by more than this share."""
+    """Not promoted, except by hand, if the bundle grows by more than this share."""
     drifted_features: float = Field(default=0.5, ge=0, le=1)
-    """Refused if more than this share of the features has drifted since the champion's day: a fault is more likely."""
+    """Not promoted, except by hand, if more than this share of the features has drifted since the champion's day."""
     fresher_is_better: bool = True
     """Training on later days counts as better, so that a daily release that is not worse becomes champion."""
     validation_users: PositiveInt = 2000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -164,7 +165,33 @@ def test_a_ranker_that_fails_on_the_validation_users_is_refused_although_its_tra
     assert registered(ranker, "champion").tags["release_id"] == release.release_id
 
 
-def test_what_was_built_while_mlflow_was_away_is_logged_later(release, ranker: Trained):
+def test_what_cannot_be_compared_with_the_champion_is_kept_and_not_promoted(release, ranker: Trained):
+    settings = ranker.settings
+    run = registered(ranker, "champion").run_id
+    (stored,) = ranker.folder.glob(f"mlruns/*/{run}/artifacts/backtest")
+    shutil.rmtree(settings.backtests)
+    aside = stored.rename(ranker.folder / "aside")
+    try:
+        with metrics_with(ranker, note=4):
+            kept = build_release(settings, DAY)
+    finally:
+        aside.rename(stored)
+    assert registered(ranker, "champion").tags["release_id"] == release.release_id
+    challenger = registered(ranker, "challenger")
+    assert challenger.tags["release_id"] == kept.release_id
+    assert "has no backtest bundle; `headrace release promote` accepts it" in challenger.tags["decided_by"]
+
+
+def test_a_comparison_that_is_killed_and_an_mlflow_that_is_away_leave_the_release_pending(
+    release, ranker: Trained, monkeypatch: pytest.MonkeyPatch
+):
+    killed = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
+    with monkeypatch.context() as patch, metrics_with(ranker, note=2):
+        patch.setattr("models.gate.champion_challenger.module_command", lambda *_: killed)
+        with pytest.raises(ServiceError, match=r"comparison with the champion was killed \(SIGKILL\)"):
+            build_release(ranker.settings, DAY)
+    assert len(pending(ranker.settings)) == 1
+    assert registered(ranker, "champion").tags["release_id"] == release.release_id
     settings = ranker.settings.model_copy(update={"mlflow": ranker.settings.mlflow.model_copy()})
     settings.mlflow.tracking_uri = "http://127.0.0.1:9"
     away = pytest.raises(ServiceError, match=r"127\.0\.0\.1:9 is not reachable.*headrace up.*bundle is complete")
