@@ -25,13 +25,15 @@ class Lake:
     def read(self, table: Table, day: date | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows of `table`, of one `day` where it is partitioned by day; none where the whole table is empty.
 
+        The column of the partition comes only where `columns` names it.
+
         Raises BadInputError if the table, or that day of it, is missing.
         """
         files = self._files(table, day)
+        wanted = list(columns or _stored(table).names)
         if not files:
-            empty = _stored(table).empty_table()
-            return empty.select(list(columns)) if columns else empty
-        return _dataset(table, files).to_table(columns=list(columns) if columns else None)
+            return table.schema.empty_table().select(wanted)
+        return _dataset(table, files).to_table(columns=wanted)
 
     def first(self, table: Table, day: date, rows: int) -> pa.Table:
         """The first `rows` rows of a day; fewer where it has fewer."""
@@ -59,7 +61,7 @@ class Lake:
         files = sorted(self._files(table, day))[shard::shards]
         if not files:
             return
-        wanted = list(columns) if columns else None
+        wanted = list(columns or _stored(table).names)
         held: list[pa.RecordBatch] = []
         options = {"batch_size": rows, "batch_readahead": 1, "fragment_readahead": 1}
         for batch in _dataset(table, files).to_batches(columns=wanted, **options):
@@ -96,7 +98,11 @@ def _dataset(table: Table, files: Sequence[str]) -> pyarrow.dataset.Dataset:
     """Through pyarrow's own file systems: deltalake's are 40 times slower and can abort the process at exit."""
     filesystem, _ = pyarrow.fs.FileSystem.from_uri(_uri(files[0]))
     paths = [pyarrow.fs.FileSystem.from_uri(_uri(file))[1] for file in files]
-    return pyarrow.dataset.dataset(paths, format="parquet", filesystem=filesystem, schema=_stored(table))
+    folders = pa.schema([table.schema.field(table.partition)] if table.partition else [])
+    by_folder = pyarrow.dataset.partitioning(folders, flavor="hive")
+    return pyarrow.dataset.dataset(
+        paths, format="parquet", filesystem=filesystem, schema=table.schema, partitioning=by_folder
+    )
 
 
 def _stored(table: Table) -> pa.Schema:

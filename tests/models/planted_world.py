@@ -65,6 +65,7 @@ class World:
         """All tables that training and evaluation read; the sequences in so many files."""
         put(lake, tables.SILVER_ITEMS, [self._item(item) for item in self.item_ids()])
         put(lake, tables.SILVER_ITEM_STATES, [])
+        put(lake, tables.SILVER_BOTS, [])
         put(
             lake,
             tables.SILVER_EVENTS,

@@ -28,7 +28,7 @@ class RetrievalInputs:
     holdout_day: date
     items: pa.Table
     items_before: pa.Table
-    """The same rows with the features of the day before the holdout."""
+    """The same rows with states and features of the day before the holdout."""
     vocabularies: dict[str, list[str]]
     parts: SequenceParts
     seen: SequenceCounts
@@ -46,7 +46,7 @@ def read_inputs(settings: Settings, day: date, progress: Progress) -> RetrievalI
     lake = Lake(settings.lake_root)
     training = settings.training
     holdout_day = day - timedelta(days=training.holdout_days)
-    items, items_before = item_table(lake, day), item_table(lake, day, features_of=holdout_day)
+    items, items_before = item_table(lake, day), item_table(lake, day, known_on=holdout_day)
     users = training.retrieval_part_users
     vocabularies = build_vocabularies(items, lake.parts(GOLD_RETRIEVAL_EXAMPLES, day, users, VOCABULARY_COLUMNS))
     if training.tower_context:
