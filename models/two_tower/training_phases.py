@@ -43,7 +43,7 @@ class TrainingPhases:
         event_types = len(inputs.vocabularies["event_types"])
         columns = item_columns(inputs.items_before, inputs.vocabularies, training)
         with worker.strategy().scope():
-            events = inputs.seen.events[inputs.after]
+            events = inputs.seen.events[inputs.before]
             self._model = build_model(columns, event_types, sizes, length, events, training)
 
     def up_to_the_holdout(self, on_evaluation: OnEvaluation | None = None) -> PhaseReport:
@@ -61,9 +61,10 @@ class TrainingPhases:
         return self._learn("holdout", self._inputs.start, self._inputs.before, self._training, early_stopping)
 
     def over_the_holdout(self, epochs: int) -> PhaseReport:
-        """Continue on the holdout itself, with the items' features of the last day; where events have no order, once
-        more on all events, because the holdout's are then not newer than the rest."""
+        """Continue on the holdout itself, with the items' features and counts of the last day; where events have no
+        order, once more on all events, because the holdout's are then not newer than the rest."""
         inputs = self._inputs
+        self._model.use_counts(inputs.seen.events[inputs.after])
         self._model.item_tower.use(item_columns(inputs.items, inputs.vocabularies, self._training))
         alike = self._training.retrieval_reorders
         training = self._training.model_copy(update={"retrieval_epochs": 1 if alike else epochs})
