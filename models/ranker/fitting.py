@@ -52,9 +52,8 @@ def fit_ranker(
     scaling = Scaling.of(examples.numeric, examples.present, usual)
     inputs = RankerInputs(scaling, cardinalities, outcome_weights(training))
     model = Committee(training.ranker_model, training.ranker_members, inputs, loss, training.seed)
-    size = max(1, training.ranker_batch_size // examples.present.shape[1])
-    steps = -(-len(examples) // size)
-    epochs = max(training.ranker_epochs, -(-training.ranker_least_steps // steps))
+    size = _users_a_step(examples, training)
+    steps, epochs = steps_and_epochs(examples, training)
     rate = tf.keras.optimizers.schedules.CosineDecay(training.ranker_learning_rate, steps * epochs, 0.05)
     model.compile(optimizer=tf.keras.optimizers.legacy.Adam(rate))
     lists = _lists(examples, training)
@@ -80,6 +79,16 @@ def fit_ranker(
     if checkpoints:
         checkpoints.drop()
     return model, standing.curves
+
+
+def steps_and_epochs(examples: RankingExamples, training: TrainingSettings) -> tuple[int, int]:
+    """Steps of an epoch, and how many epochs there are."""
+    steps = -(-len(examples) // _users_a_step(examples, training))
+    return steps, max(training.ranker_epochs, -(-training.ranker_least_steps // steps))
+
+
+def _users_a_step(examples: RankingExamples, training: TrainingSettings) -> int:
+    return max(1, training.ranker_batch_size // examples.present.shape[1])
 
 
 def outcome_weights(training: TrainingSettings) -> tuple[float, ...]:
