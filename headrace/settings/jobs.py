@@ -227,7 +227,8 @@ class TrainingSettings(Group):
     ranker_most_propensity_weight: float = Field(default=1.0, ge=1)
     """Maximum inverse propensity weight of positive candidates that were shown; 1 = off."""
     ranker_users: PositiveInt = 20_000
-    """Maximum number of users that the ranker is trained on per holdout (about 75 kB of memory each)."""
+    """Maximum number of users that the ranker is trained on per holdout (about 75 kB of memory each): of more,
+    candidates are made for a sample, by hash of the user id."""
     ranker_earlier_holdouts: NonNegativeInt = Field(default=1, le=12)
     """Holdouts before the last one whose candidates the ranker is also trained on. The runs of those days wrote them;
     where there was no run, `daily` computes them once, at the cost of one two-tower training each."""

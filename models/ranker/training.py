@@ -23,7 +23,7 @@ from models.ranker.committee import Committee
 from models.ranker.examples.examples import RankingExamples
 from models.ranker.examples.training_data import RankingData
 from models.ranker.export import write_ranker_onnx
-from models.ranker.fitting import fit_ranker, outcome_weights
+from models.ranker.fitting import fit_ranker, outcome_weights, steps_and_epochs
 from models.ranker.int8 import Int8Report, onnx_scores
 from models.ranker.trees.boosting import TreesToCome, trees_beside
 from models.ranker.validation import ProbabilityReport, personal_frequency, validate, validate_probabilities
@@ -72,12 +72,13 @@ def train_ranker_model(
     training: TrainingSettings,
     progress: Progress,
     checkpoints: Checkpoints | None = None,
-    on_evaluation: Callable[[float, int], None] | None = None,
+    on_evaluation: Callable[[float, int, int], None] | None = None,
 ) -> tuple[Committee, RankerReport]:
     """Train without the validation users, and validate after every epoch.
 
     With `checkpoints` a training that was killed resumes from the newest, and ends with the same model.
-    `on_evaluation` gets the sum of both tasks' nDCG@20 and the number of the epoch, and may raise to stop the training.
+    `on_evaluation` gets the sum of both tasks' nDCG@20, the number of the epoch and of all epochs, and may raise to stop
+    the training.
     """
     learning, validation_users = ranking_data.learning, ranking_data.validation_users
     validation_counts = ranking_data.validation_counts
@@ -85,7 +86,7 @@ def train_ranker_model(
     personal = validate(personal_frequency(validation_users), validation_users, validation_counts)
     report.personal_frequency_ndcg_all = personal.ndcg_all
 
-    epochs = itertools.count(1)
+    epochs, planned = itertools.count(1), steps_and_epochs(learning, training)[1]
 
     def metrics_of(scores: Floats) -> dict[str, float]:
         validation_score = validate(scores, validation_users, validation_counts)
@@ -95,7 +96,7 @@ def train_ranker_model(
     def after_epoch(model: Committee) -> dict[str, float]:
         found = metrics_of(score_examples(model, validation_users))
         if on_evaluation:
-            on_evaluation(found["ndcg_all"] + found["ndcg_new"], next(epochs))
+            on_evaluation(found["ndcg_all"] + found["ndcg_new"], next(epochs), planned)
         return found
 
     started = time.perf_counter()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset
 import pyarrow.fs
 
@@ -35,14 +36,11 @@ class Lake:
             return table.schema.empty_table().select(wanted)
         return _dataset(table, files).to_table(columns=wanted)
 
-    def first(self, table: Table, day: date, rows: int) -> pa.Table:
-        """The first `rows` rows of a day; fewer where it has fewer."""
-        held: list[pa.Table] = []
-        for part in self.parts(table, day, rows):
-            held.append(part)
-            if sum(len(each) for each in held) >= rows:
-                break
-        return pa.concat_tables(held).slice(0, rows) if held else _stored(table).empty_table()
+    def of_users(self, table: Table, day: date, user_ids: Sequence[str]) -> pa.Table:
+        """Rows of a day of these users, in the order of their ids; other rows are not kept in memory."""
+        files = self._files(table, day)
+        wanted = pc.field("user_id").isin(pa.array(user_ids, pa.string()))
+        return _dataset(table, files).to_table(columns=_stored(table).names, filter=wanted).sort_by("user_id")
 
     def files(self, table: Table, day: date) -> int:
         """Number of files of a day."""

@@ -22,14 +22,12 @@ from headrace.machine.last_resort import reporting_errors
 from headrace.settings import Settings, load_settings
 from headrace.settings.jobs import TrainingSettings
 from models.ranker.examples.training_data import read_ranking_data
-from models.ranker.fitting import steps_and_epochs
 from models.ranker.training import train_ranker_model
 from models.training.command import progress_bars
 from models.training.workers import Worker
 from models.tuning.spaces import RANKER, TWO_TOWER, Space
 from models.tuning.study import Budget, Objective, OnEvaluation, best_settings, done, open_study, search
 from models.tuning.tracking import try_to_log
-from models.two_tower.early_stopping import EVALUATIONS_PER_EPOCH
 from models.two_tower.examples.inputs import read_inputs
 from models.two_tower.training_phases import TrainingPhases
 
@@ -64,8 +62,7 @@ def _two_tower(settings: Settings, day: date) -> Objective:
 
     def objective(training: TrainingSettings, on_evaluation: OnEvaluation) -> float:
         phases = TrainingPhases(inputs, training, Worker(), _silent())
-        planned = EVALUATIONS_PER_EPOCH * training.retrieval_epochs
-        phases.up_to_the_holdout(lambda value, number: on_evaluation(value, number, planned))
+        phases.up_to_the_holdout(on_evaluation)
         return phases.measure().recall_new
 
     return objective
@@ -76,13 +73,7 @@ def _ranker(settings: Settings, day: date) -> Objective:
     ranking_data = read_ranking_data(settings, day)
 
     def objective(training: TrainingSettings, on_evaluation: OnEvaluation) -> float:
-        _, planned = steps_and_epochs(ranking_data.learning, training)
-        _, report = train_ranker_model(
-            ranking_data,
-            training,
-            _silent(),
-            on_evaluation=lambda value, number: on_evaluation(value, number, planned),
-        )
+        _, report = train_ranker_model(ranking_data, training, _silent(), on_evaluation=on_evaluation)
         return report.ndcg_all[-1] + report.ndcg_new[-1]
 
     return objective

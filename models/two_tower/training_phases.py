@@ -20,7 +20,7 @@ from models.two_tower.training import Phase, PhaseReport, train_phase
 from models.two_tower.vectors import UserFunction, item_vectors, log_popularity, user_function
 
 Floats = npt.NDArray[np.float32]
-OnEvaluation = Callable[[float, int], None]
+OnEvaluation = Callable[[float, int, int], None]
 
 
 class TrainingPhases:
@@ -49,14 +49,17 @@ class TrainingPhases:
     def up_to_the_holdout(self, on_evaluation: OnEvaluation | None = None) -> PhaseReport:
         """Train on the events before the holdout.
 
-        `training.retrieval_patience` ends it when the holdout's recall grows no more; `on_evaluation` gets that recall
-        and the number of evaluations so far, four an epoch, and may raise to stop the training.
+        `training.retrieval_patience` ends it when the holdout's recall grows no more; `on_evaluation` gets that recall,
+        the number of evaluations so far, four an epoch, and of all that are planned, and may raise to stop the training.
         """
-        patience = self._training.retrieval_patience
+        patience, planned = self._training.retrieval_patience, EVALUATIONS_PER_EPOCH * self._training.retrieval_epochs
+
+        def evaluated(recall: float, number: int) -> None:
+            if on_evaluation:
+                on_evaluation(recall, number, planned)
+
         early_stopping = (
-            EarlyStopping(lambda: self.measure().recall_new, patience, on_evaluation)
-            if patience or on_evaluation
-            else None
+            EarlyStopping(lambda: self.measure().recall_new, patience, evaluated) if patience or on_evaluation else None
         )
         return self._learn("holdout", self._inputs.start, self._inputs.before, self._training, early_stopping)
 

@@ -156,7 +156,7 @@ def test_training_stops_when_recall_grows_no_more_and_keeps_its_best_weights(tmp
     with progress_bars() as progress:
         inputs = read_inputs(settings, DAY, progress)
         phases = TrainingPhases(inputs, settings.training, Worker(), progress)
-        report = phases.up_to_the_holdout(lambda recall, _: looks.append(recall))
+        report = phases.up_to_the_holdout(lambda recall, *_: looks.append(recall))
     assert report.epochs < 40
     assert looks.index(max(looks)) == len(looks) - 4
     assert phases.measure().recall_new == pytest.approx(max(looks), abs=1e-6)
