@@ -50,7 +50,7 @@ class TrainingPhases:
         """Train on the events before the holdout.
 
         `training.retrieval_patience` ends it when the holdout's recall grows no more; `on_evaluation` gets that recall,
-        the number of evaluations so far, four an epoch, and of all that are planned, and may raise to stop the training.
+        the number of evaluations so far and how many are planned, four an epoch, and may raise to stop the training.
         """
         patience, planned = self._training.retrieval_patience, EVALUATIONS_PER_EPOCH * self._training.retrieval_epochs
 
