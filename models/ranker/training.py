@@ -77,7 +77,7 @@ def train_ranker_model(
     """Train without the validation users, and validate after every epoch.
 
     With `checkpoints` a training that was killed resumes from the newest, and ends with the same model.
-    `on_evaluation` gets the sum of both tasks' nDCG@20, the number of the epoch and how many there will be, and may raise
+    `on_evaluation` gets the sum of both tasks' nDCG@20, the number of the epoch and how many are planned, and may raise
     to stop the training.
     """
     learning, validation_users = ranking_data.learning, ranking_data.validation_users
