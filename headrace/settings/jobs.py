@@ -230,10 +230,11 @@ class TrainingSettings(Group):
     """Maximum number of users that the ranker is trained on per holdout (about 75 kB of memory each): of more,
     candidates are made for a sample, by hash of the user id."""
     ranker_earlier_holdouts: NonNegativeInt = Field(default=1, le=12)
-    """Holdouts before the last one whose candidates the ranker is also trained on. The runs of those days wrote them;
-    where there was no run, `daily` computes them once, at the cost of one two-tower training each."""
+    """Holdouts before the last one whose candidates the ranker is also trained on, and the validated ranker only: with 0
+    it is not evaluated forward in time, and the gate promotes by hand only. The runs of those days wrote them; where
+    there was no run, `daily` computes them once, at the cost of one two-tower training each."""
     ranker_validation_share: float = Field(default=0.2, gt=0, lt=1)
-    """Share of the users that are validation users of the ranker and not trained on."""
+    """Share of the last holdout's users by whom the ranker is evaluated."""
     ranker_epochs: PositiveInt = 1
     """Passes over the ranking examples; more where these are fewer than `ranker_least_steps`."""
     ranker_least_steps: PositiveInt = 150
@@ -274,6 +275,6 @@ class GateSettings(Group):
     fresher_is_better: bool = True
     """Training on later days counts as better, so that a daily release that is not worse becomes champion."""
     validation_users: PositiveInt = 2000
-    """Maximum number of validation users; each costs two lists of either release."""
+    """Maximum number of users by whom releases are compared; each costs two lists of every release."""
     least_validation_users: PositiveInt = 20
     """Minimum number of validation users of a slice or metric; smaller groups are not compared."""

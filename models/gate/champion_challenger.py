@@ -1,6 +1,6 @@
 """Challenger, champion and anchor on the same validation users: what each would have shown at the start of the holdout.
 
-Neither ranker was trained on them (`models.training.validation_users`), and neither backtest bundle on the holdout.
+No backtest bundle was trained on the holdout, nor on anything after its start.
 Lists and times come from the code that serves (`serving.offline.model_comparison`), in one process.
 """
 
@@ -61,16 +61,16 @@ class ChampionChallenger:
 
 
 def compare_backtests(
-    settings: Settings, day: date, challenger: Release, others: Mapping[str, Release]
+    settings: Settings, day: date, challenger: Release, others: Mapping[str, Release], most_users: int
 ) -> ChampionChallenger | None:
-    """All backtests on the validation users of the holdout that ends with `day`; None where none of them took an item.
+    """All backtests on at most `most_users` users of the holdout that ends with `day`; None where there is none.
 
     Raises HeadraceError with the reason where one of them cannot be served or the ground truth cannot be read, and
     ServiceError where the comparison was killed: it may work another time.
     """
     lake = Lake(settings.lake_root)
     releases = [challenger, *others.values()]
-    validation_users = choose(lake, day, releases, settings.gate.validation_users)
+    validation_users = choose(lake, day, most_users)
     if not validation_users.num_rows:
         return None
     with tempfile.TemporaryDirectory(prefix="headrace-comparison-") as name:
@@ -97,13 +97,11 @@ def compare_backtests(
     )
 
 
-def choose(lake: Lake, day: date, releases: Sequence[Release], most: int) -> pa.Table:
-    """The items that the validation users of all `releases` took in the holdout, as purchases; at most `most` users."""
+def choose(lake: Lake, day: date, most: int) -> pa.Table:
+    """The items that users took in the holdout, as purchases; of at most `most` users, the same ones every day."""
     rows = lake.read(GOLD_RANKING_EXAMPLES, day, ["user_id", "target_items"])
     fractions = validation_fractions(rows.column("user_id").to_pylist())
-    share = min(float(each.manifest.settings["training"]["ranker_validation_share"]) for each in releases)
-    validating = np.flatnonzero(fractions < share)
-    chosen = rows.take(pa.array(validating[np.argsort(fractions[validating])][:most]))
+    chosen = rows.take(pa.array(np.argsort(fractions)[:most]))
     parents = pc.list_parent_indices(chosen.column("target_items"))
     items = pc.list_flatten(chosen.column("target_items"))
     return pa.table(

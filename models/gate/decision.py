@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Literal
 
 import numpy as np
@@ -21,11 +21,13 @@ from models.gate import guardrails
 from models.gate.champion_challenger import ChampionChallenger, compare_backtests
 from models.gate.floors import Gate
 from models.gate.guardrails import Guardrail
+from models.release.backtest import require_forward
 from models.release.registry import ANCHOR, CHAMPION, Registry, Version
 from models.training.gold import Lake
 
 SLICE, QUALITY = "slice nDCG@20 of {}", "quality, nDCG@20 of task {}"
 BY_HAND = "`headrace release promote` accepts it anyway"
+ALONE_USERS = 400
 AGAINST_ANCHOR = "quality against the anchor, nDCG@20 of task {}"
 
 
@@ -74,11 +76,12 @@ def decide(
         if live.as_of > release.manifest.as_of:
             why = f"the champion {named} includes later days; {BY_HAND}"
             return Decision("kept", why, named, floors, [], _alone(settings, day, backtest))
-        others = {CHAMPION: _backtest_of(settings, registry, champion, backtest)}
+        require_forward(backtest, _before_holdout(settings, day))
+        others = {CHAMPION: _backtest_of(settings, registry, champion, backtest, day)}
         anchor = registry.anchor()
         if anchor and anchor.number != champion.number:
-            others[ANCHOR] = _backtest_of(settings, registry, anchor, backtest)
-        compared = compare_backtests(settings, day, backtest, others)
+            others[ANCHOR] = _backtest_of(settings, registry, anchor, backtest, day)
+        compared = compare_backtests(settings, day, backtest, others, settings.gate.validation_users)
         if compared is None:
             raise HeadraceError("no validation user took an item in the holdout")
     except ServiceError:
@@ -96,10 +99,15 @@ def decide(
 
 
 def _alone(settings: Settings, day: date, backtest: Release) -> ChampionChallenger | None:
-    return compare_backtests(settings, day, backtest, {})
+    """For the card only: where nothing is compared, few users are enough."""
+    return compare_backtests(settings, day, backtest, {}, min(ALONE_USERS, settings.gate.validation_users))
 
 
-def _backtest_of(settings: Settings, registry: Registry, version: Version, ours: Release) -> Release:
+def _before_holdout(settings: Settings, day: date) -> date:
+    return day - timedelta(days=settings.training.holdout_days)
+
+
+def _backtest_of(settings: Settings, registry: Registry, version: Version, ours: Release, day: date) -> Release:
     """Raises HeadraceError where there is none, or it was trained on later days than ours: an unfair comparison."""
     here = settings.backtests / version.release_id
     if not here.exists() and not registry.keeps(version, BACKTEST_FOLDER):
@@ -107,6 +115,7 @@ def _backtest_of(settings: Settings, registry: Registry, version: Version, ours:
     found = open_release(bring_backtest(settings, version.run_id, version.release_id))
     if found.manifest.as_of > ours.manifest.as_of:
         raise HeadraceError(f"the backtest bundle of {version.release_id} includes part of this holdout")
+    require_forward(found, _before_holdout(settings, day))
     return found
 
 

@@ -6,7 +6,6 @@ __all__ = [
     "command",
     "files",
     "gold",
-    "in_place",
     "run_log",
     "validation_users",
     "workers",

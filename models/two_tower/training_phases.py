@@ -37,6 +37,7 @@ class TrainingPhases:
         """`checkpoints` returns those of a phase by its name, so that a training that was killed resumes."""
         self._checkpoints = checkpoints if worker.workers == 1 else None
         self._inputs, self._training, self._worker, self._progress = inputs, training, worker, progress
+        self._measured_tower: UserFunction | None = None
         length = inputs.encoder.history_length
         self._cutter = example_cutter(training, length, inputs.vocabularies["event_types"])
         sizes = tuple(len(inputs.vocabularies[key]) + 1 for key in inputs.encoder.profile_keys)
@@ -87,7 +88,11 @@ class TrainingPhases:
         """How well the holdout's users are served by the model as it is now; its `vectors` may be known already."""
         vectors, items = self.vectors(holdout=True) if vectors is None else vectors, self._inputs.items_before
         users = self._inputs.holdout_users
-        affinity = self.user_function(vectors).vectors(users.inputs)[:, :-1]
+        if self._measured_tower:
+            self._measured_tower.use(vectors)
+        else:
+            self._measured_tower = self.user_function(vectors)
+        affinity = self._measured_tower.vectors(users.inputs)[:, :-1]
         recent = np.log1p(items.column("popularity").to_numpy())
         return choose_weight(affinity, vectors[1:], log_popularity(items), recent, users)
 

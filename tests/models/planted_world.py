@@ -78,7 +78,7 @@ class World:
         put(lake, tables.GOLD_USER_FEATURES, [self._user_features(user) for user in users])
         for part in np.array_split(users, files):
             put(lake, tables.GOLD_RETRIEVAL_EXAMPLES, [self._sequence(str(user)) for user in part])
-        put(lake, tables.GOLD_RANKING_EXAMPLES, [self._ranking_example(user) for user in users])
+        put(lake, tables.GOLD_RANKING_EXAMPLES, [self.ranking_example(user, DAY) for user in users])
 
     def write_test_events(self, path: Path) -> None:
         """What the users take after `DAY`: new items of their taste, and their favourite again."""
@@ -160,13 +160,15 @@ class World:
         age = "young" if len(user) % 2 else "old"
         return {"user_id": user, "profile_keys": ["age"], "profile_values": [age], "day": DAY}
 
-    def _ranking_example(self, user: str) -> dict[str, Any]:
-        known = self.before(user, microseconds(HOLDOUT_DAY))
-        later = Counter(item for time, _, item in self.events[user] if time >= microseconds(HOLDOUT_DAY))
-        own = self._own(user, HOLDOUT_DAY)
+    def ranking_example(self, user: str, day: date) -> dict[str, Any]:
+        """A user as before the holdout that ends with `day`, and what was taken in it."""
+        before = day - timedelta(days=HOLDOUT_DAYS)
+        known = self.before(user, microseconds(before))
+        later = Counter(item for time, _, item in self.before(user, microseconds(day)) if time >= microseconds(before))
+        own = self._own(user, before)
         return {
             "user_id": user,
-            "event_timestamp": end_of(HOLDOUT_DAY),
+            "event_timestamp": end_of(before),
             "history_event_ids": [event_id for _, event_id, _ in known][-50:],
             "history_items": [item for _, _, item in known][-50:],
             "history_types": [self.event_type] * min(len(known), 50),
@@ -182,7 +184,7 @@ class World:
             "profile_values": ["young"],
             "target_items": sorted(later),
             "target_counts": [float(later[item]) for item in sorted(later)],
-            "day": DAY,
+            "day": day,
         }
 
 
