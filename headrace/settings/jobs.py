@@ -230,9 +230,9 @@ class TrainingSettings(Group):
     """Maximum number of users that the ranker is trained on per holdout (about 75 kB of memory each): of more,
     candidates are made for a sample, by hash of the user id."""
     ranker_earlier_holdouts: NonNegativeInt = Field(default=1, le=12)
-    """Holdouts before the last one whose candidates the ranker is also trained on, and the validated ranker only: with 0
-    it is not evaluated forward in time, and the gate promotes by hand only. The runs of those days wrote them; where
-    there was no run, `daily` computes them once, at the cost of one two-tower training each."""
+    """Holdouts before the last one whose candidates the ranker is also trained on; what is validated learns from these
+    alone. With 0 nothing is validated forward in time, and releases are promoted by hand. The runs of those days wrote
+    them; where there was no run, `daily` computes them once, at the cost of one two-tower training each."""
     ranker_validation_share: float = Field(default=0.2, gt=0, lt=1)
     """Share of the last holdout's users by whom the ranker is evaluated."""
     ranker_epochs: PositiveInt = 1
