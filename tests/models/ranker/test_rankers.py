@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections import Counter
 from pathlib import Path
 
@@ -239,6 +241,16 @@ def test_calibration_finds_slope_and_offset_and_never_turns_the_order_round() ->
     nothing_taken = fit_platt(scores, np.zeros(len(scores), bool))
     assert nothing_taken.slope > 0
     assert np.isfinite(nothing_taken.offset)
+
+
+def test_a_fit_keeps_nothing_of_the_lists() -> None:
+    examples = planted_examples(users=40)
+    lists = weakref.ref(examples.numeric)
+    model, _ = trained(examples, ranker_least_steps=2)
+    del examples
+    gc.collect()
+    assert model.members
+    assert lists() is None
 
 
 def test_a_number_that_is_none_is_named_with_its_user(tmp_path: Path) -> None:

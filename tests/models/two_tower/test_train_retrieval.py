@@ -196,6 +196,21 @@ def test_what_happens_in_the_holdout_changes_nothing_before_it(tmp_path: Path, s
     np.testing.assert_array_equal(vectors(holdouts_items=True), vectors(holdouts_items=False))
 
 
+@pytest.mark.parametrize("tower", ["pooling", "attention"])
+def test_users_have_the_same_vectors_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tower: str):
+    settings = settings_in(tmp_path, user_tower=tower)
+    World(users=20).write(Path(settings.lake_root))
+    with progress_bars() as progress:
+        inputs = read_inputs(settings, DAY, progress)
+        phases = TrainingPhases(inputs, settings.training, Worker(), progress)
+    phases._model.make_variables()
+    vectors = np.random.default_rng(1).normal(size=(len(inputs.parts.item_ids) + 1, 15)).astype(np.float32)
+    together = phases.user_function(vectors).vectors(inputs.holdout_users.inputs)
+    monkeypatch.setattr("models.two_tower.vectors._USERS_AT_ONCE", 7)
+    np.testing.assert_allclose(phases.user_function(vectors).vectors(inputs.holdout_users.inputs), together, atol=1e-5)
+    assert together.shape == (20, 16)
+
+
 def test_a_single_user_whose_ratings_are_all_alike_is_enough(tmp_path: Path):
     world = World(users=1, event_type="rating")
     settings = settings_in(tmp_path, retrieval_epochs=1)
