@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,17 @@ import onnx
 import onnxruntime
 import pytest
 
-from headrace.errors import BadInputError, ReleaseError, ServiceError
+from headrace.errors import BadInputError, HeadraceError, ReleaseError, ServiceError
 from headrace.features.ranking import CATEGORICAL, NUMERIC, OF_USER
 from headrace.release.bundle import open_release
 from models.build_release import build_release
 from models.gate.floors import release_gates
 from models.gate.submission import pending, submit_pending
+from models.release.backtest import require_forward
 from models.train_ranker import train_ranker
 from models.training.command import day_command
 from tests.models.conftest import Trained, settings_in
-from tests.models.planted_world import DAY
+from tests.models.planted_world import DAY, HOLDOUT_DAY
 from tests.small_release import linear_ranker
 
 
@@ -180,6 +182,13 @@ def test_what_cannot_be_compared_with_the_champion_is_kept_and_not_promoted(rele
     challenger = registered(ranker, "challenger")
     assert challenger.tags["release_id"] == kept.release_id
     assert "has no backtest bundle; `headrace release promote` accepts it" in challenger.tags["decided_by"]
+
+
+def test_a_backtest_is_refused_if_its_ranker_learned_from_the_weeks_it_is_judged_on(release, ranker: Trained):
+    backtest = open_release(ranker.settings.backtests / release.release_id)
+    require_forward(backtest, HOLDOUT_DAY)
+    with pytest.raises(HeadraceError, match=f"backtest of {release.release_id} was not trained on earlier holdouts"):
+        require_forward(backtest, HOLDOUT_DAY - timedelta(days=1))
 
 
 def test_a_comparison_that_is_killed_and_an_mlflow_that_is_away_leave_the_release_pending(
