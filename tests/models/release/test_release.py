@@ -167,6 +167,13 @@ def test_a_ranker_that_fails_on_the_validation_users_is_refused_although_its_tra
     assert registered(ranker, "champion").tags["release_id"] == release.release_id
 
 
+def test_a_backtest_is_refused_if_its_ranker_learned_from_the_weeks_it_is_judged_on(release, ranker: Trained):
+    backtest = open_release(ranker.settings.backtests / release.release_id)
+    require_forward(backtest, HOLDOUT_DAY)
+    with pytest.raises(HeadraceError, match=f"backtest of {release.release_id} was not trained on earlier holdouts"):
+        require_forward(backtest, HOLDOUT_DAY - timedelta(days=1))
+
+
 def test_what_cannot_be_compared_with_the_champion_is_kept_and_not_promoted(release, ranker: Trained):
     settings = ranker.settings
     run = registered(ranker, "champion").run_id
@@ -182,13 +189,6 @@ def test_what_cannot_be_compared_with_the_champion_is_kept_and_not_promoted(rele
     challenger = registered(ranker, "challenger")
     assert challenger.tags["release_id"] == kept.release_id
     assert "has no backtest bundle; `headrace release promote` accepts it" in challenger.tags["decided_by"]
-
-
-def test_a_backtest_is_refused_if_its_ranker_learned_from_the_weeks_it_is_judged_on(release, ranker: Trained):
-    backtest = open_release(ranker.settings.backtests / release.release_id)
-    require_forward(backtest, HOLDOUT_DAY)
-    with pytest.raises(HeadraceError, match=f"backtest of {release.release_id} was not trained on earlier holdouts"):
-        require_forward(backtest, HOLDOUT_DAY - timedelta(days=1))
 
 
 def test_a_comparison_that_is_killed_and_an_mlflow_that_is_away_leave_the_release_pending(
@@ -235,4 +235,4 @@ def test_a_number_that_is_none_fails_its_gate():
     assert [gate.passed for gate in gates] == [False, True, True, True]
     assert not replace(gates[2], measured=0.37).passed
     assert replace(gates[2], measured=0.37, slack=0.02).passed  # so few users that chance explains it
-    assert not replace(gates[3], measured=0.5).passed  # the served ranker differs from the validated one
+    assert not replace(gates[3], measured=0.4).passed  # the served ranker differs from the validated one
