@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from headrace.errors import HeadraceError, ServiceError
+from headrace.errors import HeadraceError
 from headrace.machine.subprocesses import child_environment, module_command
 from headrace.release.bundle import Release
 from headrace.settings import Settings
@@ -38,6 +38,10 @@ from models.training.validation_users import validation_fractions
 TASKS: tuple[Task, ...] = ("all", "new")
 SLICES = ("new users", "light users", "heavy users", "new items")
 Floats = npt.NDArray[np.float64]
+
+
+class ComparisonKilledError(HeadraceError):
+    """The comparison's process did not end by itself, e.g. for want of memory."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,8 @@ def compare_backtests(
 ) -> ChampionChallenger | None:
     """All backtests on at most `most_users` users of the holdout that ends with `day`; None where there is none.
 
-    Raises HeadraceError with the reason where one of them cannot be served or the ground truth cannot be read, and
-    ServiceError where the comparison was killed: it may work another time.
+    Raises ComparisonKilledError where it may work another time, and HeadraceError with the reason where one of them
+    cannot be served or the ground truth cannot be read.
     """
     lake = Lake(settings.lake_root)
     releases = [challenger, *others.values()]
@@ -123,7 +127,7 @@ def _run(settings: Settings, day: date, releases: Sequence[Release], users: Path
     )
     if done.returncode < 0:
         ended = signal.Signals(-done.returncode).name
-        raise ServiceError(
+        raise ComparisonKilledError(
             f"the comparison with the champion was killed ({ended})",
             "Is there enough memory? `headrace release register` and the next training compare again",
         )

@@ -18,7 +18,7 @@ from headrace.tables import QUALITY_RESULTS
 from models.evaluation.comparison import OURS
 from models.gate import floors as gates
 from models.gate import guardrails
-from models.gate.champion_challenger import ChampionChallenger, compare_backtests
+from models.gate.champion_challenger import ChampionChallenger, ComparisonKilledError, compare_backtests
 from models.gate.floors import Gate
 from models.gate.guardrails import Guardrail
 from models.release.backtest import require_forward
@@ -62,7 +62,8 @@ def decide(
 ) -> Decision:
     """Floors first, then champion and anchor; what cannot be compared with them is kept, not promoted.
 
-    Raises HeadraceError where the challenger itself cannot be served, ServiceError where the comparison may work later.
+    Raises HeadraceError where the challenger itself cannot be served, ServiceError or ComparisonKilledError where the
+    comparison may work later.
     """
     champion = registry.champion()
     named = champion.release_id if champion else None
@@ -84,7 +85,7 @@ def decide(
         compared = compare_backtests(settings, day, backtest, others, settings.gate.validation_users)
         if compared is None:
             raise HeadraceError("no validation user took an item in the holdout")
-    except ServiceError:
+    except (ServiceError, ComparisonKilledError):
         raise
     except HeadraceError as error:
         why = f"it could not be compared with the champion {named}: {error.problem}; {BY_HAND}"

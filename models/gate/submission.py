@@ -57,8 +57,8 @@ def pending(settings: Settings) -> list[Submission]:
 def submit(settings: Settings, submission: Submission) -> Decision | None:
     """Decide, log and register; the alias moves if the release is promoted. None if it is champion already.
 
-    Raises ServiceError if MLflow is unavailable or the comparison was killed (the submission stays pending), and
-    ReleaseError if the release is refused.
+    Raises ServiceError if MLflow is unavailable, ComparisonKilledError if the comparison was killed (either way the
+    submission stays pending), and ReleaseError if the release is refused.
     """
     release = open_release(settings.releases / submission.release_id)
     try:
@@ -99,9 +99,10 @@ def submit(settings: Settings, submission: Submission) -> Decision | None:
 
 
 def submit_pending(settings: Settings, *, without: str = "") -> int:
-    """Submit all pending releases except `without`; a refusal is printed. Returns how many were submitted.
+    """Submit all pending releases except `without`; a refusal, or that one stays pending, is printed. Returns how many
+    were submitted.
 
-    Raises ServiceError if MLflow is unavailable or a comparison was killed.
+    Raises ServiceError if MLflow is unavailable.
     """
     waiting = [each for each in pending(settings) if each.release_id != without]
     for each in waiting:

@@ -1,4 +1,4 @@
-"""Users held out for validation: the same every day, so that no release is trained on them."""
+"""Users by whom rankers and releases are evaluated: the same every day, so that releases can be compared."""
 
 from __future__ import annotations
 

@@ -197,7 +197,7 @@ def test_a_comparison_that_is_killed_and_an_mlflow_that_is_away_leave_the_releas
     killed = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
     with monkeypatch.context() as patch, metrics_with(ranker, note=2):
         patch.setattr("models.gate.champion_challenger.module_command", lambda *_: killed)
-        with pytest.raises(ServiceError, match=r"comparison with the champion was killed \(SIGKILL\)"):
+        with pytest.raises(HeadraceError, match=r"comparison with the champion was killed \(SIGKILL\)"):
             build_release(ranker.settings, DAY)
     assert len(pending(ranker.settings)) == 1
     assert registered(ranker, "champion").tags["release_id"] == release.release_id
