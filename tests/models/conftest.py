@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -73,20 +72,22 @@ def retrieval(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 @pytest.fixture(scope="session")
 def ranker(retrieval: Trained) -> Trained:
-    """The same with a ranker, trained on candidates of the holdout bundle in this holdout and in the one before."""
+    """The same with a ranker, trained on candidates of this holdout and of the one before."""
     from models.train_ranker import train_ranker
+    from models.train_retrieval import train_earlier_holdouts
 
-    write_candidates(retrieval, DAY, retrieval.folder)
-    earlier = retrieval.settings.training_folder / str(HOLDOUT_DAY)
-    shutil.copytree(retrieval.folder / HOLDOUT_BUNDLE, earlier / HOLDOUT_BUNDLE)
-    write_candidates(retrieval, HOLDOUT_DAY, earlier)
+    retrieval.world.write_earlier_holdout(Path(retrieval.settings.lake_root))
+    train_earlier_holdouts(retrieval.settings, [HOLDOUT_DAY], quiet=True)
+    for day in (DAY, HOLDOUT_DAY):
+        write_candidates(retrieval, day)
     train_ranker(retrieval.settings, DAY)
     return retrieval
 
 
-def write_candidates(trained: Trained, day: date, folder: Path) -> None:
+def write_candidates(trained: Trained, day: date) -> None:
     """The candidates file as serving writes it: own items and the tower's best."""
-    release = open_release(trained.folder / HOLDOUT_BUNDLE)
+    folder = trained.settings.training_folder / str(day)
+    release = open_release(folder / HOLDOUT_BUNDLE)
     catalogue = load_catalogue(release)
     tower = load_user_tower(release, catalogue.row_of)
     rows = []

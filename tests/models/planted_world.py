@@ -77,8 +77,16 @@ class World:
         users = [user for user in self.events if self.events[user]]
         put(lake, tables.GOLD_USER_FEATURES, [self._user_features(user) for user in users])
         for part in np.array_split(users, files):
-            put(lake, tables.GOLD_RETRIEVAL_EXAMPLES, [self._sequence(str(user)) for user in part])
+            put(lake, tables.GOLD_RETRIEVAL_EXAMPLES, [self._sequence(str(user), DAY) for user in part])
         put(lake, tables.GOLD_RANKING_EXAMPLES, [self.ranking_example(user, DAY) for user in users])
+
+    def write_earlier_holdout(self, lake: Path) -> None:
+        """What a training up to the holdout before reads."""
+        before = HOLDOUT_DAY - timedelta(days=HOLDOUT_DAYS)
+        put(lake, tables.GOLD_ITEM_FEATURES, self._item_features(before))
+        put(lake, tables.GOLD_USER_ITEM_FEATURES, self._user_item_features(before))
+        put(lake, tables.GOLD_RETRIEVAL_EXAMPLES, [self._sequence(user, HOLDOUT_DAY) for user in self.events])
+        put(lake, tables.GOLD_RANKING_EXAMPLES, [self.ranking_example(user, HOLDOUT_DAY) for user in self.events])
 
     def write_test_events(self, path: Path) -> None:
         """What the users take after `DAY`: new items of their taste, and their favourite again."""
@@ -143,8 +151,8 @@ class World:
             for row in self._own(user, day)
         ]
 
-    def _sequence(self, user: str) -> dict[str, Any]:
-        events = self.before(user, microseconds(DAY))
+    def _sequence(self, user: str, day: date) -> dict[str, Any]:
+        events = self.before(user, microseconds(day))
         return {
             "user_id": user,
             "items": [item for _, _, item in events],
@@ -153,7 +161,7 @@ class World:
             "first_target": 0,
             "profile_keys": ["age"],
             "profile_values": ["young" if len(user) % 2 else "old"],
-            "day": DAY,
+            "day": day,
         }
 
     def _user_features(self, user: str) -> dict[str, Any]:

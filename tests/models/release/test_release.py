@@ -149,7 +149,7 @@ def test_the_same_release_again_changes_nothing_and_one_that_is_no_better_waits_
     decision = json.loads((ranker.settings.reports / "releases" / equal.release_id / "decision.json").read_text())
     of_all = next(each for each in decision["guardrails"] if each["name"] == "quality, nDCG@20 of task all")
     assert of_all["champion"] == of_all["challenger"] > 0.05
-    assert "difference +0.0000" in of_all["why"]
+    assert "+0.0% (+0.0% to +0.0%) over 240 validation users" in of_all["why"]
 
 
 def test_a_ranker_that_fails_on_the_validation_users_is_refused_although_its_training_measured_well(
