@@ -128,7 +128,8 @@ def _guardrails(
     for name, (scores, theirs, *_) in compared.slices.items():
         slices = len(compared.slices)
         found.append(guardrails.of_slice(SLICE.format(name), scores, theirs, gate.slice_tolerance, gate, slices))
-    found.append(guardrails.latency(*compared.ranking_ms[:2], gate))
+    ours_ms, theirs_ms = compared.ranking_ms[:2]
+    found.append(guardrails.latency(ours_ms, theirs_ms, gate))
     covered, before = (compared.score(name).coverage_at_20 for name in (OURS, CHAMPION))
     found.append(guardrails.number("coverage@20", covered, before, gate.coverage_tolerance, more_is_better=True))
     size, size_before = (float(sum(file.bytes for file in each.files.values())) for each in (ours, champion))
