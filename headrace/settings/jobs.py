@@ -227,7 +227,7 @@ class TrainingSettings(Group):
     ranker_most_propensity_weight: float = Field(default=1.0, ge=1)
     """Maximum inverse propensity weight of positive candidates that were shown; 1 = off."""
     ranker_users: PositiveInt = 20_000
-    """Maximum number of users that the ranker is trained on per holdout (about 75 kB of memory each): of more,
+    """Maximum number of users that the ranker is trained on per holdout (about 100 kB of memory each): of more,
     candidates are made for a sample, by hash of the user id."""
     ranker_earlier_holdouts: NonNegativeInt = Field(default=1, le=12)
     """Holdouts before the last one whose candidates the ranker is also trained on; what is validated learns from these
@@ -277,4 +277,4 @@ class GateSettings(Group):
     validation_users: PositiveInt = 2000
     """Maximum number of users by whom releases are compared; each costs two lists of every release."""
     least_validation_users: PositiveInt = 20
-    """Minimum number of validation users of a slice or metric; smaller groups are not compared."""
+    """Minimum number of validation users: a release compared by fewer is not promoted, a smaller slice not compared."""
