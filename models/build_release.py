@@ -40,7 +40,7 @@ def build_release(settings: Settings, day: date, *, register: bool = True) -> Re
     print(f"release {bundle.release_id} in {bundle.folder}")
     if not register:
         return bundle
-    keep_backtest(settings, folder, bundle.release_id)
+    keep_backtest(settings, folder, bundle.release_id, trained.metrics["ranker"].get("learned_until", ""))
     submission = Submission(bundle.release_id, day, training_records(trained), floors)
     keep_pending(settings, submission)
     submit_pending(settings, without=bundle.release_id)

@@ -20,10 +20,11 @@ from models.gate.submission import submit_pending
 from models.release.registry import CHAMPION, Registry, Version
 
 
-def promote(settings: Settings, release_id: str, why: str) -> Version:
-    """Make the release champion; no change if it is already.
+def promote(settings: Settings, release_id: str, why: str, override: str = "") -> Version:
+    """Make the release champion and anchor; no change if it is already. `override`: why the refusal of a gate is wrong.
 
-    Raises ReleaseError if it is not registered, was refused by a gate, or has a missing or changed file.
+    Raises ReleaseError if it is not registered, has a missing or changed file, or was refused by a gate and there is no
+    `override`.
     """
     registry = Registry(settings.mlflow)
     version = registry.version_of(release_id)
@@ -32,7 +33,14 @@ def promote(settings: Settings, release_id: str, why: str) -> Version:
             f"release '{release_id}' is not registered as '{settings.mlflow.model_name}'",
             "`headrace release list` names those that are here, MLflow's page all",
         )
-    return _go_live(settings, registry, version, why)
+    if version.refusal and not override:
+        raise ReleaseError(
+            f"release {version.release_id} was refused by its gates: {version.refusal}",
+            "Train again, promote another one, or give the reason why it is to be live all the same: --override REASON",
+        )
+    _require_whole(settings, version)
+    registry.promote(version.number, override or why, anchor=True, overridden=bool(version.refusal))
+    return _is_live(settings, version)
 
 
 def rollback(settings: Settings, why: str) -> Version:
@@ -45,7 +53,10 @@ def rollback(settings: Settings, why: str) -> Version:
     if champion is None or champion.replaced is None:
         named = f"'{champion.release_id}' replaced no earlier champion" if champion else "there is no champion"
         raise ReleaseError(f"nothing to roll back to: {named}", "Name one: `headrace release promote ID`")
-    return _go_live(settings, registry, registry.version(champion.replaced), why, back=True)
+    version = registry.version(champion.replaced)
+    _require_whole(settings, version)
+    registry.roll_back(version, why)
+    return _is_live(settings, version)
 
 
 def register(settings: Settings) -> None:
@@ -54,17 +65,11 @@ def register(settings: Settings) -> None:
     print(f"{number} submitted" if number else "nothing is pending: all releases that were built are registered")
 
 
-def _go_live(settings: Settings, registry: Registry, version: Version, why: str, back: bool = False) -> Version:
-    if version.refusal:
-        raise ReleaseError(
-            f"release {version.release_id} was refused by its gates: {version.refusal}",
-            "Train again, or promote another one",
-        )
+def _require_whole(settings: Settings, version: Version) -> None:
     open_release(bring_release(settings, version.run_id, version.release_id))
-    if back:
-        registry.roll_back(version, why)
-    else:
-        registry.promote(version.number, why)
+
+
+def _is_live(settings: Settings, version: Version) -> Version:
     remember_alias(settings, CHAMPION, version.release_id)
     print(f"version {version.number}, release {version.release_id}, is now '{CHAMPION}'")
     return version
@@ -76,6 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("promote", help="make a registered release champion")
     one.add_argument("release_id")
+    one.add_argument("--override", default="", metavar="REASON", help="promote it although a gate refused it")
     for command in (one, commands.add_parser("rollback", help="make the previous champion champion again")):
         command.add_argument("--why", default="by hand", help="recorded with the decision")
     commands.add_parser(
@@ -85,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.command == "register":
         return reporting_errors(lambda: register(load_settings()))
     if given.command == "promote":
-        return reporting_errors(lambda: promote(load_settings(), given.release_id, given.why))
+        return reporting_errors(lambda: promote(load_settings(), given.release_id, given.why, given.override))
     return reporting_errors(lambda: rollback(load_settings(), given.why))
 
 

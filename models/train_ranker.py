@@ -1,8 +1,8 @@
 """Trains the ranker for one day: `python -m models.train_ranker --day D`.
 
 Reads `<home>/training/<D>/ranking_candidates.parquet`, written by `python -m serving.offline candidates` from the
-holdout bundle, and writes `<home>/training/<D>/ranker_backtest/`, which is not trained on the validation users, and
-`ranker/`, which is trained on them as well.
+holdout bundle, and writes `<home>/training/<D>/ranker_backtest/`, which is trained on earlier holdouts and evaluated on
+this one, and `ranker/`, which is trained on all.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from models.training.files import (
 
 
 def train_ranker(settings: Settings, day: date) -> Path:
-    """Train, evaluate on validation users, train again on all users; write both rankers and return the second's folder.
+    """Train, evaluate on validation users, train again on all lists; write both rankers and return the second's folder.
 
     Raises BadInputError if the candidates are missing or too few.
     """
@@ -56,6 +56,7 @@ def train_ranker(settings: Settings, day: date) -> Path:
         report.int8, of_backtest = _write(backtest_ranker, ranking_data, folder / BACKTEST_RANKER_FOLDER, served=False)
         served = train_served(ranking_data, training, progress, backtest_ranker, trees)
     _, of_served = _write(served, ranking_data, folder / RANKER_FOLDER, served=True)
+    report.learned_until = str(max(ranking_data.earlier, default=day))
     report.served_overlap = top_overlap(of_backtest, of_served, ranking_data.validation_users.present)
     write_json(folder / RANKER_PARAMETERS, training.model_dump(mode="json"))
     write_json(folder / RANKER_METRICS, asdict(report))
@@ -78,8 +79,8 @@ def _write(model: Committee, ranking_data: RankingData, folder: Path, *, served:
 
 
 def _print(report: RankerReport) -> None:
-    earlier = f" (of {', '.join(report.earlier_days)} too)" if report.earlier_days else ""
-    lists = f"{report.users} training lists{earlier}, {report.validation_users} validation lists"
+    days = f"of the holdout up to {', '.join(report.earlier_days)}" if report.earlier_days else "of the same weeks"
+    lists = f"{report.users} training lists {days}, {report.validation_users} validation lists"
     print(f"ranker: {lists}, {report.seconds:.1f} s")
     for epoch, (loss, of_all, of_new) in enumerate(
         zip(report.losses, report.ndcg_all, report.ndcg_new, strict=False), start=1

@@ -50,15 +50,18 @@ def show_release(
 def promote_release(
     release_id: Annotated[str, typer.Argument(metavar="ID", help="Release id, as `release list` shows it.")],
     why: Why = "by hand",
+    override: Annotated[
+        str, typer.Option("--override", metavar="REASON", help="Promote it although a gate refused it; kept likewise.")
+    ] = "",
 ) -> None:
-    """Make a registered release champion; running services load it within seconds.
+    """Make a registered release champion and anchor; running services load it within seconds.
 
-    The bundle is downloaded if it is not local, and verified file by file, before the alias moves. A release that a
-    gate refused, or with a missing or changed file, is not promoted.
+    The bundle is downloaded if it is not local, and verified file by file, before the alias moves. A release with a
+    missing or changed file is not promoted, one that a gate refused only with a reason.
 
     Example: `headrace release promote 20261122-0123456789ab --why "better on new items"`
     """
-    run_and_exit("models.promotion", "promote", release_id, "--why", why)
+    run_and_exit("models.promotion", "promote", release_id, "--why", why, "--override", override)
 
 
 @releases.command("rollback")

@@ -227,12 +227,14 @@ class TrainingSettings(Group):
     ranker_most_propensity_weight: float = Field(default=1.0, ge=1)
     """Maximum inverse propensity weight of positive candidates that were shown; 1 = off."""
     ranker_users: PositiveInt = 20_000
-    """Maximum number of users that the ranker is trained on per holdout (about 75 kB of memory each)."""
+    """Maximum number of users that the ranker is trained on per holdout (about 100 kB of memory each): of more,
+    candidates are made for a sample, by hash of the user id."""
     ranker_earlier_holdouts: NonNegativeInt = Field(default=1, le=12)
-    """Holdouts before the last one whose candidates the ranker is also trained on. The runs of those days wrote them;
-    where there was no run, `daily` computes them once, at the cost of one two-tower training each."""
+    """Holdouts before the last one whose candidates the ranker is also trained on; what is validated learns from these
+    alone. With 0 nothing is validated forward in time, and releases are promoted by hand. The runs of those days wrote
+    them; where there was no run, `daily` computes them once, at the cost of one two-tower training each."""
     ranker_validation_share: float = Field(default=0.2, gt=0, lt=1)
-    """Share of the users that are validation users of the ranker and not trained on."""
+    """Share of the last holdout's users by whom the ranker is evaluated."""
     ranker_epochs: PositiveInt = 1
     """Passes over the ranking examples; more where these are fewer than `ranker_least_steps`."""
     ranker_least_steps: PositiveInt = 150
@@ -256,7 +258,10 @@ class GateSettings(Group):
     """Limits within which a release may be worse than the champion and still replace it, as shares of its values."""
 
     quality_tolerance: float = Field(default=0.01, ge=0)
-    """Refused if nDCG@20 of validation users, on task all or new, falls significantly by more than this share."""
+    """Refused if nDCG@20 of validation users, on task all, falls significantly by more than this share; not promoted
+    unless it is shown not to: the lower bound of the 95 % interval of the change must be above minus this share."""
+    new_tolerance: float = Field(default=0.05, ge=0)
+    """The same on task new, which is noisier."""
     slice_tolerance: float = Field(default=0.05, ge=0)
     """The same inside each slice: new, light and heavy users, and new items."""
     latency_tolerance: PositiveFloat = 0.2
@@ -264,12 +269,12 @@ class GateSettings(Group):
     coverage_tolerance: PositiveFloat = 0.1
     """Refused if the share of the catalogue that is shown to any validation user falls by more than this share."""
     size_tolerance: PositiveFloat = 0.25
-    """Refused if the bundle grows by more than this share."""
+    """Not promoted, except by hand, if the bundle grows by more than this share."""
     drifted_features: float = Field(default=0.5, ge=0, le=1)
-    """Refused if more than this share of the features has drifted since the champion's day: a fault is more likely."""
+    """Not promoted, except by hand, if more than this share of the features has drifted since the champion's day."""
     fresher_is_better: bool = True
     """Training on later days counts as better, so that a daily release that is not worse becomes champion."""
     validation_users: PositiveInt = 2000
-    """Maximum number of validation users; each costs two lists of either release."""
+    """Maximum number of users by whom releases are compared; each costs two lists of every release."""
     least_validation_users: PositiveInt = 20
-    """Minimum number of validation users of a slice or metric; smaller groups are not compared."""
+    """Minimum number of validation users: a release compared by fewer is not promoted, a smaller slice not compared."""

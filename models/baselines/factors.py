@@ -64,15 +64,16 @@ def implicit_vectors(counts: sparse.csr_matrix, config: FactorsConfig) -> tuple[
     from implicit.als import AlternatingLeastSquares
     from threadpoolctl import threadpool_limits
 
+    confidence = counts.copy()
+    confidence.data = (1 + config.alpha * counts.data).astype(np.float32)  # the package takes values as confidences
     with threadpool_limits(1, "blas"):  # its own threads do the work; those of BLAS would fight them
         model = AlternatingLeastSquares(
             factors=config.factors,
             regularization=config.regularisation,
-            alpha=config.alpha,
             iterations=config.iterations,
             random_state=config.seed,
         )
-        model.fit(counts, show_progress=False)
+        model.fit(confidence, show_progress=False)
     return np.asarray(model.user_factors), np.asarray(model.item_factors)
 
 

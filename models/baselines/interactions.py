@@ -17,6 +17,7 @@ from scipy import sparse
 from headrace.errors import BadInputError
 from headrace.events import INTEREST_TYPES
 from headrace.tables import SILVER_EVENTS, TIME
+from models.training.bot_filter import without_bots
 from models.training.gold import Lake
 
 Rows = npt.NDArray[np.int64]
@@ -73,7 +74,7 @@ class Interactions:
 
 
 def read_interactions(lake: Lake, as_of: datetime, texts: pa.Table | None = None) -> Interactions:
-    """The lake's events of interest before `as_of`; purchases need a quantity above 0.
+    """The lake's events of interest before `as_of`, without flagged bots; purchases need a quantity above 0.
 
     `texts` has the columns item_id and text. Raises BadInputError if there is no event.
     """
@@ -87,7 +88,7 @@ def read_interactions(lake: Lake, as_of: datetime, texts: pa.Table | None = None
     )
     quantity = pc.fill_null(events.column("value"), 1.0)
     bought = pc.or_(pc.not_equal(events.column("event_type"), "purchase"), pc.greater(quantity, 0))
-    return as_interactions(events.filter(pc.and_(wanted, bought)), as_of, texts)
+    return as_interactions(without_bots(lake, events.filter(pc.and_(wanted, bought))), as_of, texts)
 
 
 def as_interactions(events: pa.Table, as_of: datetime, texts: pa.Table | None = None) -> Interactions:

@@ -21,6 +21,7 @@ from headrace.tables import GOLD_ITEM_FEATURES, GOLD_USER_ITEM_FEATURES, SILVER_
 from models.evaluation.dataset_statistics import DatasetStatistics, read_dataset_statistics
 from models.evaluation.splits import require_after
 from models.metrics.ranking import Targets
+from models.training.bot_filter import without_bots
 from models.training.gold import Lake
 
 Task = Literal["all", "new"]
@@ -109,10 +110,11 @@ def read_ground_truth(lake: Lake, day: date, test: Path, segments: Sequence[str]
 
 
 def later_events(lake: Lake, day: date, folder: Path) -> Path:
-    """A file of the events of users that the lake has after `day`. Raises BadInputError if there is none."""
-    events = lake.read(SILVER_EVENTS, columns=[*_EVENT_COLUMNS, "timestamp"])
+    """A file of the events of users that the lake has after `day`, without flagged bots. Raises BadInputError if there
+    is none."""
+    events = lake.read(SILVER_EVENTS, columns=[*_EVENT_COLUMNS, "subject_id", "timestamp"])
     later = pc.greater_equal(events.column("timestamp"), pa.scalar(end_of(day), TIME))
-    events = events.filter(pc.and_(later, pc.is_valid(events.column("user_id"))))
+    events = without_bots(lake, events.filter(pc.and_(later, pc.is_valid(events.column("user_id")))))
     if not events.num_rows:
         raise BadInputError(f"the lake has no event after {day}", "Use an earlier day, or a file with --test")
     pq.write_table(events, folder / "later_events.parquet")

@@ -1,15 +1,16 @@
-"""Champion and challenger on the same validation users: what both would have shown them at the start of the holdout.
+"""Challenger, champion and anchor on the same validation users: what each would have shown at the start of the holdout.
 
-Neither ranker was trained on them (`models.training.validation_users`), and neither backtest bundle on the holdout.
+No backtest bundle was trained on the holdout, nor on anything after its start.
 Lists and times come from the code that serves (`serving.offline.model_comparison`), in one process.
 """
 
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -25,7 +26,7 @@ from headrace.machine.subprocesses import child_environment, module_command
 from headrace.release.bundle import Release
 from headrace.settings import Settings
 from headrace.tables import GOLD_RANKING_EXAMPLES
-from models.evaluation.comparison import OURS, Comparison, compare
+from models.evaluation.comparison import Comparison, compare
 from models.evaluation.ground_truth import GroundTruth, Task, read_ground_truth
 from models.evaluation.lists_file import read_lists
 from models.evaluation.model_score import SHORT, ModelScore
@@ -34,18 +35,23 @@ from models.metrics.slices import item_group_scores
 from models.training.gold import Lake
 from models.training.validation_users import validation_fractions
 
-CHAMPION = "champion"
 TASKS: tuple[Task, ...] = ("all", "new")
 SLICES = ("new users", "light users", "heavy users", "new items")
 Floats = npt.NDArray[np.float64]
 
 
+class ComparisonKilledError(HeadraceError):
+    """The comparison's process did not end by itself, e.g. for want of memory."""
+
+
 @dataclass(frozen=True)
 class ChampionChallenger:
-    """Result of the comparison; arrays are of the challenger and, where there is a champion, of it."""
+    """Result of the comparison; arrays are of the challenger and of each of `others`, in their order."""
 
     comparisons: list[Comparison]
     """All models on each task, the challenger as "ours"."""
+    others: list[str]
+    """Names of the releases that it was compared with."""
     quality: dict[str, list[Floats]]
     """nDCG@20 of each validation user, by task."""
     slices: dict[str, list[Floats]]
@@ -53,53 +59,53 @@ class ChampionChallenger:
     ranking_ms: list[Floats]
     """Milliseconds to rank each known validation user's candidates."""
 
-    def of_both(self) -> list[ModelScore]:
-        """The metrics of the challenger and the champion on the first task."""
-        scores = self.comparisons[0].scores
-        return [scores[OURS], scores[CHAMPION]]
+    def score(self, name: str) -> ModelScore:
+        """The metrics of the challenger ("ours") or one of `others` on the first task."""
+        return self.comparisons[0].scores[name]
 
 
-def compare_with_champion(
-    settings: Settings, day: date, challenger: Release, champion: Release | None
+def compare_backtests(
+    settings: Settings, day: date, challenger: Release, others: Mapping[str, Release], most_users: int
 ) -> ChampionChallenger | None:
-    """Both backtests on the validation users of the holdout that ends with `day`; None where no user took an item.
+    """All backtests on at most `most_users` users of the holdout that ends with `day`; None where there is none.
 
-    Raises HeadraceError with the reason where one of the two cannot be served.
+    Raises ComparisonKilledError where it may work another time, and HeadraceError with the reason where one of them
+    cannot be served or the ground truth cannot be read.
     """
     lake = Lake(settings.lake_root)
-    both = [challenger, *([champion] if champion else [])]
-    validation_users = choose(lake, day, both, settings.gate.validation_users)
+    releases = [challenger, *others.values()]
+    validation_users = choose(lake, day, most_users)
+    if not validation_users.num_rows:
+        return None
     with tempfile.TemporaryDirectory(prefix="headrace-comparison-") as name:
         folder = Path(name)
         test = folder / "taken.parquet"
         pq.write_table(validation_users, test)
-        try:
-            ground_truth = read_ground_truth(lake, day - timedelta(days=settings.training.holdout_days), test)
-        except HeadraceError:
-            return None
-        _run(settings, day, both, test, folder)
+        ground_truth = read_ground_truth(lake, day - timedelta(days=settings.training.holdout_days), test)
+        _run(settings, day, releases, test, folder)
         lists = {
-            task: _lists(folder, ground_truth, task, len(both)) for task in TASKS if len(ground_truth.tasks[task].users)
+            task: _lists(folder, ground_truth, task, len(releases))
+            for task in TASKS
+            if len(ground_truth.tasks[task].users)
         }
         times = json.loads((folder / "latency.json").read_text(encoding="utf-8"))
     return ChampionChallenger(
         [
-            compare(ground_truth, task, found[0], dict(zip([CHAMPION], found[1:], strict=False)))
+            compare(ground_truth, task, found[0], dict(zip(others, found[1:], strict=True)))
             for task, found in lists.items()
         ],
+        list(others),
         {task: [_scores(ground_truth, task, each) for each in found] for task, found in lists.items()},
         {name: values for task, found in lists.items() for name, values in _slices(ground_truth, task, found).items()},
         [np.array(of_release["ranking"], np.float64) for of_release in times],
     )
 
 
-def choose(lake: Lake, day: date, releases: Sequence[Release], most: int) -> pa.Table:
-    """The items that the validation users of all `releases` took in the holdout, as purchases; at most `most` users."""
+def choose(lake: Lake, day: date, most: int) -> pa.Table:
+    """The items that users took in the holdout, as purchases; of at most `most` users, the same ones every day."""
     rows = lake.read(GOLD_RANKING_EXAMPLES, day, ["user_id", "target_items"])
     fractions = validation_fractions(rows.column("user_id").to_pylist())
-    share = min(float(each.manifest.settings["training"]["ranker_validation_share"]) for each in releases)
-    validating = np.flatnonzero(fractions < share)
-    chosen = rows.take(pa.array(validating[np.argsort(fractions[validating])][:most]))
+    chosen = rows.take(pa.array(np.argsort(fractions)[:most]))
     parents = pc.list_parent_indices(chosen.column("target_items"))
     items = pc.list_flatten(chosen.column("target_items"))
     return pa.table(
@@ -119,6 +125,12 @@ def _run(settings: Settings, day: date, releases: Sequence[Release], users: Path
     done = subprocess.run(
         command, env=child_environment(settings), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
     )
+    if done.returncode < 0:
+        ended = signal.Signals(-done.returncode).name
+        raise ComparisonKilledError(
+            f"the comparison with the champion was killed ({ended})",
+            "Is there enough memory? `headrace release register` and the next training compare again",
+        )
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise HeadraceError("".join(last) or f"serving.offline.model_comparison ended with {done.returncode}")

@@ -1,4 +1,4 @@
-"""Is the challenger no worse than the champion on each guardrail, and better on one?
+"""Is the challenger shown to be no worse than the champion on each guardrail, and better on one?
 
 Pure rules over what was measured; `models.gate.champion_challenger` measures. The limits are the settings `gate`.
 """
@@ -6,7 +6,7 @@ Pure rules over what was measured; `models.gate.champion_challenger` measures. T
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -16,7 +16,8 @@ import numpy.typing as npt
 from headrace.settings.jobs import GateSettings
 from models.metrics.resampling import paired_difference
 
-Verdict = Literal["better", "equal", "worse"]
+Verdict = Literal["better", "equal", "holds back", "worse"]
+"""`holds back`: not refused, but a person has to promote it."""
 Floats = npt.NDArray[np.float64]
 CONFIDENCE = 0.95
 
@@ -36,27 +37,50 @@ class Guardrail:
     @property
     def sentence(self) -> str:
         """For people."""
-        return f"{self.name} is {self.verdict}: {self.why}"
+        return f"{self.name} {'' if self.verdict == 'holds back' else 'is '}{self.verdict}: {self.why}"
 
 
-def quality(
-    name: str, challenger: Floats, champion: Floats, tolerance: float, settings: GateSettings, compared: int = 0
-) -> Guardrail:
-    """A metric of the same users under both releases: worse if the mean fell by more than `tolerance`, not by chance.
+def quality(name: str, challenger: Floats, champion: Floats, tolerance: float, settings: GateSettings) -> Guardrail:
+    """A metric of the same users under both releases, and whether it is shown not to be worse (non-inferiority).
 
-    `compared` > 0: one of so many slices, which can only be worse. Their intervals are so much wider that all of them
-    together are wrong as seldom as one would be (Bonferroni).
+    Worse if the mean fell by more than `tolerance` and not by chance; holds back unless the whole interval is above
+    −`tolerance`, which few users never reach.
     """
     if len(challenger) < settings.least_validation_users:
-        why = f"{len(challenger)} validation users are too few, {settings.least_validation_users} are needed"
-        return Guardrail(name, None, None, "equal", why)
-    difference, low, high = paired_difference(challenger, champion, 1 - (1 - CONFIDENCE) / max(1, compared))
+        return Guardrail(name, None, None, "holds back", _too_few(len(challenger), settings))
+    fell, low, found = _compared(name, challenger, champion, tolerance, CONFIDENCE)
+    not_worse = low >= -tolerance * float(champion.mean())
+    return replace(
+        found, verdict="worse" if fell else "holds back" if not not_worse else "better" if low > 0 else "equal"
+    )
+
+
+def of_slice(
+    name: str, challenger: Floats, champion: Floats, tolerance: float, settings: GateSettings, slices: int
+) -> Guardrail:
+    """One of so many slices, which can only be worse. Their intervals are so much wider that all of them together are
+    wrong as seldom as one would be (Bonferroni)."""
+    if len(challenger) < settings.least_validation_users:
+        return Guardrail(name, None, None, "equal", _too_few(len(challenger), settings))
+    fell, _, found = _compared(name, challenger, champion, tolerance, 1 - (1 - CONFIDENCE) / slices)
+    return replace(found, verdict="worse" if fell else "equal")
+
+
+def _too_few(users: int, settings: GateSettings) -> str:
+    return f"{users} validation users are too few, {settings.least_validation_users} are needed"
+
+
+def _compared(
+    name: str, challenger: Floats, champion: Floats, tolerance: float, share: float
+) -> tuple[bool, float, Guardrail]:
+    """Whether the mean fell, not by chance, and the lower bound of the difference; the verdict is left open."""
+    difference, low, high = paired_difference(challenger, champion, share)
     before = float(champion.mean())
     fell = not difference >= -tolerance * before and not high >= 0  # also where one is NaN
-    verdict: Verdict = "worse" if fell else "better" if low > 0 and not compared else "equal"
     changed = f"{difference / before:+.1%}" if before else "from 0"
-    why = f"{changed}, difference {difference:+.4f} ({low:+.4f} to {high:+.4f}) over {len(champion):,} validation users"
-    return Guardrail(name, before, float(challenger.mean()), verdict, f"{why}, limit -{tolerance:.0%}")
+    bounds = f" ({low / before:+.1%} to {high / before:+.1%})" if before else ""
+    why = f"{changed}{bounds} over {len(champion):,} validation users, limit -{tolerance:.0%}"
+    return fell, low, Guardrail(name, before, float(challenger.mean()), "equal", why)
 
 
 def number(name: str, challenger: float, champion: float, tolerance: float, *, more_is_better: bool) -> Guardrail:
@@ -78,13 +102,21 @@ def latency(challenger_ms: Floats, champion_ms: Floats, settings: GateSettings) 
     return Guardrail(name, before, float(np.median(challenger_ms)), compared.verdict, compared.why)
 
 
+def size(challenger_bytes: float, champion_bytes: float, settings: GateSettings) -> Guardrail:
+    """A much larger bundle holds back: it is a fault or meant, which a person knows."""
+    found = number("size in bytes", challenger_bytes, champion_bytes, settings.size_tolerance, more_is_better=False)
+    return replace(found, verdict="holds back") if found.verdict == "worse" else found
+
+
 def drift(share: float | None, settings: GateSettings) -> Guardrail:
-    """Worse if too many features have drifted since the champion was trained: changed behaviour or faulty data."""
+    """Holds back if too many features have drifted since the champion was trained: faulty data, or a world that did
+    change and that the champion knows even less."""
     name = "drifted features, share"
     if share is None:
         return Guardrail(name, None, None, "equal", "the job `drift` has not compared this day with the champion's")
     limit = settings.drifted_features
-    return Guardrail(name, None, share, "worse" if share > limit else "equal", f"{share:.0%}, limit {limit:.0%}")
+    verdict: Verdict = "holds back" if share > limit else "equal"
+    return Guardrail(name, None, share, verdict, f"{share:.0%}, limit {limit:.0%}")
 
 
 def freshness(challenger: datetime, champion: datetime, settings: GateSettings) -> Guardrail:
@@ -95,14 +127,24 @@ def freshness(challenger: datetime, champion: datetime, settings: GateSettings) 
 
 
 def outcome(guardrails: Sequence[Guardrail]) -> tuple[Literal["promoted", "kept", "refused"], str]:
-    """Decision on the challenger, and why: refused if worse on any guardrail, kept as challenger if better on none."""
-    worse = [each.sentence for each in guardrails if each.verdict == "worse"]
-    better = [each.sentence for each in guardrails if each.verdict == "better"]
-    if worse:
-        return "refused", "; ".join(worse)
-    if better:
-        return "promoted", "; ".join(better)
+    """Decision on the challenger, and why: refused if worse on any guardrail; kept as challenger if any holds it back,
+    or if it is better on none."""
+
+    def sentences(verdict: Verdict) -> str:
+        return "; ".join(each.sentence for each in guardrails if each.verdict == verdict)
+
+    if worse := sentences("worse"):
+        return "refused", worse
+    if held := sentences("holds back"):
+        return "kept", held
+    if better := sentences("better"):
+        return "promoted", better
     return "kept", "no guardrail is better"
+
+
+def beside_the_anchor(guardrails: Sequence[Guardrail]) -> list[Guardrail]:
+    """Comparisons with the anchor as guardrails of the decision: to be better than an old release is no merit."""
+    return [replace(each, verdict="equal") if each.verdict == "better" else each for each in guardrails]
 
 
 def as_json(guardrails: Sequence[Guardrail]) -> list[dict[str, Any]]:

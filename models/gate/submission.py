@@ -57,8 +57,8 @@ def pending(settings: Settings) -> list[Submission]:
 def submit(settings: Settings, submission: Submission) -> Decision | None:
     """Decide, log and register; the alias moves if the release is promoted. None if it is champion already.
 
-    Raises ServiceError if MLflow is unavailable (the submission stays pending) and ReleaseError if the release is
-    refused.
+    Raises ServiceError if MLflow is unavailable, ComparisonKilledError if the comparison was killed (either way the
+    submission stays pending), and ReleaseError if the release is refused.
     """
     release = open_release(settings.releases / submission.release_id)
     try:
@@ -79,24 +79,28 @@ def submit(settings: Settings, submission: Submission) -> Decision | None:
     print(f"registered as version {version} of '{settings.mlflow.model_name}'; model card: {card}")
     _done(settings, submission)
     if decision.outcome == "promoted":
-        registry.promote(version, decision.why)
+        registry.promote(version, decision.why, anchor=decision.becomes_anchor)
         remember_alias(settings, CHAMPION, release.release_id)
         print(f"version {version} is now '{CHAMPION}': {decision.why}")
     live = release.release_id if decision.outcome == "promoted" else decision.champion or ""
-    drop_other_backtests(settings, live, *(each.release_id for each in pending(settings)))
+    anchor = registry.anchor()
+    needed = (live, anchor.release_id if anchor else "", *(each.release_id for each in pending(settings)))
+    drop_other_backtests(settings, *needed)
     if decision.outcome == "kept":
         registry.name_challenger(version)
         print(f"release {release.release_id} is not promoted, {decision.champion} stays champion: {decision.why}")
     if decision.outcome == "refused":
         raise ReleaseError(
             f"release {release.release_id} is not promoted: {decision.why}",
-            f"The champion is kept; {card} has the full comparison",
+            f"The champion is kept; {card} has the full comparison. `headrace release promote ID --override REASON` "
+            "promotes it anyway",
         )
     return decision
 
 
 def submit_pending(settings: Settings, *, without: str = "") -> int:
-    """Submit all pending releases except `without`; a refusal is printed. Returns how many were submitted.
+    """Submit all pending releases except `without`; a refusal, or that one stays pending, is printed. Returns how many
+    were submitted.
 
     Raises ServiceError if MLflow is unavailable.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,6 @@ from models.ranker.networks.losses import RankingLoss
 from models.ranker.networks.model import RankerInputs
 from models.ranker.networks.scaling import Scaling
 from models.training.checkpoints import Checkpoints
-from models.training.in_place import tensor_of
 
 
 @dataclass
@@ -52,23 +52,21 @@ def fit_ranker(
     scaling = Scaling.of(examples.numeric, examples.present, usual)
     inputs = RankerInputs(scaling, cardinalities, outcome_weights(training))
     model = Committee(training.ranker_model, training.ranker_members, inputs, loss, training.seed)
-    size = max(1, training.ranker_batch_size // examples.present.shape[1])
-    steps = -(-len(examples) // size)
-    epochs = max(training.ranker_epochs, -(-training.ranker_least_steps // steps))
+    size = _users_a_step(examples, training)
+    steps, epochs = steps_and_epochs(examples, training)
     rate = tf.keras.optimizers.schedules.CosineDecay(training.ranker_learning_rate, steps * epochs, 0.05)
     model.compile(optimizer=tf.keras.optimizers.legacy.Adam(rate))
-    lists = _lists(examples, training)
-    step = tf.function(
-        lambda users: model.train_step({name: tf.gather(values, users) for name, values in lists.items()}),
-        input_signature=[tf.TensorSpec([None], tf.int64)],
-        autograph=False,
-    )
+    signature = {
+        name: tf.TensorSpec([None, *values.shape[1:]], values.dtype)
+        for name, values in _lists(examples[:1], training).items()
+    }
+    step = tf.function(lambda lists: model.train_step(lists), input_signature=[signature], autograph=False)
     standing = Standing(**checkpoints.restore(model)) if checkpoints else Standing()
     task = progress.add_task("ranker", total=steps * epochs, completed=standing.steps)
     for number, users in enumerate(_steps(len(examples), size, epochs, training.seed), start=1):
         if number <= standing.steps:
             continue
-        standing.losses.append(float(step(users)["loss"]))
+        standing.losses.append(float(step(_lists(examples[users], training))["loss"]))
         standing.steps = number
         if number % steps == 0:
             measured = {"losses": float(np.mean(standing.losses[-steps:])), **after_epoch(model)}
@@ -80,6 +78,16 @@ def fit_ranker(
     if checkpoints:
         checkpoints.drop()
     return model, standing.curves
+
+
+def steps_and_epochs(examples: RankingExamples, training: TrainingSettings) -> tuple[int, int]:
+    """Steps of an epoch, and how many epochs there are."""
+    steps = -(-len(examples) // _users_a_step(examples, training))
+    return steps, max(training.ranker_epochs, -(-training.ranker_least_steps // steps))
+
+
+def _users_a_step(examples: RankingExamples, training: TrainingSettings) -> int:
+    return max(1, training.ranker_batch_size // examples.present.shape[1])
 
 
 def outcome_weights(training: TrainingSettings) -> tuple[float, ...]:
@@ -95,10 +103,10 @@ def _steps(users: int, size: int, epochs: int, seed: int) -> Iterator[npt.NDArra
         yield from (order[begin : begin + size] for begin in range(0, users, size))
 
 
-def _lists(examples: RankingExamples, training: TrainingSettings) -> dict[str, tf.Tensor]:
-    """The data as tensors that a step captures: passing them as arguments would take a fifth of its time."""
+def _lists(examples: RankingExamples, training: TrainingSettings) -> dict[str, npt.NDArray[Any]]:
+    """What a step reads: the lists of its users alone, so that nothing keeps the others when the fit is over."""
     positions, weights = position_codes_and_weights(examples, training)
-    arrays = {
+    return {
         "position": positions,
         "weight": weights,
         "outcomes": examples.outcomes,
@@ -107,4 +115,3 @@ def _lists(examples: RankingExamples, training: TrainingSettings) -> dict[str, t
         "taken": examples.taken,
         "present": examples.present.astype(np.float32),
     }
-    return {name: tensor_of(array) for name, array in arrays.items()}

@@ -23,7 +23,7 @@ from models.ranker.committee import Committee
 from models.ranker.examples.examples import RankingExamples
 from models.ranker.examples.training_data import RankingData
 from models.ranker.export import write_ranker_onnx
-from models.ranker.fitting import fit_ranker, outcome_weights
+from models.ranker.fitting import fit_ranker, outcome_weights, steps_and_epochs
 from models.ranker.int8 import Int8Report, onnx_scores
 from models.ranker.trees.boosting import TreesToCome, trees_beside
 from models.ranker.validation import ProbabilityReport, personal_frequency, validate, validate_probabilities
@@ -43,6 +43,8 @@ class RankerReport:
     seconds: float = 0.0
     earlier_days: list[str] = field(default_factory=list)
     """Last days of the earlier holdouts that were trained on."""
+    learned_until: str = ""
+    """Last day of what the validated ranker was trained on; set by the command, as are the two below."""
     losses: list[float] = field(default_factory=list)
     """Mean loss of each epoch."""
     ndcg_all: list[float] = field(default_factory=list)
@@ -62,7 +64,6 @@ class RankerReport:
     served_overlap: float = 0.0
     """Share of the first 20 positions that the served ranker has in common with the validated one."""
     int8: Int8Report | None = None
-    """This and `served_overlap` are set by the command that exports the rankers."""
     log_loss: float = 0.0
     """Of the softmax over a user's candidates, per taken candidate."""
 
@@ -72,12 +73,13 @@ def train_ranker_model(
     training: TrainingSettings,
     progress: Progress,
     checkpoints: Checkpoints | None = None,
-    on_evaluation: Callable[[float, int], None] | None = None,
+    on_evaluation: Callable[[float, int, int], None] | None = None,
 ) -> tuple[Committee, RankerReport]:
-    """Train without the validation users, and validate after every epoch.
+    """Train on what comes before the last holdout, where there is that, and validate on it after every epoch.
 
     With `checkpoints` a training that was killed resumes from the newest, and ends with the same model.
-    `on_evaluation` gets the sum of both tasks' nDCG@20 and the number of the epoch, and may raise to stop the training.
+    `on_evaluation` gets the sum of both tasks' nDCG@20, the number of the epoch and how many are planned, and may raise
+    to stop the training.
     """
     learning, validation_users = ranking_data.learning, ranking_data.validation_users
     validation_counts = ranking_data.validation_counts
@@ -85,7 +87,7 @@ def train_ranker_model(
     personal = validate(personal_frequency(validation_users), validation_users, validation_counts)
     report.personal_frequency_ndcg_all = personal.ndcg_all
 
-    epochs = itertools.count(1)
+    epochs, planned = itertools.count(1), steps_and_epochs(learning, training)[1]
 
     def metrics_of(scores: Floats) -> dict[str, float]:
         validation_score = validate(scores, validation_users, validation_counts)
@@ -95,7 +97,7 @@ def train_ranker_model(
     def after_epoch(model: Committee) -> dict[str, float]:
         found = metrics_of(score_examples(model, validation_users))
         if on_evaluation:
-            on_evaluation(found["ndcg_all"] + found["ndcg_new"], next(epochs))
+            on_evaluation(found["ndcg_all"] + found["ndcg_new"], next(epochs), planned)
         return found
 
     started = time.perf_counter()
@@ -120,7 +122,7 @@ def train_served(
     validated: Committee,
     trees: TreesToCome | None = None,
 ) -> Committee:
-    """The ranker to serve: trained like `validated`, with its calibration, on the validation users' lists too.
+    """The ranker to serve: trained like `validated`, with its calibration, on all lists.
 
     Its `trees` may have been started before, by `trees_beside` of `ranking_data.everyone`.
     """
@@ -169,18 +171,18 @@ def _outcome_auc(model: Committee, validation_users: RankingExamples, training: 
 def _calibrate(model: Committee, scores: Floats, validation_users: RankingExamples, report: RankerReport) -> None:
     """By all validation users; its error is measured on those that it did not see."""
     report.calibration_error_before = validate_probabilities(scores, validation_users).calibration_error
-    crossed = scores.copy()
+    crossed, present, taken = scores.copy(), validation_users.present, validation_users.taken
     even = np.arange(len(validation_users)) % 2 == 0
     for half in (even, ~even):
         if half.any() and (~half).any():
-            crossed[half] = _platt_of(scores[~half], validation_users[np.flatnonzero(~half)]).log_odds(scores[half])
+            crossed[half] = _platt_of(scores[~half], present[~half], taken[~half]).log_odds(scores[half])
     report.probabilities = validate_probabilities(crossed, validation_users)
-    model.platt = _platt_of(scores, validation_users)
+    model.platt = _platt_of(scores, present, taken)
     report.calibration_slope, report.calibration_offset = model.platt.slope, model.platt.offset
 
 
-def _platt_of(scores: Floats, examples: RankingExamples) -> Platt:
-    return fit_platt(scores[examples.present].astype(np.float64), examples.taken[examples.present] > 0)
+def _platt_of(scores: Floats, present: npt.NDArray[np.bool_], taken: Floats) -> Platt:
+    return fit_platt(scores[present].astype(np.float64), taken[present] > 0)
 
 
 def score_examples(model: Committee, examples: RankingExamples) -> npt.NDArray[np.float32]:

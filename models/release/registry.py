@@ -22,6 +22,9 @@ from models.release.provenance import environment
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 """Alias of the newest version that passed every check and is better than the champion on none."""
+ANCHOR = "anchor"
+"""Alias of the release whose quality no later champion may lose: the first one, until another is shown to be better or
+a person decides."""
 _TIMEOUT_S = 5.0
 _CURVE_POINTS = 100
 _REPLACED_TAG = "replaced"
@@ -118,10 +121,17 @@ class Registry:
 
     def champion(self) -> Version | None:
         """The version that is live."""
+        return self._named(CHAMPION)
+
+    def anchor(self) -> Version | None:
+        """The version that the decline of many small steps is measured from."""
+        return self._named(ANCHOR)
+
+    def _named(self, alias: str) -> Version | None:
         from mlflow.exceptions import MlflowException
 
         try:
-            return _version(self._client.get_model_version_by_alias(self._settings.model_name, CHAMPION))
+            return _version(self._client.get_model_version_by_alias(self._settings.model_name, alias))
         except MlflowException as error:
             if error.error_code not in _NO_SUCH_ALIAS:
                 raise
@@ -143,22 +153,27 @@ class Registry:
 
     def name_challenger(self, number: str) -> None:
         """Give the version the alias of the challenger."""
-        self._client.set_registered_model_alias(self._settings.model_name, CHALLENGER, number)
+        self._name(CHALLENGER, number)
 
-    def promote(self, number: str, why: str) -> None:
-        """Make the version champion, and record with it when, why and which version it replaces.
+    def promote(self, number: str, why: str, *, anchor: bool, overridden: bool = False) -> None:
+        """Make the version champion, and with `anchor` the anchor too; record when, why and which version it replaces.
 
-        The new champion has no challenger yet.
+        The new champion has no challenger yet. `overridden`: a person promotes what a gate refused.
         """
         before = self.champion()
+        if before and not anchor and self.anchor() is None:  # the registry is from before there were anchors
+            self._name(ANCHOR, before.number)
         if before and before.number != number:
             self._note(number, _REPLACED_TAG, before.number)
-        self._note(number, "promoted", f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {why}")
-        self._name_champion(number)
+        for record in ("promoted", *(("overridden",) if overridden else ())):
+            self._note(number, record, f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {why}")
+        self._name(CHAMPION, number)
+        if anchor:
+            self._name(ANCHOR, number)
         self._client.delete_registered_model_alias(self._settings.model_name, CHALLENGER)
 
     def roll_back(self, version: Version, why: str) -> None:
-        """Make an earlier version champion again, and record with the replaced one when and why.
+        """Make an earlier version champion and anchor again, and record with the replaced one when and why.
 
         The record of which version the earlier one had replaced is kept, so that the next rollback continues from
         there.
@@ -166,10 +181,11 @@ class Registry:
         champion = self.champion()
         if champion:
             self._note(champion.number, "rolled_back", f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: {why}")
-        self._name_champion(version.number)
+        for alias in (CHAMPION, ANCHOR):
+            self._name(alias, version.number)
 
-    def _name_champion(self, number: str) -> None:
-        self._client.set_registered_model_alias(self._settings.model_name, CHAMPION, number)
+    def _name(self, alias: str, number: str) -> None:
+        self._client.set_registered_model_alias(self._settings.model_name, alias, number)
 
     def _note(self, number: str, tag: str, text: str) -> None:
         self._client.set_model_version_tag(self._settings.model_name, number, tag, text)

@@ -1,3 +1,12 @@
 """What all trainings share: gold tables, files, checkpoints, workers, the run's log, validation users."""
 
-__all__ = ["checkpoints", "command", "files", "gold", "in_place", "run_log", "validation_users", "workers"]
+__all__ = [
+    "bot_filter",
+    "checkpoints",
+    "command",
+    "files",
+    "gold",
+    "run_log",
+    "validation_users",
+    "workers",
+]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset
 import pyarrow.fs
 
@@ -25,22 +26,21 @@ class Lake:
     def read(self, table: Table, day: date | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows of `table`, of one `day` where it is partitioned by day; none where the whole table is empty.
 
+        The column of the partition comes only where `columns` names it.
+
         Raises BadInputError if the table, or that day of it, is missing.
         """
         files = self._files(table, day)
+        wanted = list(columns or _stored(table).names)
         if not files:
-            empty = _stored(table).empty_table()
-            return empty.select(list(columns)) if columns else empty
-        return _dataset(table, files).to_table(columns=list(columns) if columns else None)
+            return table.schema.empty_table().select(wanted)
+        return _dataset(table, files).to_table(columns=wanted)
 
-    def first(self, table: Table, day: date, rows: int) -> pa.Table:
-        """The first `rows` rows of a day; fewer where it has fewer."""
-        held: list[pa.Table] = []
-        for part in self.parts(table, day, rows):
-            held.append(part)
-            if sum(len(each) for each in held) >= rows:
-                break
-        return pa.concat_tables(held).slice(0, rows) if held else _stored(table).empty_table()
+    def of_users(self, table: Table, day: date, user_ids: Sequence[str]) -> pa.Table:
+        """Rows of a day of these users, in the order of their ids; other rows are not kept in memory."""
+        files = self._files(table, day)
+        wanted = pc.field("user_id").isin(pa.array(user_ids, pa.string()))
+        return _dataset(table, files).to_table(columns=_stored(table).names, filter=wanted).sort_by("user_id")
 
     def files(self, table: Table, day: date) -> int:
         """Number of files of a day."""
@@ -59,7 +59,7 @@ class Lake:
         files = sorted(self._files(table, day))[shard::shards]
         if not files:
             return
-        wanted = list(columns) if columns else None
+        wanted = list(columns or _stored(table).names)
         held: list[pa.RecordBatch] = []
         options = {"batch_size": rows, "batch_readahead": 1, "fragment_readahead": 1}
         for batch in _dataset(table, files).to_batches(columns=wanted, **options):
@@ -96,7 +96,11 @@ def _dataset(table: Table, files: Sequence[str]) -> pyarrow.dataset.Dataset:
     """Through pyarrow's own file systems: deltalake's are 40 times slower and can abort the process at exit."""
     filesystem, _ = pyarrow.fs.FileSystem.from_uri(_uri(files[0]))
     paths = [pyarrow.fs.FileSystem.from_uri(_uri(file))[1] for file in files]
-    return pyarrow.dataset.dataset(paths, format="parquet", filesystem=filesystem, schema=_stored(table))
+    folders = pa.schema([table.schema.field(table.partition)] if table.partition else [])
+    by_folder = pyarrow.dataset.partitioning(folders, flavor="hive")
+    return pyarrow.dataset.dataset(
+        paths, format="parquet", filesystem=filesystem, schema=table.schema, partitioning=by_folder
+    )
 
 
 def _stored(table: Table) -> pa.Schema:

@@ -1,14 +1,13 @@
-"""Users held out for validation: the same every day, so that no release is trained on them."""
+"""Users by whom rankers and releases are evaluated: the same every day, so that releases can be compared."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-_BYTES = 8
+from headrace.user_sample import hash_fractions
 
 
 def validation_fractions(user_ids: Sequence[str]) -> npt.NDArray[np.float64]:
@@ -16,8 +15,7 @@ def validation_fractions(user_ids: Sequence[str]) -> npt.NDArray[np.float64]:
 
     It depends on neither the day, the seed nor the other users: a user chosen by one share is chosen by a larger one.
     """
-    digests = b"".join(hashlib.blake2b(user.encode(), digest_size=_BYTES).digest() for user in user_ids)
-    return np.frombuffer(digests, ">u8").astype(np.float64) / 2.0 ** (8 * _BYTES)
+    return hash_fractions(user_ids)
 
 
 def choose_validation_users(user_ids: Sequence[str], share: float) -> npt.NDArray[np.bool_]:

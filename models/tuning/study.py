@@ -14,13 +14,17 @@ from optuna.trial import TrialState
 from headrace.settings.jobs import TrainingSettings
 from models.tuning.spaces import Space, suggested, with_values
 
-OnEvaluation = Callable[[float, int], None]
+OnEvaluation = Callable[[float, int, int], None]
+"""Gets a value, the number of the evaluation, from 1, and how many the whole training will have."""
 Objective = Callable[[TrainingSettings, OnEvaluation], float]
 """Trains with these settings and returns the value to maximise; reports intermediate values to the callback, which may
 raise to prune the trial."""
+EVALUATIONS = 1000
+"""A trial's step is so many times the evaluations of its whole training, plus the number of this one: trials are
+compared at the same place of the same schedule, for a longer training is worse on its way."""
 _BEGUN_WITH = "begun_with"
 _FIRST_TRIALS = 4
-"""The first trials are never pruned: there is nothing to compare them with."""
+"""Trials that reached a place before another one is pruned there: with fewer there is nothing to compare it with."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ def open_study(name: str, database: Path, training: TrainingSettings, space: Spa
     """The study, as it was left or new, and its space: so wide that the settings it was begun with are in it.
 
     A new study first tries the settings as they are. A trial that was running when the process was killed counts as
-    failed, and its settings are tried again.
+    failed, and its settings are tried again. What a resumed study draws is not what it drew before.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     database.parent.mkdir(parents=True, exist_ok=True)
@@ -46,9 +50,9 @@ def open_study(name: str, database: Path, training: TrainingSettings, space: Spa
         storage=f"sqlite:///{database}",
         load_if_exists=True,
         direction="maximize",
-        sampler=optuna.samplers.TPESampler(seed=training.seed),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=_FIRST_TRIALS, n_warmup_steps=1),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=_FIRST_TRIALS, n_min_trials=_FIRST_TRIALS),
     )
+    study.sampler = optuna.samplers.TPESampler(seed=training.seed + len(study.trials))
     if _BEGUN_WITH not in study.user_attrs:
         study.set_user_attr(_BEGUN_WITH, {setting: getattr(training, setting) for setting in space})
         study.enqueue_trial(study.user_attrs[_BEGUN_WITH])
@@ -72,9 +76,9 @@ def search(
     def run(trial: optuna.Trial) -> float:
         chosen = TrainingSettings.model_validate({**training.model_dump(), **suggested(trial, space)})
 
-        def on_evaluation(value: float, step: int) -> None:
-            trial.report(value, step)
-            if trial.should_prune():
+        def on_evaluation(value: float, number: int, planned: int) -> None:
+            trial.report(value, EVALUATIONS * planned + number)
+            if number > 1 and trial.should_prune():
                 raise optuna.TrialPruned
 
         return objective(chosen, on_evaluation)

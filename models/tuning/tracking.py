@@ -7,7 +7,7 @@ import optuna
 from headrace.errors import ServiceError
 from headrace.settings.engines import MlflowSettings
 from models.release.registry import Registry
-from models.tuning.study import done
+from models.tuning.study import EVALUATIONS, done
 
 _RUN_OF = "run of trial {}"
 
@@ -22,7 +22,7 @@ def log_trials(study: optuna.Study, settings: MlflowSettings) -> int:
         return 0
     registry = Registry(settings)
     for trial in waiting:
-        metrics = {f"look_{step}": value for step, value in trial.intermediate_values.items()}
+        metrics = {f"look_{step % EVALUATIONS}": value for step, value in trial.intermediate_values.items()}
         if trial.value is not None:
             metrics["objective"] = trial.value
         tags = {"headrace.tuning": study.study_name, "trial": str(trial.number), "state": trial.state.name.lower()}

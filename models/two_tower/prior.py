@@ -12,7 +12,6 @@ from models.two_tower.examples.holdout import HoldoutUsers
 
 WEIGHTS = (0.0, 0.4, 0.7, 1.0, 1.2, 1.4)
 DEPTH = 500
-_MOST_USERS = 600
 
 Floats = npt.NDArray[np.float32]
 Columns = npt.NDArray[np.int64]
@@ -38,16 +37,13 @@ def choose_weight(
     """The weight with the best recall of new items: old ones have a candidate source of their own.
 
     `users` [users, d] and item `vectors` [items, d] are without the prior; `log_popularity` [items] is what the weight
-    multiplies, `recent` [items] what the popular list is sorted by. At most `_MOST_USERS` users are evaluated.
+    multiplies, `recent` [items] what the popular list is sorted by.
     """
     listed = np.flatnonzero(holdout.bought)
     column = np.full(len(vectors), -1, np.int64)
     column[listed] = np.arange(len(listed))
-    chosen = np.unique(np.linspace(0, len(users) - 1, min(len(users), _MOST_USERS)).astype(int)) if len(users) else []
-    own = [column[holdout.own[user]] for user in chosen]
-    targets = [column[holdout.targets[user]] for user in chosen]
-    validation = _Validation(own, targets)
-    affinity = users[chosen] @ vectors[listed].T if len(listed) else np.zeros((0, 0), np.float32)
+    validation = _Validation([column[own] for own in holdout.own], [column[taken] for taken in holdout.targets])
+    affinity = users @ vectors[listed].T if len(listed) else np.zeros((0, 0), np.float32)
     prior = log_popularity[listed]
     by_weight = {weight: validation.recalls(affinity, weight * prior, new_only=True) for weight in WEIGHTS}
     best = max(WEIGHTS, key=lambda weight: _mean(by_weight[weight]))

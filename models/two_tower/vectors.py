@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -15,6 +13,7 @@ from models.two_tower.network.model import TwoTower
 from models.two_tower.network.pooling import Tensor
 
 Floats = npt.NDArray[np.float32]
+_USERS_AT_ONCE = 128
 _ITEMS_AT_ONCE = 16_384
 """The words of so many items are in memory at a time: about 50 MB of their vectors, and as much for other columns."""
 
@@ -45,16 +44,26 @@ def item_embeddings(vectors: Floats, prior: Floats) -> Floats:
     return np.ascontiguousarray(np.concatenate([vectors[1:], prior[:, None]], axis=1), np.float32)
 
 
-@dataclass(frozen=True)
 class UserFunction:
     """The user tower with fixed item vectors: what is exported."""
 
-    exported: Exported
+    def __init__(self, exported: Exported, table: tf.Variable) -> None:
+        self.exported, self._table = exported, table
+        self._call = tf.function(exported.call, input_signature=exported.signature)
+
+    def use(self, vectors: Floats) -> None:
+        """Read these item vectors from now on."""
+        self._table.assign(vectors)
 
     def vectors(self, inputs: TowerInputs) -> Floats:
-        """[users, embedding_size]."""
+        """[users, embedding_size], a few users at a time: attention takes about a MiB for each."""
         arrays = (inputs.history_items, inputs.history_types, inputs.history_ages, inputs.profile)
-        return np.asarray(self.exported.call(*(tf.constant(array) for array in arrays)), np.float32)
+        return np.concatenate(
+            [
+                self._call(*(array[begin : begin + _USERS_AT_ONCE] for array in arrays)).numpy()
+                for begin in range(0, max(1, len(inputs.profile)), _USERS_AT_ONCE)
+            ]
+        )
 
 
 def user_function(model: TwoTower, vectors: Floats, history_length: int, profile_keys: int) -> UserFunction:
@@ -72,4 +81,4 @@ def user_function(model: TwoTower, vectors: Floats, history_length: int, profile
         users = model.user_tower((history, history_items, history_types, history_ages, profile))
         return tf.concat([users, tf.ones_like(users[:, :1])], axis=1, name="user_vectors")
 
-    return UserFunction(Exported(call, signature, "user_vectors", [table, *model.user_tower.variables]))
+    return UserFunction(Exported(call, signature, "user_vectors", [table, *model.user_tower.variables]), table)

@@ -1,6 +1,6 @@
 """The recommender without HTTP: candidates that the ranker learns from, and whole lists for evaluation.
 
-    python -m serving.offline candidates --release FOLDER --day D --output FILE [--limit-users N]
+    python -m serving.offline candidates --release FOLDER --day D --output FILE [--earlier]
     python -m serving.offline lists --release FOLDER --day D --k 500 [--exclude-own] [--users-from FILE] --output FILE
         [--output-new FILE]
 
@@ -27,6 +27,7 @@ from headrace.features.user_row import UserRow
 from headrace.machine.last_resort import reporting_errors
 from headrace.outcomes import OUTCOMES
 from headrace.settings import Settings, load_settings
+from headrace.user_sample import sample_of
 from serving.offline import lake
 from serving.offline.list_files import LISTS_SCHEMA, lists_table, read_user_ids, whole_file
 from serving.pipeline.recommender import Recommender, Vector, load_recommender
@@ -50,24 +51,25 @@ _NOT_SHOWN = (-1, 1.0)
 _NOTHING = (0.0,) * len(OUTCOMES)
 
 
-def write_candidates(settings: Settings, release: Path, day: date, output: Path, limit_users: int | None = None) -> int:
-    """Candidates with features and labels of every user of the holdout that ends with `day`; returns the users written.
+def write_candidates(settings: Settings, release: Path, day: date, output: Path) -> int:
+    """Candidates with features and labels of users of the holdout that ends with `day`; returns the users written.
 
-    Users without history are left out: they get the popular list, which needs no ranker. The index is searched
-    thoroughly, so that the same embeddings give the same file, and the same ranker.
+    Of more than `training.ranker_users` a sample. Users without history are left out: they get the popular list, which
+    needs no ranker. The index is searched thoroughly, so that the same embeddings give the same file, and the same
+    ranker.
     """
+    chosen = sample_of(lake.known_users(settings, day), settings.training.ranker_users)
     recommender = load_recommender(release, settings.serving.candidates, thorough=True)
     holdouts: dict[str, lake.Holdout] = {}
 
-    def known_users() -> Iterator[UserRow]:
-        for user, holdout in lake.ranking_examples(settings, day, limit_users):
-            if user.is_known:
-                holdouts[user.user_id] = holdout
-                yield user
+    def chosen_users() -> Iterator[UserRow]:
+        for user, holdout in lake.ranking_examples(settings, day, chosen):
+            holdouts[user.user_id] = holdout
+            yield user
 
     with whole_file(output, CANDIDATES_SCHEMA) as writer:
         written = 0
-        for users in _batches(known_users(), "Candidates"):
+        for users in _batches(chosen_users(), "Candidates"):
             rows = [
                 _candidate_row(recommender, user, vector, holdouts.pop(user.user_id))
                 for user, vector in _with_vectors(recommender, users)
@@ -138,8 +140,8 @@ def _write_all_candidates(settings: Settings, given: argparse.Namespace) -> None
     earlier = settings.training.earlier_days(given.day) if given.earlier else []
     lacking = [day for day in earlier if at(given.release, day).exists() and not at(given.output, day).exists()]
 
-    def work(day: date) -> tuple[Settings, Path, date, Path, int | None]:
-        return settings, at(given.release, day), day, at(given.output, day), given.limit_users
+    def work(day: date) -> tuple[Settings, Path, date, Path]:
+        return settings, at(given.release, day), day, at(given.output, day)
 
     with ProcessPoolExecutor(1, get_context("spawn")) as beside:  # no process is started for nothing
         running = {day: beside.submit(write_candidates, *work(day)) for day in lacking}
@@ -196,7 +198,6 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     shared.add_argument("--day", type=date.fromisoformat, required=True, help="day of the gold tables, YYYY-MM-DD")
     shared.add_argument("--output", type=Path, required=True, help="Parquet file to write")
     candidates = commands.add_parser("candidates", parents=[shared], help="candidates with features and labels")
-    candidates.add_argument("--limit-users", type=int, help="only the first N users")
     candidates.add_argument(
         "--earlier",
         action="store_true",

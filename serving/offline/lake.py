@@ -33,11 +33,18 @@ class Holdout:
     """Place in the list from 0 (-1 unknown) and propensity of the first impression."""
 
 
-def ranking_examples(settings: Settings, day: date, limit: int | None) -> Iterator[tuple[UserRow, Holdout]]:
-    """Users of the holdout as they were before it, each with what happened in it."""
+def known_users(settings: Settings, day: date) -> list[str]:
+    """Users of the holdout that have a history before it."""
+    table = _read(settings, GOLD_RANKING_EXAMPLES, day, ["user_id", "history_types"])
+    known = pc.greater(pc.fill_null(pc.list_value_length(table.column("history_types")), 0), 0)
+    return list(table.column("user_id").filter(known).to_pylist())
+
+
+def ranking_examples(settings: Settings, day: date, only: Sequence[str]) -> Iterator[tuple[UserRow, Holdout]]:
+    """These users of the holdout as they were before it, in the order of their ids, each with what happened in it."""
     # In an order of their own: that of the files differs from one run of Spark's to the next.
-    examples = _read(settings, GOLD_RANKING_EXAMPLES, day).sort_by("user_id")
-    for values in _rows(examples.slice(0, limit)):
+    examples = _read(settings, GOLD_RANKING_EXAMPLES, day, only=only).sort_by("user_id")
+    for values in _rows(examples):
         items = values["target_items"]
         columns = [_list(values, name) for name in OUTCOME_COLUMNS]
         places = zip(_list(values, "shown_positions"), _list(values, "shown_propensities"), strict=True)
@@ -78,7 +85,10 @@ def own_rows_by_user(
     return dict(zip(user_ids, np.split(rows[order], ends[:-1]), strict=True)) if user_ids else {}
 
 
-def _read(settings: Settings, table: Table, day: date, columns: list[str] | None = None) -> pa.Table:
+def _read(
+    settings: Settings, table: Table, day: date, columns: list[str] | None = None, only: Sequence[str] | None = None
+) -> pa.Table:
+    """The day's rows; with `only`, those of these users, if there are any."""
     import deltalake
 
     place = f"{settings.lake_root}/{table.path}"
@@ -87,8 +97,9 @@ def _read(settings: Settings, table: Table, day: date, columns: list[str] | None
         found = deltalake.DeltaTable(place)
     except deltalake.exceptions.TableNotFoundError:
         raise BadInputError(f"there is no table {table.path} in {settings.lake_root}", hint) from None
-    rows = found.to_pyarrow_table(partitions=[("day", "=", day.isoformat())], columns=columns)
-    if not rows.num_rows:
+    users = None if only is None else pc.field("user_id").isin(pa.array(only, pa.string()))
+    rows = found.to_pyarrow_table(partitions=[("day", "=", day.isoformat())], columns=columns, filters=users)
+    if not rows.num_rows and only is None:
         raise BadInputError(f"{table.path} holds nothing for {day}", hint)
     return rows
 

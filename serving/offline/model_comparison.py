@@ -36,8 +36,7 @@ def write_model_comparison(
     ]
     for each in recommenders:
         each.warm()
-    wanted = set(users)
-    rows = [user for user, _ in lake.ranking_examples(settings, day, None) if user.user_id in wanted]
+    rows = [user for user, _ in lake.ranking_examples(settings, day, users)]
     holdout_start = day - timedelta(days=settings.training.holdout_days)
     known = [user.user_id for user in rows if user.is_known]
     lists: list[dict[str, list[tuple[str, RankedList]]]] = [{"all": [], "new": []} for _ in recommenders]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from headrace.features.user_tower import load_user_tower
 from headrace.release.bundle import open_release
 from headrace.release.catalogue import load_catalogue
 from headrace.settings import Settings
-from headrace.tables import GOLD_RANKING_EXAMPLES
+from models.training.files import CANDIDATES, HOLDOUT_BUNDLE
 from tests.models.planted_world import DAY, HOLDOUT_DAY, HOLDOUT_DAYS, World, microseconds
 
 TRAINING = {
@@ -71,24 +72,28 @@ def retrieval(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 @pytest.fixture(scope="session")
 def ranker(retrieval: Trained) -> Trained:
-    """The same with a ranker, trained on candidates of the holdout bundle."""
+    """The same with a ranker, trained on candidates of this holdout and of the one before."""
     from models.train_ranker import train_ranker
+    from models.train_retrieval import train_earlier_holdouts
 
-    write_candidates(retrieval)
+    retrieval.world.write_earlier_holdout(Path(retrieval.settings.lake_root))
+    train_earlier_holdouts(retrieval.settings, [HOLDOUT_DAY], quiet=True)
+    for day in (DAY, HOLDOUT_DAY):
+        write_candidates(retrieval, day)
     train_ranker(retrieval.settings, DAY)
     return retrieval
 
 
-def write_candidates(trained: Trained) -> None:
+def write_candidates(trained: Trained, day: date) -> None:
     """The candidates file as serving writes it: own items and the tower's best."""
-    from models.training.gold import Lake
-
-    release = open_release(trained.folder / "retrieval_holdout")
+    folder = trained.settings.training_folder / str(day)
+    release = open_release(folder / HOLDOUT_BUNDLE)
     catalogue = load_catalogue(release)
     tower = load_user_tower(release, catalogue.row_of)
     rows = []
-    for values in Lake(trained.settings.lake_root).read(GOLD_RANKING_EXAMPLES, DAY).to_pylist():
-        user = user_row(values, values["user_id"], microseconds(HOLDOUT_DAY))
+    for name in sorted(trained.world.events):
+        values = trained.world.ranking_example(name, day)
+        user = user_row(values, name, microseconds(day - timedelta(days=HOLDOUT_DAYS)))
         own = own_item_features(user, catalogue)
         scores = catalogue.embeddings @ tower.vector(user)
         best = np.argsort(-scores)[:60].astype(np.int32)
@@ -107,4 +112,4 @@ def write_candidates(trained: Trained) -> None:
                 "labels": np.array([taken.get(catalogue.item_ids[row], 0.0) for row in candidates], np.float32),
             }
         )
-    pq.write_table(pa.Table.from_pylist(rows), trained.folder / "ranking_candidates.parquet")
+    pq.write_table(pa.Table.from_pylist(rows), folder / CANDIDATES)

@@ -7,6 +7,7 @@ import numpy as np
 from headrace.features.ranking import CATEGORICAL, NUMERIC, OF_USER
 from headrace.outcomes import OUTCOMES
 from models.ranker.examples.examples import RankingExamples, nothing_happened
+from models.ranker.examples.training_data import RankingData
 
 CARDINALITIES = (6, 4, 3)
 REFUSED_CATEGORY = 3
@@ -50,3 +51,9 @@ def shown_examples(users: int = 300, seed: int = 5, *, biased: bool = True) -> R
     examples.taken[:] = random.random(chance.shape) < chance
     examples.outcomes[:, :, OUTCOMES.index("purchase")] = examples.taken * (examples.numeric[:, :, 0] > 0)
     return examples
+
+
+def in_one_holdout(examples: RankingExamples, validating: float = 0.25) -> RankingData:
+    """The first users validate; there is no earlier holdout."""
+    users = int(len(examples) * validating)
+    return RankingData(examples, np.full((users, 2), TAKEN), CARDINALITIES, users)

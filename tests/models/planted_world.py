@@ -65,6 +65,7 @@ class World:
         """All tables that training and evaluation read; the sequences in so many files."""
         put(lake, tables.SILVER_ITEMS, [self._item(item) for item in self.item_ids()])
         put(lake, tables.SILVER_ITEM_STATES, [])
+        put(lake, tables.SILVER_BOTS, [])
         put(
             lake,
             tables.SILVER_EVENTS,
@@ -76,8 +77,16 @@ class World:
         users = [user for user in self.events if self.events[user]]
         put(lake, tables.GOLD_USER_FEATURES, [self._user_features(user) for user in users])
         for part in np.array_split(users, files):
-            put(lake, tables.GOLD_RETRIEVAL_EXAMPLES, [self._sequence(str(user)) for user in part])
-        put(lake, tables.GOLD_RANKING_EXAMPLES, [self._ranking_example(user) for user in users])
+            put(lake, tables.GOLD_RETRIEVAL_EXAMPLES, [self._sequence(str(user), DAY) for user in part])
+        put(lake, tables.GOLD_RANKING_EXAMPLES, [self.ranking_example(user, DAY) for user in users])
+
+    def write_earlier_holdout(self, lake: Path) -> None:
+        """What a training up to the holdout before reads."""
+        before = HOLDOUT_DAY - timedelta(days=HOLDOUT_DAYS)
+        put(lake, tables.GOLD_ITEM_FEATURES, self._item_features(before))
+        put(lake, tables.GOLD_USER_ITEM_FEATURES, self._user_item_features(before))
+        put(lake, tables.GOLD_RETRIEVAL_EXAMPLES, [self._sequence(user, HOLDOUT_DAY) for user in self.events])
+        put(lake, tables.GOLD_RANKING_EXAMPLES, [self.ranking_example(user, HOLDOUT_DAY) for user in self.events])
 
     def write_test_events(self, path: Path) -> None:
         """What the users take after `DAY`: new items of their taste, and their favourite again."""
@@ -142,8 +151,8 @@ class World:
             for row in self._own(user, day)
         ]
 
-    def _sequence(self, user: str) -> dict[str, Any]:
-        events = self.before(user, microseconds(DAY))
+    def _sequence(self, user: str, day: date) -> dict[str, Any]:
+        events = self.before(user, microseconds(day))
         return {
             "user_id": user,
             "items": [item for _, _, item in events],
@@ -152,20 +161,22 @@ class World:
             "first_target": 0,
             "profile_keys": ["age"],
             "profile_values": ["young" if len(user) % 2 else "old"],
-            "day": DAY,
+            "day": day,
         }
 
     def _user_features(self, user: str) -> dict[str, Any]:
         age = "young" if len(user) % 2 else "old"
         return {"user_id": user, "profile_keys": ["age"], "profile_values": [age], "day": DAY}
 
-    def _ranking_example(self, user: str) -> dict[str, Any]:
-        known = self.before(user, microseconds(HOLDOUT_DAY))
-        later = Counter(item for time, _, item in self.events[user] if time >= microseconds(HOLDOUT_DAY))
-        own = self._own(user, HOLDOUT_DAY)
+    def ranking_example(self, user: str, day: date) -> dict[str, Any]:
+        """A user as before the holdout that ends with `day`, and what was taken in it."""
+        before = day - timedelta(days=HOLDOUT_DAYS)
+        known = self.before(user, microseconds(before))
+        later = Counter(item for time, _, item in self.before(user, microseconds(day)) if time >= microseconds(before))
+        own = self._own(user, before)
         return {
             "user_id": user,
-            "event_timestamp": end_of(HOLDOUT_DAY),
+            "event_timestamp": end_of(before),
             "history_event_ids": [event_id for _, event_id, _ in known][-50:],
             "history_items": [item for _, _, item in known][-50:],
             "history_types": [self.event_type] * min(len(known), 50),
@@ -181,7 +192,7 @@ class World:
             "profile_values": ["young"],
             "target_items": sorted(later),
             "target_counts": [float(later[item]) for item in sorted(later)],
-            "day": DAY,
+            "day": day,
         }
 
 

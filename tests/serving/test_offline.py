@@ -13,6 +13,7 @@ from headrace.features.own_items import own_item_features
 from headrace.features.ranking import CATEGORICAL, NUMERIC
 from headrace.outcomes import OUTCOMES
 from headrace.settings import Settings
+from headrace.user_sample import sample_of
 from serving.offline import command as offline
 from serving.offline.list_files import read_user_ids
 from serving.pipeline.recommender import Recommender
@@ -36,6 +37,16 @@ def test_candidates_carry_the_features_of_a_request_and_the_labels_of_the_holdou
     np.testing.assert_array_equal(anna["item_rows"], candidates.rows)
     np.testing.assert_allclose(np.reshape(anna["numeric"], (500, len(NUMERIC))), features.numeric, rtol=1e-5)
     np.testing.assert_array_equal(np.reshape(anna["categorical"], (500, len(CATEGORICAL))), features.categorical)
+
+
+def test_of_too_many_users_candidates_are_made_for_a_sample_only(
+    lake_settings: Settings, release_folder: Path, tmp_path: Path
+) -> None:
+    training = lake_settings.training.model_copy(update={"ranker_users": 1})
+    settings = lake_settings.model_copy(update={"training": training})
+    assert offline.write_candidates(settings, release_folder, DAY, tmp_path / "candidates.parquet") == 1
+    written = pq.read_table(tmp_path / "candidates.parquet").column("user_id").to_pylist()
+    assert written == sample_of(["anna", "ben"], 1)
 
 
 def test_candidates_carry_what_else_happened_to_them_and_where_they_were_shown(

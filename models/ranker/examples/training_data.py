@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,8 @@ from headrace.release import bundle as release
 from headrace.release.bundle import Release, open_release
 from headrace.settings import Settings
 from headrace.tables import GOLD_RANKING_EXAMPLES
-from models.ranker.examples.examples import RankingExamples, joined, read_examples, target_counts
+from models.ranker.examples.candidate_files import CandidateFile, open_candidates
+from models.ranker.examples.examples import RankingExamples, target_counts
 from models.training.files import CANDIDATES, HOLDOUT_BUNDLE
 from models.training.gold import Lake
 from models.training.validation_users import choose_validation_users
@@ -25,53 +26,56 @@ from models.two_tower.examples.holdout import count_targets
 
 @dataclass(frozen=True)
 class RankingData:
-    """Examples of all users, and how they are used."""
+    """Lists of all holdouts in one array, and which of them are for what. All parts are views of it.
 
-    examples: RankingExamples
-    validating: npt.NDArray[np.bool_]
-    """[users]: whether it is a validation user."""
+    Validation looks forward in time: the validated ranker learns from the earlier holdouts only, and is evaluated on
+    the last one. Without an earlier one it learns from the other users of the last, and what all have in common, the
+    demand of these weeks, flatters it.
+    """
+
+    everyone: RankingExamples
+    """The last holdout, validation users first, and then the earlier ones."""
     validation_counts: npt.NDArray[np.int64]
     """[validation users, 2]: number of all and of new targets of each validation user."""
     cardinalities: tuple[int, ...]
     """Codes of each of `CATEGORICAL`, the unknown one included."""
-    earlier: Mapping[date, RankingExamples] = field(default_factory=dict)
-    """Of earlier holdouts, by day; with those of validation users, whose earlier events are known at serving time."""
+    learned_from: int
+    """The validated ranker learns from the lists from this one on."""
+    earlier: tuple[date, ...] = ()
+    """Last days of the earlier holdouts."""
 
     @property
     def validation_users(self) -> RankingExamples:
-        """Examples that are not trained on."""
-        return self.examples[np.flatnonzero(self.validating)]
+        """What the validated ranker is evaluated on."""
+        return self.everyone[: len(self.validation_counts)]
 
     @property
     def learning(self) -> RankingExamples:
-        """Training examples without the validation users'."""
-        return joined([self.examples[np.flatnonzero(~self.validating)], *self.earlier.values()])
-
-    @cached_property
-    def everyone(self) -> RankingExamples:
-        """All that there is."""
-        return joined([self.examples, *self.earlier.values()])
+        """What it learns from."""
+        return self.everyone[self.learned_from :]
 
 
 def read_ranking_data(settings: Settings, day: date) -> RankingData:
     """Raises BadInputError if the day's own candidates are missing or too few. Earlier ones that do not fit are left
     out, with a sentence."""
     training = settings.training
-    examples, bundle = _candidates(settings, day)
-    vocabularies = _vocabularies(bundle)
-    ranking = Lake(settings.lake_root).read(GOLD_RANKING_EXAMPLES, day, ["user_id", "own_items", "target_items"])
-    validating = choose_validation_users(examples.user_ids, training.ranker_validation_share)
-    counts = target_counts(examples[np.flatnonzero(validating)], count_targets(ranking, bundle))
-    earlier: dict[date, RankingExamples] = {}
+    last = _holdout(settings, day)
+    earlier = []
     for each in training.earlier_days(day):
         try:
-            found, its_bundle = _candidates(settings, each)
+            earlier.append(_holdout(settings, each))
         except HeadraceError as error:
-            print(f"no candidates of the holdout up to {each}: {error}")
-            continue
-        categorical = recoded(found.categorical, _vocabularies(its_bundle), vocabularies)
-        earlier[each] = replace(found, categorical=categorical)
-    return RankingData(examples, validating, counts, tuple(len(names) + 1 for names in vocabularies), earlier)
+            _left_out(each, error)
+    everyone, days = _all_lists([last, *earlier])
+    ranking = Lake(settings.lake_root).read(GOLD_RANKING_EXAMPLES, day, ["user_id", "own_items", "target_items"])
+    validating = int(choose_validation_users(last.file.user_ids, training.ranker_validation_share).sum())
+    return RankingData(
+        everyone,
+        target_counts(last.file.user_ids[:validating], count_targets(ranking, last.bundle)),
+        tuple(len(names) + 1 for names in last.vocabularies),
+        len(last.file.user_ids) if days else validating,
+        tuple(days),
+    )
 
 
 def recoded(
@@ -86,11 +90,44 @@ def recoded(
     return result
 
 
-def _candidates(settings: Settings, day: date) -> tuple[RankingExamples, Release]:
+@dataclass(frozen=True)
+class _Holdout:
+    day: date
+    file: CandidateFile
+    bundle: Release
+    """Of the two-tower whose candidates these are."""
+
+    @property
+    def vocabularies(self) -> list[list[str]]:
+        names = self.bundle.json(release.VOCABULARIES)
+        return [names[name] for name in CATEGORICAL]
+
+
+def _holdout(settings: Settings, day: date) -> _Holdout:
     folder = settings.training_folder / day.isoformat()
-    return read_examples(folder / CANDIDATES, settings.training.ranker_users), open_release(folder / HOLDOUT_BUNDLE)
+    file = open_candidates(folder / CANDIDATES, settings.training.ranker_users)
+    return _Holdout(day, file, open_release(folder / HOLDOUT_BUNDLE))
 
 
-def _vocabularies(bundle: Release) -> list[list[str]]:
-    names = bundle.json(release.VOCABULARIES)
-    return [names[name] for name in CATEGORICAL]
+def _all_lists(holdouts: Sequence[_Holdout]) -> tuple[RankingExamples, list[date]]:
+    """With the codes of the first one; and the days of the others, of which those that cannot be read are left out."""
+    codes = holdouts[0].vocabularies
+    users = [user for each in holdouts for user in each.file.user_ids]
+    result = RankingExamples.blank(users, max(int(each.file.lengths.max()) for each in holdouts))
+    begin = 0
+    for number, each in enumerate(holdouts):
+        end = begin + len(each.file.user_ids)
+        try:
+            each.file.fill(result[begin:end], partial(recoded, from_names=each.vocabularies, to_names=codes))
+        except HeadraceError as error:
+            if not number:
+                raise
+            _left_out(each.day, error)
+            del result
+            return _all_lists([*holdouts[:number], *holdouts[number + 1 :]])
+        begin = end
+    return result, [each.day for each in holdouts[1:]]
+
+
+def _left_out(day: date, error: HeadraceError) -> None:
+    print(f"no candidates of the holdout up to {day}: {error}")

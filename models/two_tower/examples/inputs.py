@@ -11,24 +11,27 @@ from rich.progress import Progress
 from headrace.features.user_tower import MOMENT_VOCABULARIES, TowerEncoder
 from headrace.settings import Settings
 from headrace.tables import GOLD_RANKING_EXAMPLES, GOLD_RETRIEVAL_EXAMPLES, end_of, microseconds
+from headrace.user_sample import sample_of
 from models.training.gold import Lake
 from models.two_tower.examples.holdout import HoldoutUsers, read_holdout
 from models.two_tower.examples.item_table import VOCABULARY_COLUMNS, build_vocabularies, item_table
 from models.two_tower.examples.parts import SequenceCounts, SequenceParts, count_sequences
 
+HOLDOUT_USERS = 600
+"""Retrieval is measured on so many: enough to choose the weight of a prior, and cheap four times an epoch."""
 _DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True)
 class RetrievalInputs:
-    """Items, sequences and the holdout's users."""
+    """Items, sequences and a sample of the holdout's users."""
 
     lake: Lake
     day: date
     holdout_day: date
     items: pa.Table
     items_before: pa.Table
-    """The same rows with the features of the day before the holdout."""
+    """The same rows with states and features of the day before the holdout."""
     vocabularies: dict[str, list[str]]
     parts: SequenceParts
     seen: SequenceCounts
@@ -46,7 +49,7 @@ def read_inputs(settings: Settings, day: date, progress: Progress) -> RetrievalI
     lake = Lake(settings.lake_root)
     training = settings.training
     holdout_day = day - timedelta(days=training.holdout_days)
-    items, items_before = item_table(lake, day), item_table(lake, day, features_of=holdout_day)
+    items, items_before = item_table(lake, day), item_table(lake, day, known_on=holdout_day)
     users = training.retrieval_part_users
     vocabularies = build_vocabularies(items, lake.parts(GOLD_RETRIEVAL_EXAMPLES, day, users, VOCABULARY_COLUMNS))
     if training.tower_context:
@@ -54,7 +57,8 @@ def read_inputs(settings: Settings, day: date, progress: Progress) -> RetrievalI
     item_ids = items.column("item_id").to_pylist()
     row_of = {item: row for row, item in enumerate(item_ids)}
     encoder = TowerEncoder(row_of, vocabularies, settings.features.history_length)
-    ranking = lake.first(GOLD_RANKING_EXAMPLES, day, training.ranker_users)
+    users_of_holdout = lake.read(GOLD_RANKING_EXAMPLES, day, ["user_id"]).column("user_id").to_pylist()
+    ranking = lake.of_users(GOLD_RANKING_EXAMPLES, day, sample_of(users_of_holdout, HOLDOUT_USERS))
     parts = SequenceParts(lake, day, users, item_ids, vocabularies, encoder)
     before, after = microseconds(end_of(holdout_day)), microseconds(end_of(day))
     start = before - training.retrieval_days * _DAY_US

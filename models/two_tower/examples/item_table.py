@@ -35,22 +35,21 @@ _STATES = ("price", "available", "promotion", "blocked")
 _MISSING = {"price": float("nan"), "age_days": float("nan")}
 
 
-def item_table(lake: Lake, day: date, features_of: date | None = None) -> pa.Table:
-    """The catalogue of `day`, sorted by id: descriptions and states at its end, with the features of `day`.
+def item_table(lake: Lake, day: date, known_on: date | None = None) -> pa.Table:
+    """The catalogue of `day`, sorted by id: descriptions, states and features as of its end.
 
-    With `features_of` the features, and the promotions as announced then, are those of that day instead; the rows are
-    those of `day` in both cases, so that a row number means the same item. An item without text, states or features
+    With `known_on` states, promotions and features are those of the end of that earlier day instead; the rows are those
+    of `day` in both cases, so that a row number means the same item. An item without text, states or features
     keeps its row: it is available and not blocked. Raises BadInputError if there are no items.
     """
-    as_of = end_of(day)
-    states = _current_at(lake, SILVER_ITEM_STATES, _STATES, as_of)
+    states = _current_at(lake, SILVER_ITEM_STATES, _STATES, end_of(known_on or day))
     states = states.rename_columns(["item_id", *("list_price" if name == "price" else name for name in _STATES)])
-    described = _current_at(lake, SILVER_ITEMS, (*_TEXTS, "extra"), as_of)
+    described = _current_at(lake, SILVER_ITEMS, (*_TEXTS, "extra"), end_of(day))
     current = described.join(states, keys="item_id", join_type="left outer")
     features = lake.read(GOLD_ITEM_FEATURES, day, ["item_id", *NUMBER_COLUMNS])
-    if features_of:
+    if known_on:
         same_items = features.select(["item_id"])
-        earlier = lake.read(GOLD_ITEM_FEATURES, features_of, ["item_id", *NUMBER_COLUMNS])
+        earlier = lake.read(GOLD_ITEM_FEATURES, known_on, ["item_id", *NUMBER_COLUMNS])
         features = same_items.join(earlier, keys="item_id", join_type="left outer")
     joined = current.join(features, keys="item_id", join_type="full outer").sort_by("item_id")
     if not joined.num_rows:
@@ -67,7 +66,7 @@ def item_table(lake: Lake, day: date, features_of: date | None = None) -> pa.Tab
     known = pc.is_finite(columns["price"])
     listed = pc.fill_null(joined.column("list_price").cast(pa.float32()), float("nan"))
     columns["price"] = pc.if_else(known, columns["price"], listed)
-    columns |= _promotions(lake, features_of or day, joined.column("item_id").combine_chunks())
+    columns |= _promotions(lake, known_on or day, joined.column("item_id").combine_chunks())
     return pa.table(columns).combine_chunks()
 
 

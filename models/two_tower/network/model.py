@@ -103,17 +103,24 @@ class TwoTower(tfrs.Model):
         events: npt.NDArray[np.int64],
         negatives: Negatives,
     ) -> None:
-        """`events` [items + 1]: how often each item is in the training data. Items with 0 are not
-        negatives of the whole catalogue.
-        """
+        """`events` as for `use_counts`."""
         super().__init__()
         self.item_tower = item_tower
         self.user_tower = user_tower
-        counts = events + 1.0
-        self._log_q = tf.constant(np.log(counts / counts.sum()).astype(np.float32))
-        met = (events > 0) & (np.arange(len(events)) > 0)
-        self._only_met = tf.constant(np.where(met, 0.0, _NEVER).astype(np.float32))
+        self._log_q = tf.Variable(tf.zeros(len(events)), trainable=False, name="log_q")
+        self._only_met = tf.Variable(tf.zeros(len(events)), trainable=False, name="only_met")
+        self.use_counts(events)
         self._negatives = negatives
+
+    def use_counts(self, events: npt.NDArray[np.int64]) -> None:
+        """From now on, `events` [items + 1] is how often each item is in the training data.
+
+        Items with 0 are not negatives of the whole catalogue.
+        """
+        counts = events + 1.0
+        self._log_q.assign(np.log(counts / counts.sum()).astype(np.float32))
+        met = (events > 0) & (np.arange(len(events)) > 0)
+        self._only_met.assign(np.where(met, 0.0, _NEVER).astype(np.float32))
 
     def make_variables(self) -> None:
         """Create both towers' weights, as a first step of training would."""

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy import sparse
 
 from headrace.errors import BadInputError
 from headrace.tables import TIME
@@ -79,6 +80,13 @@ def test_ease_beyond_its_bound_ranks_the_items_with_most_users_and_the_rest_foll
     ranked = np.flatnonzero(np.isfinite(scores))
     assert len(ranked) == 10
     assert support[ranked].min() >= np.delete(support, ranked).max()
+
+
+def test_the_confidence_of_a_pair_is_one_plus_alpha_times_its_count():
+    taken = np.kron(np.eye(2), np.ones((10, 5)))  # two groups of ten users, who take the same five items each
+    config = factors.FactorsConfig(factors=2, regularisation=0.01, alpha=1e-6)
+    users, items = factors.implicit_vectors(sparse.csr_matrix(taken), config)
+    np.testing.assert_allclose(users @ items.T, taken, atol=0.05)  # a pair counts like one that is not there
 
 
 def test_trending_shows_what_rises_and_not_what_was_always_there():

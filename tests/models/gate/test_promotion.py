@@ -79,6 +79,30 @@ def test_rolling_back_goes_the_way_that_promotions_came_and_keeps_the_reasons(se
     assert kept["rolled_back"].endswith("UTC: clicks fell")
 
 
+def test_a_person_moves_champion_and_anchor_and_a_daily_promotion_only_the_champion(settings: Settings):
+    registry = Registry(settings.mlflow)
+    by_hand, daily = (registered(settings, name).release_id for name in ("by hand", "daily"))
+    number = promote(settings, by_hand, "").number
+    newer = registry.version_of(daily)
+    assert newer is not None
+    registry.promote(newer.number, "freshness", anchor=False)
+    assert [each.release_id for each in (registry.champion(), registry.anchor()) if each] == [daily, by_hand]
+    rollback(settings, "clicks fell")
+    assert [each.number for each in (registry.champion(), registry.anchor()) if each] == [number, number]
+
+
+def test_a_refused_release_goes_live_only_with_a_reason_which_is_kept(settings: Settings):
+    refused = registered(settings, "slow", refusal="latency is worse: +30.0%, limit ±20%").release_id
+    with pytest.raises(ReleaseError, match=r"refused by its gates: latency is worse.*--override REASON"):
+        promote(settings, refused, "please")
+    number = promote(settings, refused, "", "the new machines are faster").number
+    assert live(settings) == refused
+    import mlflow
+
+    kept = mlflow.MlflowClient(settings.mlflow.tracking_uri).get_model_version("headrace", number).tags
+    assert kept["overridden"].endswith("UTC: the new machines are faster")
+
+
 def test_what_serving_would_refuse_does_not_become_champion(settings: Settings):
     good = registered(settings, "good").release_id
     promote(settings, good, "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections import Counter
 from pathlib import Path
 
@@ -18,11 +20,12 @@ from headrace.errors import BadInputError
 from headrace.features.ranking import CATEGORICAL, NUMERIC, OF_USER
 from headrace.release.catalogue import ITEM_FEATURES
 from headrace.settings.jobs import TrainingSettings
+from headrace.user_sample import hash_fractions, sample_of
 from models.ranker.calibration import fit_platt
 from models.ranker.committee import Committee
-from models.ranker.examples.examples import RankingExamples, read_examples
+from models.ranker.examples.candidate_files import open_candidates
+from models.ranker.examples.examples import RankingExamples
 from models.ranker.examples.exposure import inverse_propensities
-from models.ranker.examples.training_data import RankingData
 from models.ranker.export import export_ranker, write_ranker_onnx
 from models.ranker.int8 import LEAST_OVERLAP, add_int8, onnx_scores, top_overlap, write_int8
 from models.ranker.networks.dcn import DeepAndCross
@@ -34,7 +37,7 @@ from models.ranker.networks.wide_deep import WideAndDeep
 from models.ranker.training import RankerReport, score_examples, train_ranker_model
 from models.ranker.validation import validate
 from models.training.checkpoints import Checkpoints
-from tests.models.planted_candidates import CARDINALITIES, REFUSED_CATEGORY, planted_examples, shown_examples
+from tests.models.planted_candidates import REFUSED_CATEGORY, in_one_holdout, planted_examples, shown_examples
 
 EACH_ONCE = [("wide_deep", "softmax"), ("dcn", "log_loss"), ("ncf", "pairwise")]
 """Every architecture and every loss; DCN with `softmax` is the default, trained in `test_release`."""
@@ -46,11 +49,8 @@ def trained(
     """A small training on most of the users."""
     usual = {"ranker_batch_size": 600, "ranker_least_steps": 80, "ranker_learning_rate": 0.02, "ranker_trees": 0}
     training = TrainingSettings(**{**usual, **settings})
-    validating = np.arange(len(examples)) % 4 == 0
-    counts = np.full((int(validating.sum()), 2), 5)
-    ranking_data = RankingData(examples, validating, counts, CARDINALITIES)
     with KilledAt(killed_at) as progress:
-        return train_ranker_model(ranking_data, training, progress, checkpoints)
+        return train_ranker_model(in_one_holdout(examples), training, progress, checkpoints)
 
 
 class KilledAt(Progress):
@@ -243,11 +243,21 @@ def test_calibration_finds_slope_and_offset_and_never_turns_the_order_round() ->
     assert np.isfinite(nothing_taken.offset)
 
 
+def test_a_fit_keeps_nothing_of_the_lists() -> None:
+    examples = planted_examples(users=40)
+    lists = weakref.ref(examples.numeric)
+    model, _ = trained(examples, ranker_least_steps=2)
+    del examples
+    gc.collect()
+    assert model.members
+    assert lists() is None
+
+
 def test_a_number_that_is_none_is_named_with_its_user(tmp_path: Path) -> None:
     examples = planted_examples(users=12)
     examples.numeric[4, 2, NUMERIC.index("price_ratio")] = np.nan
     with pytest.raises(BadInputError, match="'price_ratio' of user user-4 is nan"):
-        read_examples(written(examples, tmp_path), 100)
+        read(written(examples, tmp_path))
 
 
 def test_where_nothing_or_everything_was_taken_there_is_nothing_to_learn(tmp_path: Path) -> None:
@@ -255,23 +265,34 @@ def test_where_nothing_or_everything_was_taken_there_is_nothing_to_learn(tmp_pat
     for taken, said in ((0.0, "none"), (1.0, "all")):
         examples.taken[:] = taken
         with pytest.raises(BadInputError, match=f"{said} of the 320 candidates were taken"):
-            read_examples(written(examples, tmp_path), 100)
+            read(written(examples, tmp_path))
 
 
 def test_nine_users_are_too_few(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="9 users cannot train a ranker"):
-        read_examples(written(planted_examples(users=9), tmp_path), 100)
+        read(written(planted_examples(users=9), tmp_path))
 
 
 def test_candidates_come_back_from_their_file_as_they_went_in(tmp_path: Path) -> None:
-    examples = shown_examples(users=12)
+    examples = shown_examples(users=600)
     examples.present[::3, 20:] = False
-    read = read_examples(written(examples, tmp_path), 11)
-    assert read.user_ids == examples.user_ids[:11]
-    np.testing.assert_array_equal(read.present, examples.present[:11])
+    found = read(written(examples, tmp_path), 500)
+    assert sorted(found.user_ids) == sample_of(examples.user_ids, 500)
+    fractions = hash_fractions(found.user_ids)
+    assert (np.diff(fractions) > 0).all(), "validation users come first"
+    expected = examples[np.array([examples.user_ids.index(user) for user in found.user_ids])]
+    np.testing.assert_array_equal(found.present, expected.present)
     for name in ("numeric", "categorical", "taken", "outcomes", "positions", "propensities"):
-        ours, theirs = getattr(read, name), getattr(examples, name)
-        np.testing.assert_array_equal(ours[read.present], theirs[:11][read.present])
+        ours, theirs = getattr(found, name), getattr(expected, name)
+        np.testing.assert_array_equal(ours[found.present], theirs[found.present])
+
+
+def read(path: Path, most_users: int = 1000) -> RankingExamples:
+    """The lists of a file."""
+    file = open_candidates(path, most_users)
+    lists = RankingExamples.blank(file.user_ids, int(file.lengths.max()))
+    file.fill(lists)
+    return lists
 
 
 def written(examples: RankingExamples, folder: Path) -> Path:

@@ -7,10 +7,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from models.ranker.examples.training_data import read_ranking_data, recoded
-from models.training.files import CANDIDATES, HOLDOUT_BUNDLE
+from models.training.files import CANDIDATES
 from tests.models.conftest import Trained
 from tests.models.planted_world import DAY, HOLDOUT_DAYS
 
@@ -23,20 +24,23 @@ def test_codes_of_another_day_are_those_of_the_same_names() -> None:
     assert found.tolist() == [[[0, 2], [2, 1], [0, 0], [1, 2]]]
 
 
-def test_lists_of_an_earlier_holdout_are_trained_on_too_and_never_validated_on(ranker: Trained, tmp_path: Path) -> None:
+def test_the_validated_ranker_learns_from_earlier_weeks_only_and_the_served_one_from_all(
+    ranker: Trained, tmp_path: Path
+) -> None:
     settings = ranker.settings.model_copy(update={"home": tmp_path, "lake": ranker.settings.lake_root})
-    for day in (DAY, EARLIER):
-        folder = settings.training_folder / str(day)
-        shutil.copytree(ranker.folder / HOLDOUT_BUNDLE, folder / HOLDOUT_BUNDLE)
-        shutil.copy(ranker.folder / CANDIDATES, folder)
-    alone = read_ranking_data(ranker.settings, DAY)
+    shutil.copytree(ranker.folder, settings.training_folder / str(DAY))
+    alone = read_ranking_data(settings, DAY)
+    users = len(alone.everyone)
+    assert (alone.earlier, len(alone.learning)) == ((), users - len(alone.validation_users))
+    assert not set(alone.learning.user_ids) & set(alone.validation_users.user_ids)
+    shutil.copytree(ranker.folder, settings.training_folder / str(EARLIER))
     both = read_ranking_data(settings, DAY)
-    assert list(both.earlier) == [EARLIER]
-    assert len(both.learning) == len(alone.learning) + len(alone.examples)
-    assert len(both.everyone) == 2 * len(alone.examples)
+    assert both.earlier == (EARLIER,)
+    assert (len(both.everyone), len(both.learning)) == (2 * users, users)
     assert both.validation_users.user_ids == alone.validation_users.user_ids
-    last = both.everyone[np.arange(len(alone.examples), len(both.everyone))]
-    np.testing.assert_array_equal(last.categorical, alone.examples.categorical)
+    np.testing.assert_array_equal(both.learning.numeric, alone.everyone.numeric)
+    for part in (both.learning, both.validation_users):
+        assert np.shares_memory(part.numeric, both.everyone.numeric), "memory holds the lists once"
 
 
 def test_candidates_that_do_not_fit_are_left_out_with_a_sentence(
@@ -49,3 +53,10 @@ def test_candidates_that_do_not_fit_are_left_out_with_a_sentence(
     (folder / CANDIDATES).write_text("of another version")
     assert not read_ranking_data(settings, DAY).earlier
     assert f"no candidates of the holdout up to {EARLIER}" in capsys.readouterr().out
+    shutil.copytree(ranker.folder, folder, dirs_exist_ok=True)
+    table = pq.read_table(folder / CANDIDATES)
+    nothing = [np.zeros(len(rows), np.float32) for rows in table.column("item_rows")]
+    column = table.schema.get_field_index("labels")
+    pq.write_table(table.set_column(column, "labels", [nothing]), folder / CANDIDATES)
+    assert not read_ranking_data(settings, DAY).earlier
+    assert "none of the" in capsys.readouterr().out

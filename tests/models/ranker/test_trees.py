@@ -13,23 +13,16 @@ from rich.progress import Progress
 from headrace.features.ranking import NUMERIC
 from headrace.settings.jobs import TrainingSettings
 from models.ranker.committee import Committee
-from models.ranker.examples.examples import RankingExamples
 from models.ranker.examples.training_data import RankingData
 from models.ranker.export import export_ranker
 from models.ranker.int8 import onnx_scores
 from models.ranker.training import RankerReport, score_examples, train_ranker_model, train_served
 from models.ranker.trees.boosting import Trees, fit_trees, trees_beside
-from tests.models.planted_candidates import CARDINALITIES, planted_examples, shown_examples
+from tests.models.planted_candidates import in_one_holdout, planted_examples, shown_examples
 
 TOWER, PRICE = NUMERIC.index("tower_score"), NUMERIC.index("price")
 QUIET = Progress(disable=True)
 TRAINING = TrainingSettings(ranker_trees=40, ranker_trees_rate=0.3, ranker_least_steps=20)
-
-
-def ranking_data_of(examples: RankingExamples) -> RankingData:
-    """Every fourth user validates."""
-    validating = np.arange(len(examples)) % 4 == 0
-    return RankingData(examples, validating, np.full((int(validating.sum()), 2), 5), CARDINALITIES)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +31,7 @@ def in_a_band() -> RankingData:
     examples = planted_examples(users=200)
     tower = examples.numeric[:, :, TOWER]
     examples.taken[:] = (tower > 0.2) & (tower < 0.9) & examples.present
-    return ranking_data_of(examples)
+    return in_one_holdout(examples)
 
 
 @pytest.fixture(scope="module")
@@ -66,21 +59,21 @@ def test_a_blend_is_served_as_tensorflow_computes_it(blended: tuple[Committee, R
 
 
 def test_the_same_candidates_make_the_same_trees(in_a_band: RankingData) -> None:
-    one, other = (fit_trees(in_a_band.examples, TRAINING, QUIET) for _ in range(2))
+    one, other = (fit_trees(in_a_band.everyone, TRAINING, QUIET) for _ in range(2))
     for name in Trees.__dataclass_fields__:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
 def test_trees_that_grow_beside_other_work_are_the_same(in_a_band: RankingData) -> None:
-    to_come = trees_beside(in_a_band.examples, TRAINING, QUIET)
-    here, there = fit_trees(in_a_band.examples, TRAINING, QUIET), to_come()
+    to_come = trees_beside(in_a_band.everyone, TRAINING, QUIET)
+    here, there = fit_trees(in_a_band.everyone, TRAINING, QUIET), to_come()
     np.testing.assert_array_equal(here.values, there.values if there else [])
-    assert trees_beside(in_a_band.examples, TRAINING.model_copy(update={"ranker_trees": 0}), QUIET)() is None
+    assert trees_beside(in_a_band.everyone, TRAINING.model_copy(update={"ranker_trees": 0}), QUIET)() is None
 
 
 def test_forests_of_other_samples_count_by_their_mean(in_a_band: RankingData) -> None:
     def score(**settings: int) -> npt.NDArray[np.float32]:
-        trees = fit_trees(in_a_band.examples, TRAINING.model_copy(update=settings), QUIET)
+        trees = fit_trees(in_a_band.everyone, TRAINING.model_copy(update=settings), QUIET)
         return np.asarray(trees.score(in_a_band.validation_users.numeric.reshape(-1, len(NUMERIC))))
 
     first, second = (score(ranker_forests=1, seed=seed) for seed in (7, 8))
@@ -92,13 +85,13 @@ def test_of_many_refused_candidates_a_few_stand_for_all(
     in_a_band: RankingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def likely() -> float:
-        scores = fit_trees(in_a_band.examples, TRAINING, QUIET).score(
+        scores = fit_trees(in_a_band.everyone, TRAINING, QUIET).score(
             in_a_band.validation_users.numeric.reshape(-1, len(NUMERIC))
         )
         return float(np.mean(scores))
 
     every = likely()
-    refused = int((in_a_band.examples.present & (in_a_band.examples.taken == 0)).sum())
+    refused = int((in_a_band.everyone.present & (in_a_band.everyone.taken == 0)).sum())
     monkeypatch.setattr("models.ranker.trees.boosting._REFUSED", refused // 4)
     assert likely() == pytest.approx(every, abs=0.3)  # unweighted it would be log 4 more: 1.4
 

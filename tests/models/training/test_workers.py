@@ -105,4 +105,5 @@ def test_parts_of_a_day_are_its_rows_and_shards_share_its_files(tmp_path: Path):
     assert sorted(users(shard=0, shards=2) + users(shard=1, shards=2)) == sorted(everybody)
     assert len(users(shard=1, shards=2)) == 10
     assert max(len(part) for part in lake.parts(GOLD_RETRIEVAL_EXAMPLES, DAY, 4)) < 10
-    assert lake.first(GOLD_RETRIEVAL_EXAMPLES, DAY, 7).num_rows == 7
+    chosen = lake.of_users(GOLD_RETRIEVAL_EXAMPLES, DAY, ["user-7", "nobody", "user-12"])
+    assert chosen.column("user_id").to_pylist() == ["user-12", "user-7"]

@@ -22,8 +22,8 @@ AS_THEY_ARE = TrainingSettings(id_dropout=0.5, retrieval_epochs=2)
 def hill(training: TrainingSettings, on_evaluation: OnEvaluation) -> float:
     """Highest at a dropout of 0.3; every trial but the best of the first is worse from the start."""
     height = 1 - abs(training.id_dropout - 0.3)
-    for step in (1, 2, 3):
-        on_evaluation(height, step)
+    for number in (1, 2, 3):
+        on_evaluation(height, number, 3)
     return height
 
 
@@ -60,6 +60,32 @@ def test_a_trial_of_a_process_that_died_is_tried_again(tmp_path: Path):
     search(again, SPACE, AS_THEY_ARE, hill, Budget(1, 5), lambda: None)
     assert again.trials[0].state is TrialState.FAIL
     assert done(again)[0].params == tried
+
+
+def test_a_resumed_search_draws_other_settings_than_before(tmp_path: Path):
+    for trials in (2, 4):
+        study = opened(tmp_path)
+        search(study, SPACE, AS_THEY_ARE, hill, Budget(trials, 5), lambda: None)
+    assert len({tuple(trial.params.values()) for trial in done(study)}) == 4
+
+
+def test_a_trial_is_compared_after_its_first_evaluation_and_only_with_trainings_of_the_same_length(tmp_path: Path):
+    evaluations: list[int] = []
+
+    def slow(training: TrainingSettings, on_evaluation: OnEvaluation) -> float:
+        """The longer training is worse on its way, as with a learning rate that is still large."""
+        number = 0
+        for number in range(1, training.retrieval_epochs + 1):
+            evaluations.append(number)
+            on_evaluation(number / training.retrieval_epochs - training.id_dropout, number, training.retrieval_epochs)
+        return number / training.retrieval_epochs - training.id_dropout
+
+    study = opened(tmp_path)
+    for epochs, dropout in ((2, 0.1), (2, 0.2), (2, 0.1), (6, 0.1), (2, 0.9)):
+        study.enqueue_trial({"id_dropout": dropout, "retrieval_epochs": epochs})
+    search(study, SPACE, AS_THEY_ARE, slow, Budget(6, 5), lambda: None)
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 5 + ["PRUNED"]
+    assert evaluations[-2:] == [1, 2]
 
 
 def test_no_trial_begins_after_the_minutes_are_over(tmp_path: Path):

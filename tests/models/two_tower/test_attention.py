@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,8 @@ class WalkInARound(World):
     def _item(self, item: str) -> dict[str, Any]:
         return {name: value for name, value in super()._item(item).items() if name in ("item_id", "valid_from")}
 
-    def _sequence(self, user: str) -> dict[str, Any]:
-        return {**super()._sequence(user), "profile_keys": [], "profile_values": []}
+    def _sequence(self, user: str, day: date) -> dict[str, Any]:
+        return {**super()._sequence(user, day), "profile_keys": [], "profile_values": []}
 
 
 @pytest.fixture(scope="module")

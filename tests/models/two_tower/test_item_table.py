@@ -1,4 +1,4 @@
-"""The release's item table: descriptions and states as they were at the end of the day."""
+"""The release's item table: descriptions and states as they were at the end of a day."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ def shop(folder: Path) -> Lake:
         {"item_id": "bread", **STATE},  # nobody has described it
     ]
     put(folder, tables.SILVER_ITEM_STATES, states)
+    put(folder, tables.SILVER_BOTS, [])
     for day in (EARLIER, DAY):
         rows = [{"item_id": name, "users_total": 5.0, "price": float("nan"), "day": day} for name in names]
         put(folder, tables.GOLD_ITEM_FEATURES, rows)
@@ -52,6 +53,12 @@ def test_states_are_those_at_the_end_of_the_day_and_an_item_without_a_state_is_a
     assert (now["promotion"], then["promotion"]) == (["autumn", None, None], [None] * 3)
     assert (now["blocked"], then["blocked"]) == ([False, True, False], [False] * 3)
     assert now["available"] == [True] * 3
+
+
+def test_the_holdouts_items_have_the_states_of_its_start(tmp_path: Path) -> None:
+    lake = shop(tmp_path)
+    before = item_table(lake, DAY, known_on=EARLIER).to_pydict()
+    assert (before["price"][:2], before["promotion"], before["blocked"]) == ([2.0, 2.0], [None] * 3, [False] * 3)
 
 
 def test_a_title_for_people_is_shown_and_leaves_the_one_that_models_learn_from(tmp_path: Path) -> None:
@@ -74,7 +81,7 @@ def test_where_an_item_is_promoted_is_what_was_announced_by_the_day(tmp_path: Pa
     assert now["promotion_past"] == pytest.approx([in_the_past, 0, 0])
     assert now["promotion_coming"] == pytest.approx([in_the_future, 0, 0])
     assert then["promotion_coming"] == then["promotion_past"] == [0] * 3  # told on 10 October
-    assert item_table(lake, DAY, features_of=EARLIER).to_pydict()["promotion_coming"] == [0] * 3
+    assert item_table(lake, DAY, known_on=EARLIER).to_pydict()["promotion_coming"] == [0] * 3
 
 
 def test_the_surprise_of_an_item_is_what_was_taken_more_than_in_the_weeks_before(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from models.training.workers import Worker
 from models.two_tower.examples.inputs import read_inputs
 from models.two_tower.training_phases import TrainingPhases
 from tests.models.conftest import Trained, settings_in
-from tests.models.planted_world import DAY, NEVER_BOUGHT, TASTES, World
+from tests.models.planted_world import DAY, NEVER_BOUGHT, TASTES, World, microseconds
 
 DAY_US = 86_400_000_000
 SAVED_GRAPH = "user_tower/saved_model.pb"
@@ -156,7 +156,7 @@ def test_training_stops_when_recall_grows_no_more_and_keeps_its_best_weights(tmp
     with progress_bars() as progress:
         inputs = read_inputs(settings, DAY, progress)
         phases = TrainingPhases(inputs, settings.training, Worker(), progress)
-        report = phases.up_to_the_holdout(lambda recall, _: looks.append(recall))
+        report = phases.up_to_the_holdout(lambda recall, *_: looks.append(recall))
     assert report.epochs < 40
     assert looks.index(max(looks)) == len(looks) - 4
     assert phases.measure().recall_new == pytest.approx(max(looks), abs=1e-6)
@@ -174,6 +174,41 @@ def test_at_last_the_newest_is_learned_or_where_nothing_is_newer_everything(tmp_
     older, newest = inputs.seen.examples.values()
     assert first.epochs == 2
     assert last.examples == pytest.approx(older + newest if reorders else 2 * newest, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"popularity_correction": True}, {"retrieval_negatives": "catalogue", "retrieval_learning_rate": 0.01}]
+)
+def test_what_happens_in_the_holdout_changes_nothing_before_it(tmp_path: Path, setting: dict[str, object]):
+    def vectors(holdouts_items: bool) -> np.ndarray:
+        world, settings = World(users=24), settings_in(tmp_path / str(holdouts_items), retrieval_epochs=1, **setting)
+        if holdouts_items:  # one user takes the items in the holdout many times more
+            user = next(iter(world.events))
+            items = ("item-0-0", NEVER_BOUGHT)
+            added = [(microseconds(DAY) - 1000 + n, f"more-{n}", items[n % 2]) for n in range(100)]
+            world.events[user] = [*world.events[user], *added]
+        world.write(Path(settings.lake_root))
+        with progress_bars() as progress:
+            phases = TrainingPhases(read_inputs(settings, DAY, progress), settings.training, Worker(), progress)
+            phases.up_to_the_holdout()
+        return phases.vectors(holdout=True)
+
+    np.testing.assert_array_equal(vectors(holdouts_items=True), vectors(holdouts_items=False))
+
+
+@pytest.mark.parametrize("tower", ["pooling", "attention"])
+def test_users_have_the_same_vectors_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tower: str):
+    settings = settings_in(tmp_path, user_tower=tower)
+    World(users=20).write(Path(settings.lake_root))
+    with progress_bars() as progress:
+        inputs = read_inputs(settings, DAY, progress)
+        phases = TrainingPhases(inputs, settings.training, Worker(), progress)
+    phases._model.make_variables()
+    vectors = np.random.default_rng(1).normal(size=(len(inputs.parts.item_ids) + 1, 15)).astype(np.float32)
+    together = phases.user_function(vectors).vectors(inputs.holdout_users.inputs)
+    monkeypatch.setattr("models.two_tower.vectors._USERS_AT_ONCE", 7)
+    np.testing.assert_allclose(phases.user_function(vectors).vectors(inputs.holdout_users.inputs), together, atol=1e-5)
+    assert together.shape == (20, 16)
 
 
 def test_a_single_user_whose_ratings_are_all_alike_is_enough(tmp_path: Path):
