@@ -5,6 +5,7 @@ __all__ = [
     "lake",
     "parallel",
     "personal_rows",
+    "received_people",
     "retries",
     "row_positions",
     "run_locks",

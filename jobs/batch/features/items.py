@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from headrace.events import EventType
 from headrace.settings.jobs import FeatureSettings
 from headrace.tables import microseconds
-from jobs.batch.clean.profiles import current_at
+from jobs.batch.clean.versions import current_at
 from jobs.batch.engine.lake import computed
 from jobs.batch.features.shares import share
 

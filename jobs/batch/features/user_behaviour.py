@@ -15,7 +15,7 @@ from headrace.events import EventType
 from headrace.features.context import DEVICE, HOURS, SURFACE, UNKNOWN, WEEKDAYS, hour_of, weekday_of
 from headrace.settings.jobs import FeatureSettings
 from headrace.tables import microseconds
-from jobs.batch.clean.profiles import current_at
+from jobs.batch.clean.versions import current_at
 from jobs.batch.engine.lake import computed, if_few
 from jobs.batch.features.shares import share
 

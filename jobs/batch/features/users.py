@@ -16,7 +16,7 @@ from headrace.events import BEHAVIOUR_TYPES, INTEREST_TYPES, EventType
 from headrace.features.context import named_sql
 from headrace.settings.jobs import FeatureSettings
 from headrace.tables import microseconds
-from jobs.batch.clean.profiles import current_at
+from jobs.batch.clean.versions import current_at
 from jobs.batch.features.shares import share
 
 _UNIT = 2.0**40

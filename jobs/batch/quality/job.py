@@ -16,6 +16,7 @@ from headrace.expectations import (
     EXPECTATIONS,
     Expectations,
     Filled,
+    NoGap,
     Refers,
     RefusedShare,
     RowRule,
@@ -28,7 +29,7 @@ from headrace.settings.jobs import QualitySettings
 from headrace.tables import Table
 from jobs.batch.engine.lake import Lake
 from jobs.batch.engine.parallel import in_parallel
-from jobs.batch.quality.arrivals import refused_findings, volume_findings
+from jobs.batch.quality.arrivals import gap_findings, refused_findings, volume_findings
 from jobs.batch.quality.findings import Finding, keep, stop_if_broken
 from jobs.batch.quality.report import write_report
 
@@ -61,6 +62,8 @@ def _findings(lake: Lake, settings: QualitySettings, expected: Expectations, day
             yield from volume_findings(lake, settings, table, rule.time, day)
         elif isinstance(rule, RefusedShare):
             yield from refused_findings(lake, settings, table, day)
+        elif isinstance(rule, NoGap):
+            yield from gap_findings(lake, table, day)
     counted = [rule for rule in expected.rules if isinstance(rule, RowRule | Unique | Refers | Filled)]
     if not counted:
         return
