@@ -123,7 +123,9 @@ def _features(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     from jobs.batch.engine.parallel import in_parallel
     from jobs.batch.features.item_content import write_item_content
     from jobs.batch.features.job import compute_features, days_with_late_events, feature_days
+    from jobs.batch.quality.job import publish
 
+    unpublished = publish(lake, settings, given.day)
     late = days_with_late_events(lake, given.day, settings.features.late_days if given.late is None else given.late)
     # A correction is visible from this run on, not from the day that it corrects.
     rows = compute_features(lake, settings, *late, created=given.created or end_of(given.day))
@@ -135,7 +137,7 @@ def _features(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
         )
     )
     late_days = f", {len(late)} earlier days recomputed for late events" if late else ""
-    return f"{rows:,} rows{late_days}"
+    return f"{rows:,} rows{late_days}{unpublished}"
 
 
 def _quality(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:

@@ -11,4 +11,5 @@ __all__ = [
     "run_locks",
     "session",
     "spark_errors",
+    "verified",
 ]

@@ -56,7 +56,8 @@ class Lake:
 
     def _read_version(self, table: Table, version: int) -> DataFrame:
         try:
-            return self.spark.read.format("delta").option("versionAsOf", version).load(self.path(table))
+            rows = self.spark.read.format("delta").option("versionAsOf", version).load(self.path(table))
+            return with_declared(rows, table)
         except AnalysisException as error:
             raise HeadraceError(
                 f"table {table.layer}.{table.name} no longer has version {version} ({error.getCondition()})",

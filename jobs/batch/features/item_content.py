@@ -23,6 +23,7 @@ from headrace.settings.jobs import FeatureSettings
 from headrace.tables import GOLD_ITEM_CONTENT, SILVER_ITEMS, end_of
 from jobs.batch.clean.versions import current_at
 from jobs.batch.engine.lake import Lake
+from jobs.batch.engine.verified import published_versions
 
 BUCKETS = 2048
 CATEGORY_PATH = ("category_1", "category_2", "category_3", "brand", "maker")
@@ -38,7 +39,9 @@ Places = npt.NDArray[np.int64]
 def write_item_content(lake: Lake, settings: FeatureSettings, day: date) -> int:
     """Replace the partition of `day`, if descriptions or length changed since the last one; returns the rows."""
     as_of = end_of(day)
-    described = current_at(lake.read(SILVER_ITEMS), as_of).select("item_id", *CATEGORY_PATH, *TEXTS)
+    described = current_at(lake.read(SILVER_ITEMS, published_versions(lake)[SILVER_ITEMS.path]), as_of).select(
+        "item_id", *CATEGORY_PATH, *TEXTS
+    )
     hashed = F.xxhash64(F.to_json(F.struct(*described.columns)))
     number, content = described.agg(F.count(F.lit(1)), F.bit_xor(hashed)).head()
     made_of = {"items": number, "content": content, "length": settings.content_length}

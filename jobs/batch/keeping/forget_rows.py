@@ -12,6 +12,7 @@ from headrace.tables import QUALITY_RESULTS
 from jobs.batch.engine.lake import Lake, computed, spark_schema
 from jobs.batch.engine.personal_rows import HASH, PERSONAL, Requests, Typed, about, as_rows, until_moments
 from jobs.batch.engine.received_people import Until, people_in
+from jobs.batch.engine.verified import VERIFIED, current_versions, passed_versions, republished
 
 
 def remove_rows(lake: Lake, asked: Requests) -> dict[str, int]:
@@ -20,7 +21,7 @@ def remove_rows(lake: Lake, asked: Requests) -> dict[str, int]:
     Older versions of the tables still have them until their files are removed.
     """
     removed = {}
-    until = until_moments(asked)
+    until, before = until_moments(asked), current_versions(lake)
     for table, personal in PERSONAL.items():
         if not (until and lake.exists(table)):
             continue
@@ -38,6 +39,10 @@ def remove_rows(lake: Lake, asked: Requests) -> dict[str, int]:
             removed[f"{table.layer}.{table.name}"] = number
     if until and (number := _remove_samples(lake, until)):
         removed[f"{QUALITY_RESULTS.layer}.{QUALITY_RESULTS.name}"] = number
+    passed, after = passed_versions(lake), current_versions(lake)
+    if passed is not None and after != before:
+        nothing = lake.read(QUALITY_RESULTS, -1)
+        lake.append(nothing, QUALITY_RESULTS, {VERIFIED: republished(before, after, passed)})
     return removed
 
 
