@@ -12,6 +12,8 @@ from typing import Literal
 from headrace.events import EventType
 from headrace.features.context import DEVICE, HOURS, SURFACE, WEEKDAYS
 from headrace.tables import (
+    BRONZE_EVENTS,
+    BRONZE_NOTES,
     GOLD_ITEM_CONTENT,
     GOLD_ITEM_FEATURES,
     GOLD_USER_BEHAVIOUR,
@@ -80,7 +82,12 @@ class Filled:
     """There is at least one row (of the day)."""
 
 
-Expectation = RowRule | Unique | Refers | Volume | RefusedShare | Filled
+@dataclass(frozen=True)
+class NoGap:
+    """Every record of the topics until the day's newest one has arrived."""
+
+
+Expectation = RowRule | Unique | Refers | Volume | RefusedShare | Filled | NoGap
 
 
 @dataclass(frozen=True)
@@ -136,6 +143,8 @@ def _versions(table: Table, name: str, *more: Expectation) -> Expectations:
 _FEATURE_ROW = (not_null("event_timestamp"), not_null("created_timestamp"))
 
 EXPECTATIONS = (
+    Expectations(BRONZE_EVENTS, "clean", (NoGap(),)),
+    Expectations(BRONZE_NOTES, "clean", (NoGap(),)),
     Expectations(REJECTED_EVENTS, "clean", (RefusedShare(),)),
     Expectations(
         SILVER_EVENTS,

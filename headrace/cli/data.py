@@ -1,10 +1,10 @@
-"""The data commands: import, generate, quality, forget, evaluate."""
+"""The data commands: import, generate, quality, rebuild, forget, evaluate."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -131,6 +131,21 @@ def quality(
     """
     given = ["--against", f"{against:%Y-%m-%d}"] if against else []
     run_and_exit("jobs.batch", "quality,drift", "--day", f"{day or yesterday():%Y-%m-%d}", *given)
+
+
+@data.command()
+def rebuild(
+    layer: Annotated[Literal["silver"], typer.Argument(metavar="silver", help="The layer to make again.")],
+) -> None:
+    """Make silver again from all rows in bronze, after a table was damaged or lost, or the rules have changed.
+
+    Events, bots, users, items, their states and the refused rows are replaced. It needs the lake for itself; if it is
+    interrupted, the next `clean` completes it. Features of earlier days stay as they are.
+
+    Example: `headrace rebuild silver`
+    """
+    del layer
+    run_and_exit("jobs.batch", "rebuild", "--day", f"{today():%Y-%m-%d}")
 
 
 @data.command()

@@ -17,10 +17,14 @@ BRONZE_EVENTS = Table(
             ("source_partition", pa.int32()),  # Kafka partition; 0 for files
             ("source_offset", pa.int64()),  # Kafka offset, or row number in the file from 1
             ("received_at", TIME),  # the receiver's clock: Kafka's timestamp, or the import's `received_at`
+            ("arrival", pa.int64()),  # number of the delivery that brought it, in order; null before it was recorded
+            # headrace.forgotten.subject_hash of the contract's subject; empty where it is not about one person, null
+            # in rows from before it was recorded
+            ("subject_hash", pa.string()),
             ("day", pa.date32()),  # day of received_at
         ]
     ),
-    ("source", "source_partition", "source_offset"),
+    ("source", "source_partition", "source_offset", "arrival"),
     "day",
 )
 

@@ -140,7 +140,7 @@ GOLD_USER_ITEM_FEATURES = Table(
             ("first_timestamp", pa.int64()),
             ("last_timestamp", pa.int64()),
             ("days_since", pa.float32()),  # since last_timestamp
-            ("affinity", pa.float32()),  # share of the user's decayed counts
+            ("affinity", pa.float32()),  # share of the user's decayed counts; 0 where all of them have become 0
             ("views", pa.float32()),  # views and clicks, ever
             ("carts", pa.float32()),
             ("purchases", pa.float32()),

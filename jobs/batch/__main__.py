@@ -18,12 +18,16 @@ from headrace.tables import GOLD_USER_FEATURES, end_of
 from jobs.batch.ingest.file_arguments import add_file_arguments, inputs_of, moment, received_at
 
 if TYPE_CHECKING:
+    from jobs.batch.clean.job import Cleaned
     from jobs.batch.engine.lake import Lake
 
-JOBS = ("ingest", "clean", "features", "quality", "drift", "training_sets", "materialise", "maintenance", "forget")
+JOBS = (
+    *("ingest", "clean", "features", "quality", "drift", "training_sets", "materialise", "maintenance", "forget"),
+    "rebuild",
+)
 ONE_AT_A_TIME = ("ingest", "clean", "features", "materialise")
 """Jobs that continue from the last run, or recompute earlier days; the others replace the rows of their day."""
-ALONE = ("maintenance", "forget")
+ALONE = ("maintenance", "forget", "rebuild")
 """Jobs that run exclusively."""
 STAGES: tuple[Stage, ...] = ("clean", "features")
 """Jobs whose tables the job `quality` checks."""
@@ -81,6 +85,7 @@ def _job(name: str) -> Callable[..., str]:
         "materialise": _materialise,
         "maintenance": _maintenance,
         "forget": _forget,
+        "rebuild": _rebuild,
     }[name]
 
 
@@ -90,8 +95,8 @@ def _ingest(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
 
     rows, notes = ingest_files(lake, inputs_of(given), received_at(given)), 0
     if given.kafka:
-        rows += ingest_kafka(lake, settings)
-        notes = ingest_notes(lake, settings)
+        rows += ingest_kafka(lake, settings, given.day)
+        notes = ingest_notes(lake, settings, given.day)
     return f"{rows:,} new rows in bronze" + (f", {notes:,} notes from the service" if notes else "")
 
 
@@ -99,7 +104,17 @@ def _clean(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     from jobs.batch.clean.job import clean
 
     del given  # what is new in bronze decides
-    done = clean(lake, settings.clean)
+    return _counts(clean(lake, settings.clean))
+
+
+def _rebuild(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
+    from jobs.batch.clean.job import rebuild
+
+    del given  # all of bronze
+    return _counts(rebuild(lake, settings.clean))
+
+
+def _counts(done: Cleaned) -> str:
     counts = f"{done.events:,} events, {done.items:,} items, {done.users:,} users, {done.rejected:,} rows refused"
     return f"{counts}, {done.bots:,} bots flagged" if done.bots else counts
 
@@ -108,7 +123,9 @@ def _features(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
     from jobs.batch.engine.parallel import in_parallel
     from jobs.batch.features.item_content import write_item_content
     from jobs.batch.features.job import compute_features, days_with_late_events, feature_days
+    from jobs.batch.quality.job import publish
 
+    unpublished = publish(lake, settings, given.day)
     late = days_with_late_events(lake, given.day, settings.features.late_days if given.late is None else given.late)
     # A correction is visible from this run on, not from the day that it corrects.
     rows = compute_features(lake, settings, *late, created=given.created or end_of(given.day))
@@ -120,7 +137,7 @@ def _features(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:
         )
     )
     late_days = f", {len(late)} earlier days recomputed for late events" if late else ""
-    return f"{rows:,} rows{late_days}"
+    return f"{rows:,} rows{late_days}{unpublished}"
 
 
 def _quality(lake: Lake, settings: Settings, given: argparse.Namespace) -> str:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 
 Offsets = Mapping[int, int]
 """By partition of the events topic: an offset, that of the next record."""
+Requests = Mapping[bytes, bytes]
+"""By hashed subject the moment of the last request: the same person may ask again."""
 
 
 class Forgetting:
     """Polls the forget requests from the start of a run on.
 
-    `requests` returns the hashed subjects, `ends` the end offsets of the topic, `committed` the stream's committed
+    `requests` returns subjects and moments, `ends` the end offsets of the topic, `committed` the stream's committed
     offsets; each returns None while store or broker are not reachable.
     """
 
     def __init__(
         self,
-        requests: Callable[[], Set[bytes] | None],
+        requests: Callable[[], Requests | None],
         ends: Callable[[], Offsets | None],
         committed: Callable[[], Offsets | None],
     ) -> None:
@@ -32,7 +34,7 @@ class Forgetting:
         found = self._requests()
         if found is not None and self._known is None:
             self._known = found
-        if found and self._known is not None and found - self._known:
+        if found and self._known is not None and found.items() - self._known.items():
             self._is_new = True
         if self._is_new and self._target is None:
             self._target = self._ends()

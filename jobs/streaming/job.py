@@ -8,7 +8,7 @@ import shutil
 import signal
 import time
 import uuid
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from headrace.machine.stream_state import READY_FILE, checkpoint_folder, state_i
 from headrace.settings import Settings
 from jobs.streaming import query
 from jobs.streaming.configuration import flink_options, prepare_java
-from jobs.streaming.forgetting import Forgetting
+from jobs.streaming.forgetting import Forgetting, Requests
 from jobs.streaming.topic_offsets import committed_offsets, topic_ends
 from jobs.streaming.user_store import READY_KEY
 
@@ -125,10 +125,10 @@ def _ready_release(store: Any, run: str) -> str:
     return ""
 
 
-def _forget_requests(store: Any) -> Set[bytes] | None:
-    """Forget requests, as hashes of the subjects; None while the store is unavailable."""
+def _forget_requests(store: Any) -> Requests | None:
+    """Forget requests, hashes of the subjects with their moments; None while the store is unavailable."""
     with suppress(redis.RedisError):
-        return set(store.hkeys(FORGOTTEN_KEY))
+        return dict(store.hgetall(FORGOTTEN_KEY))
     return None
 
 

@@ -31,6 +31,7 @@ from headrace.features.user_row import HistoryEvent
 from headrace.tables import BRONZE_EVENTS
 from jobs.batch.clean.event_rules import checked
 from jobs.batch.engine.lake import Lake
+from jobs.batch.engine.personal_rows import with_subjects
 from jobs.batch.ingest.files_job import Inputs, ingest_files
 from jobs.batch.ingest.readers.file_parts import Expected, parts_of
 from jobs.batch.ingest.readers.files import find_files
@@ -121,7 +122,9 @@ def test_a_message_means_the_same_from_a_file_from_kafka_over_http_and_in_the_st
     file.write_bytes(b"\n".join(sent) + b"\n")
     ingest_files(lake, Inputs(events=[file]), RECEIVED)
     records = [(message, "events", 0, offset, RECEIVED) for offset, message in enumerate(sent, 1)]
-    lake.append(from_kafka(spark.createDataFrame(records, RECORD)), BRONZE_EVENTS)
+    lake.append_delivery(
+        with_subjects(from_kafka(spark.createDataFrame(records, RECORD)), BRONZE_EVENTS, {}), BRONZE_EVENTS
+    )
     expected = dict(enumerate(map(by_contract, sent), 1))
     by_source = judged(lake)
     assert differing(sent, by_source["kafka:events"], expected) == []

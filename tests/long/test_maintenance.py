@@ -160,7 +160,7 @@ def test_a_person_is_gone_from_every_place_and_the_neighbour_loses_no_row(
     letter = {"reason": "bad_value", "received_at": days_before(1), "raw": both}
     send(place, place.kafka.impressions_topic, *shown, letter, shown[1])
     send(place, place.kafka.events_topic, EVENTS[0], EVENTS[-1])
-    ingest_notes(lake, place)
+    ingest_notes(lake, place, DAY)
     checkpoint = checkpoint_folder(place) / "job" / "chk-7" / "_metadata"
     checkpoint.parent.mkdir(parents=True)
     checkpoint.write_bytes(b"key\0anna\0\0\0\x84 and so on")
@@ -196,7 +196,7 @@ def test_a_person_is_gone_from_every_place_and_the_neighbour_loses_no_row(
     # What arrives later of before the request is not taken; what the person does after it is.
     new = purchase("back", "anna", "i5", "2026-11-21T10:00:00Z")
     send(place, place.kafka.events_topic, EVENTS[1], new, purchase("more", "bert", "i5", days_before(0)))
-    assert ingest_kafka(lake, place) == 2
+    assert ingest_kafka(lake, place, DAY) == 2
     again = json_lines(tmp_path / "again.jsonl", [EVENTS[2], {**new, "event_id": "back2"}])
     assert ingest_files(lake, Inputs(events=[again]), AS_OF + timedelta(days=2)) == 1
     assert clean(lake, FEW).events == 3

@@ -26,6 +26,11 @@ def flag_bots(lake: Lake, settings: CleanSettings) -> int:
     return lake.overwrite_days(impossible_rates(events, settings), SILVER_BOTS, days, {_CHECKED: until})
 
 
+def forget_flags(lake: Lake) -> None:
+    """Empty `silver.bots`; the next check begins after the events' newest version."""
+    lake.overwrite(lake.read(SILVER_BOTS, -1), SILVER_BOTS, {_CHECKED: lake.version(SILVER_EVENTS)})
+
+
 def impossible_rates(events: DataFrame, settings: CleanSettings) -> DataFrame:
     """Rows of `silver.bots`: subjects and days with more moments in one minute, or events in all, than allowed.
 

@@ -1,7 +1,8 @@
 """Job `clean`: bronze → silver, one typed row per `event_id`; what breaks the contract → `bronze.rejected_events`.
 
 Only rows that arrived in bronze since the last run are read; the last version read is recorded in the silver table's
-own commits. Of several rows with one `event_id` the first to arrive is kept: running late or twice changes nothing.
+own commits. A table without such a record is made of all of bronze. Of several rows with one `event_id` the first to
+arrive is kept: running late or twice changes nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from headrace.tables import (
     SILVER_USERS,
     Table,
 )
-from jobs.batch.clean.bots import flag_bots
+from jobs.batch.clean.bots import flag_bots, forget_flags
 from jobs.batch.clean.event_rules import checked
 from jobs.batch.clean.item_rules import checked_items
 from jobs.batch.clean.item_states import next_states
@@ -65,6 +66,17 @@ def clean(lake: Lake, settings: CleanSettings) -> Cleaned:
     rejected_events, events = _clean_events(lake)
     bots = flag_bots(lake, settings)
     return Cleaned(events, rejected_events + rejected_items + rejected_users, items, users, bots)
+
+
+def rebuild(lake: Lake, settings: CleanSettings) -> Cleaned:
+    """Make silver and the quarantine again from all of bronze, whatever was in them; other tables stay as they are.
+
+    Interrupted, the next `clean` completes it: each emptied table begins anew.
+    """
+    for table in (*_OF_ITEMS, *_OF_USERS, SILVER_EVENTS, REJECTED_EVENTS):
+        lake.overwrite(lake.read(table, -1), table, {_CLEANED: -1})
+    forget_flags(lake)
+    return clean(lake, settings)
 
 
 def typed_events(validated: DataFrame) -> DataFrame:
@@ -123,23 +135,25 @@ def _clean_versions(
 ) -> tuple[int, int]:
     """Merge new rows of users or items files into the versions of each target table; returns rows refused and accepted.
 
-    Each target records its own progress: after a crash between two of them only the one behind continues.
+    Each target records its own progress: after a crash between two of them, or if one is new, it continues by itself.
     """
-    done = {table: lake.note(table, _CLEANED, -1) for table in targets}
-    until, least = lake.version(source), min(done.values())
-    if until <= least:
-        return 0, 0
-    validated = validate(lake.appended(source, least)).persist(StorageLevel.DISK_ONLY)
-    try:
-        rejected = _keep_refused(lake, validated)
-        good = validated.where(F.col("refused").isNull())
-        for table, versions in targets.items():
-            if until > done[table]:
-                new = good.where(F.col("arrival") > done[table])
-                lake.overwrite(versions(lake.read(table), new), table, {_CLEANED: until})
-        return rejected, good.count()
-    finally:
-        validated.unpersist()
+    until, rejected, accepted = lake.version(source), 0, 0
+    behind: dict[int, list[Table]] = {}
+    for table in targets:
+        behind.setdefault(lake.note(table, _CLEANED, -1), []).append(table)
+    for done, tables in behind.items():
+        if until <= done:
+            continue
+        validated = validate(lake.appended(source, done)).persist(StorageLevel.DISK_ONLY)
+        try:
+            rejected += _keep_refused(lake, validated)
+            good = validated.where(F.col("refused").isNull())
+            for table in tables:
+                lake.overwrite(targets[table](lake.read(table), good), table, {_CLEANED: until})
+            accepted = max(accepted, good.count())
+        finally:
+            validated.unpersist()
+    return rejected, accepted
 
 
 def _keep_refused(lake: Lake, validated: DataFrame) -> int:

@@ -1,23 +1,23 @@
-"""Users: their rules; users and items: the versions that silver keeps of each (slowly changing, type 2)."""
+"""Users: their rules; users and items: the fields of their rows, and the versions of their descriptions."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame, WindowSpec
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
-from headrace.events import EARLIEST_TIMESTAMP, MAX_ID_LENGTH, Reason, id_text
+from headrace.events import MAX_ID_LENGTH, Reason, id_text
 from headrace.events.json_text import read_json
 from headrace.events.subjects import user_key_sql
 from headrace.tables import Table
 from jobs.batch.clean.event_rules import refusal, trimmed, with_text
+from jobs.batch.clean.versions import as_arrivals, versions_in_order
 
 _FIELDS = pa.field("_fields", pa.map_(pa.string(), pa.string()))
 
@@ -41,48 +41,18 @@ def checked_users(rows: DataFrame) -> DataFrame:
     )
 
 
-def current_at(versions: DataFrame, as_of: datetime) -> DataFrame:
-    """The version of each user or item valid at `as_of`."""
-    ended = F.col("valid_to").isNotNull() & (F.col("valid_to") <= F.lit(as_of))
-    return versions.where((F.col("valid_from") <= F.lit(as_of)) & ~ended)
-
-
 def next_versions(existing: DataFrame, arrived: DataFrame, table: Table) -> DataFrame:
-    """All versions after `arrived` (valid rows, each with `received_at`): a changed row ends the version before it.
+    """All versions after `arrived` (valid rows). A row without a description only adds its id."""
+    names = [name for name in table.schema.names if name not in (table.key[0], "valid_from", "valid_to")]
+    known = as_arrivals(existing).withColumn("describes", F.lit(True))
+    rows = known.unionByName(arrived.select(*known.columns))
 
-    The first version of an id is valid from the beginning of time. The same content again changes nothing, nor does a
-    row without a description: it only adds its id.
-    """
-    key = table.key[0]
-    content = [name for name in table.schema.names if name not in (key, "valid_from", "valid_to")]
-    newest = Window.partitionBy(key).orderBy(
-        *(F.desc(name) for name in ("describes", "arrival", "received_at", "source", "source_offset"))
-    )
-    fresh = (
-        arrived.withColumn("_rank", F.row_number().over(newest))
-        .where("_rank = 1")
-        .select(key, *content, "describes", F.col("received_at").alias("valid_from"))
-    )
-    hashed = F.xxhash64(F.to_json(F.struct(*content)))
-    current = existing.where(F.col("valid_to").isNull())
-    before = current.select(key, hashed.alias("_before"), F.col("valid_from").alias("_since"))
-    compared = fresh.withColumn("_now", hashed).join(before, key, "left")
-    differs = F.col("describes") & (F.col("_before") != F.col("_now"))
-    changed = compared.where(F.col("_before").isNull() | differs)
-    first = F.lit(EARLIEST_TIMESTAMP)
-    started = changed.select(
-        key,
-        *content,
-        F.when(F.col("_since").isNull(), first).otherwise(F.greatest("valid_from", "_since")).alias("valid_from"),
-        F.lit(None).cast("timestamp").alias("valid_to"),
-    )
-    ends = started.select(key, F.col("valid_from").alias("_end"))
-    ended = (
-        existing.join(ends, key, "left")
-        .withColumn("valid_to", F.coalesce("valid_to", "_end"))
-        .where(F.col("valid_to").isNull() | (F.col("valid_to") > F.col("valid_from")))
-    )
-    return ended.select(key, *content, "valid_from", "valid_to").unionByName(started)
+    def content(so_far: WindowSpec) -> list[Column]:
+        described = F.last(F.when(F.col("describes"), F.struct(*names)), ignorenulls=True).over(so_far)
+        stated = F.coalesce(described, F.struct(*names))
+        return [stated.getField(name).alias(name) for name in names]
+
+    return versions_in_order(existing, rows, table, content)
 
 
 def with_fields(rows: DataFrame, key: str) -> DataFrame:

@@ -5,9 +5,11 @@ __all__ = [
     "lake",
     "parallel",
     "personal_rows",
+    "received_people",
     "retries",
     "row_positions",
     "run_locks",
     "session",
     "spark_errors",
+    "verified",
 ]

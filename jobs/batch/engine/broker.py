@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from py4j.java_gateway import JavaMember
@@ -17,7 +18,24 @@ from jobs.batch.engine.retries import UnavailableError
 
 Offsets = Mapping[tuple[str, int], int]
 """An offset for each partition, by topic and partition number: that of the next record."""
+_UNAVAILABLE = (
+    *("TimeoutException", "DisconnectException", "NetworkException", "BrokerNotAvailableException"),
+    *("LeaderNotAvailableException", "NotLeaderOrFollowerException", "CoordinatorNotAvailableException"),
+    *("ListenerNotFoundException", "KafkaStorageException"),
+)
+"""Errors of the Kafka client that only mean that the broker is not reachable (yet)."""
 _OPTIONS: Mapping[str, str] = {"default.api.timeout.ms": "10000", "request.timeout.ms": "5000"}
+
+
+@dataclass(frozen=True)
+class TopicState:
+    """A topic as the broker has it: one of the same name that was made anew has another id."""
+
+    id: str
+    starts: Mapping[int, int]
+    """Offset of the oldest record, by partition."""
+    ends: Mapping[int, int]
+    """Offset of the next record."""
 
 
 class Broker:
@@ -41,15 +59,31 @@ class Broker:
 
     def ends(self, topics: Collection[str]) -> Offsets:
         """End offset of each partition."""
-        wanted = self._jvm.java.util.HashMap()
-        latest = self._jvm.org.apache.kafka.clients.admin.OffsetSpec.latest()
+        states = self.states(topics)
+        return {(topic, each): end for topic, state in states.items() for each, end in state.ends.items()}
+
+    def states(self, topics: Collection[str]) -> dict[str, TopicState]:
+        """Id, start and end offsets of each topic."""
         answer = _answer(self._admin.describeTopics(self._jvm.java.util.ArrayList(list(topics))).allTopicNames())
-        for topic in topics:
-            for partition in answer.get(topic).partitions():
-                wanted.put(self._partition(topic, partition.partition()), latest)
+        described = {topic: answer.get(topic) for topic in topics}
+        keys = [(topic, each.partition()) for topic, about in described.items() for each in about.partitions()]
+        starts, ends = self._offsets(keys, "earliest"), self._offsets(keys, "latest")
         return {
-            _named(partition): at.offset() for partition, at in _answer(self._admin.listOffsets(wanted).all()).items()
+            topic: TopicState(
+                str(about.topicId().toString()),
+                {each: at for (name, each), at in starts.items() if name == topic},
+                {each: at for (name, each), at in ends.items() if name == topic},
+            )
+            for topic, about in described.items()
         }
+
+    def _offsets(self, keys: Collection[tuple[str, int]], which: str) -> Offsets:
+        wanted = self._jvm.java.util.HashMap()
+        spec = getattr(self._jvm.org.apache.kafka.clients.admin.OffsetSpec, which)()
+        for key in keys:
+            wanted.put(self._partition(*key), spec)
+        found = _answer(self._admin.listOffsets(wanted).all())
+        return {_named(partition): int(at.offset()) for partition, at in found.items()}
 
     def committed(self, group: str) -> Offsets:
         """The consumer group's committed offsets; empty where there is no group."""
@@ -85,6 +119,11 @@ def connected_broker(lake: Lake, settings: Settings) -> Iterator[Broker]:
         admin.close()
 
 
+def says_unavailable(text: str) -> bool:
+    """Whether an error of the Kafka client only means that the broker is not reachable (yet)."""
+    return any(name in text for name in _UNAVAILABLE)
+
+
 def check_broker(servers: str) -> None:
     """Fail fast if no broker is reachable: Spark would try for a minute.
 
@@ -109,6 +148,10 @@ def _answer(future: Any) -> Any:
         return future.get()
     except Py4JJavaError as error:
         reason = str(error.java_exception.getMessage())
+        if says_unavailable(reason):
+            raise UnavailableError(
+                f"the Kafka broker does not answer: {reason[:300]}", "Start it with `headrace up`"
+            ) from None
         raise ServiceError(
             f"the Kafka broker refused the request: {reason[:300]}", "Check its log and this user's permissions"
         ) from None

@@ -56,7 +56,8 @@ class Lake:
 
     def _read_version(self, table: Table, version: int) -> DataFrame:
         try:
-            return self.spark.read.format("delta").option("versionAsOf", version).load(self.path(table))
+            rows = self.spark.read.format("delta").option("versionAsOf", version).load(self.path(table))
+            return with_declared(rows, table)
         except AnalysisException as error:
             raise HeadraceError(
                 f"table {table.layer}.{table.name} no longer has version {version} ({error.getCondition()})",
@@ -100,10 +101,15 @@ class Lake:
         self.ensure(table)
         return self._write(rows, table, "overwrite", {"userMetadata": json.dumps(note)})
 
-    def append(self, rows: DataFrame, table: Table) -> int:
-        """Append all `rows`; returns their number."""
+    def append(self, rows: DataFrame, table: Table, note: dict[str, Any] | None = None) -> int:
+        """Append all `rows` in one commit with `note`; returns their number."""
         self.ensure(table)
-        return self._write(rows, table, "append", {})
+        return self._write(rows, table, "append", {"userMetadata": json.dumps(note)} if note else {})
+
+    def append_delivery(self, rows: DataFrame, table: Table, note: dict[str, Any] | None = None) -> int:
+        """Append `rows` to a bronze table as its next delivery, in one commit with `note`; returns their number."""
+        self.ensure(table)
+        return self.append(rows.withColumn("arrival", F.lit(self.version(table) + 1)), table, note)
 
     def append_new(self, rows: DataFrame, table: Table, note: dict[str, Any] | None = None) -> int:
         """Append the rows whose key is not in the table yet, in one commit with `note`; returns their number.
@@ -170,20 +176,27 @@ class Lake:
             yield json.loads(commit["userMetadata"])[name]
 
     def appended(self, table: Table, after: int) -> DataFrame:
-        """Rows that commits after version `after` appended; `arrival` is the commit's version.
+        """Rows of a bronze table that commits after version `after` appended, in the order of `arrival`.
 
-        For the bronze tables and `silver.events`, which have a change data feed. Rows that maintenance rewrites are
-        not arrivals.
+        From the change data feed, in which rows that maintenance rewrites are not arrivals; all of them (`after` -1)
+        from the newest version, because the feed's files are kept for a while only. Rows from before arrivals were
+        recorded come first there.
         """
+        if after < 0:
+            return self.read(table).withColumn("arrival", F.coalesce("arrival", F.lit(0).cast("long")))
         changes = self.spark.read.format("delta").option("readChangeFeed", "true")
         arrived = [
             changes.option("startingVersion", first).option("endingVersion", last).load(self.path(table))
             for first, last in _ranges(self._appends(table, after))
         ]
         if not arrived:
-            return self.read(table).where(F.lit(False)).withColumn("arrival", F.lit(0).cast("long"))
-        rows = reduce(DataFrame.unionByName, arrived)
-        return rows.select(*table.schema.names, F.col("_commit_version").alias("arrival"))
+            return self.read(table).where(F.lit(False))
+        rows = with_declared(reduce(DataFrame.unionByName, arrived), table)
+        return (
+            rows.select(*table.schema.names, "_commit_version")
+            .withColumn("arrival", F.coalesce("arrival", "_commit_version"))
+            .drop("_commit_version")
+        )
 
     def days_appended(self, table: Table, after: int) -> list[date]:
         """The days that got rows after version `after`, in order, from the log, even if their files are gone."""

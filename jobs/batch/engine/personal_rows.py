@@ -1,23 +1,22 @@
-"""Personal rows of each table, and their removal for forget requests.
+"""Personal rows of each table, and which of them are from before a forget request.
 
 Requests have only a hash of the subject, so that neither they nor the tables' logs (with the conditions of deletes)
-identify the user.
+identify the user. However many requests there are, a table is joined with them once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import reduce
-from operator import or_
 
-from delta.tables import DeltaTable
-from pyspark.sql import Column, DataFrame
+import pyarrow as pa
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType
 
-from headrace.events import WHITESPACE
-from headrace.events.subjects import SESSION_PREFIX, user_key_sql
+from headrace.events.subjects import SESSION_PREFIX
+from headrace.forgotten import subject_hash
 from headrace.tables import (
     BRONZE_EVENTS,
     BRONZE_NOTES,
@@ -28,90 +27,50 @@ from headrace.tables import (
     GOLD_USER_BEHAVIOUR,
     GOLD_USER_FEATURES,
     GOLD_USER_ITEM_FEATURES,
-    QUALITY_RESULTS,
     REJECTED_EVENTS,
     SILVER_BOTS,
     SILVER_EVENTS,
     SILVER_USERS,
     Table,
+    microseconds,
 )
 from jobs.batch.engine.lake import Lake
+from jobs.batch.engine.received_people import EVER, Clock, Until, contract_hash, is_forgotten
 
 Requests = Mapping[str, datetime]
 """Time of the request by the hash of the subject."""
+HASH = "subject_hash"
 
 
 @dataclass(frozen=True)
-class Personal:
+class Typed:
     """SQL of a row's subject and time; a row without a time counts as before any request."""
 
     subject: str
     time: str
-    others: str = ""
-    """SQL of an array of more subjects of the row, where it may have several."""
+
+    def is_before(self, asked: str, until: str) -> str:
+        """SQL of whether the row is from before a request, from that of the request's hash and time."""
+        return f"sha2({self.subject}, 256) = {asked} AND coalesce(unix_micros({self.time}) <= {until}, true)"
 
 
-def subject_in(text: str) -> str:
-    """SQL of the subject in a JSON text, also where the text is truncated or otherwise invalid JSON."""
+@dataclass(frozen=True)
+class Received:
+    """Rows as received, with the hash of their subject since their arrival."""
 
-    def field(name: str) -> str:
-        loose = rf"""regexp_extract({text}, '"{name}"\\s*:\\s*"?([^",}}\\s]+)', 1)"""
-        found = f"get_json_object({text}, '$.{name}')"
-        typed = f"to_json(try_variant_get(try_parse_json({text}), '$.{name}', 'variant'))"
-        ids = f"CASE WHEN {typed} LIKE '\"%' THEN {found} WHEN {typed} IS NOT NULL THEN {_whole(found)}"
-        return f"nullif({_trimmed(f'{ids} ELSE coalesce({found}, {loose}) END')}, '')"
-
-    session = f"concat('{SESSION_PREFIX}', {field('session_id')})"
-    return f"coalesce({user_key_sql(field('user_id'))}, {field('subject_id')}, {session})"
+    clock: Clock
 
 
-def _whole(number: str) -> str:
-    """SQL of the id that a JSON number is: its whole value in digits, as `headrace.events.id_text`; else null."""
-    value = f"try_cast({number} AS double)"
-    is_whole = f"abs({value}) < 1e15 AND {value} = floor({value})"
-    return f"CASE WHEN {number} RLIKE '^-?[0-9]+$' THEN {number} WHEN {is_whole} THEN string(bigint({value})) END"
-
-
-def _trimmed(text: str) -> str:
-    white_space = "".join(rf"\u{ord(character):04x}" for character in WHITESPACE)
-    return f"btrim({text}, '{white_space}')"
-
-
-def _subjects_in(text: str) -> str:
-    """SQL of all subjects anywhere in a text."""
-
-    def named(name: str, key: str) -> str:
-        ids = rf"""regexp_extract_all({text}, '"{name}"\\s*:\\s*(?!null)"?([^",}}\\]\\s]+)', 1)"""
-        return f"transform({ids}, s -> {key})"
-
-    users, sessions = named("user_id", user_key_sql("s")), named("session_id", f"concat('{SESSION_PREFIX}', s)")
-    return f"concat({users}, {named('subject_id', 's')}, {sessions})"
-
-
-def _received_on(moment: str) -> str:
-    """SQL of the start of the day: files count as received at the midnight that ends the day of their import."""
-    return f"date_trunc('DAY', {moment} - INTERVAL 1 MICROSECOND)"
-
-
-_RECEIVED = Personal(
-    subject_in("raw"),
-    f"coalesce(try_cast(get_json_object(raw, '$.timestamp') AS timestamp), {_received_on('received_at')})",
-)
-_NOTED = Personal(
-    subject_in("raw"),
-    "coalesce(try_cast(get_json_object(raw, '$.timestamp') AS timestamp),"
-    " try_cast(get_json_object(raw, '$.received_at') AS timestamp), received_at)",
-    _subjects_in("get_json_object(raw, '$.raw')"),  # a dead letter has the body as sent, of one user or several
-)
-_BY_DAY = Personal("user_id", "CAST(day AS timestamp)")
-PERSONAL: Mapping[Table, Personal] = {
-    BRONZE_EVENTS: _RECEIVED,
-    BRONZE_USERS: Personal(subject_in("raw"), _received_on("received_at")),
-    BRONZE_NOTES: _NOTED,
-    REJECTED_EVENTS: _RECEIVED,
-    SILVER_EVENTS: Personal("subject_id", "timestamp"),
-    SILVER_BOTS: Personal("subject_id", "CAST(day AS timestamp)"),
-    SILVER_USERS: Personal("user_id", _received_on("valid_from")),
+_BY_DAY = Typed("user_id", "CAST(day AS timestamp)")
+PERSONAL: Mapping[Table, Typed | Received] = {
+    BRONZE_EVENTS: Received(Clock.EVENT),
+    BRONZE_USERS: Received(Clock.FILE),
+    BRONZE_NOTES: Received(Clock.NOTE),
+    REJECTED_EVENTS: Received(Clock.EVENT),
+    SILVER_EVENTS: Typed("subject_id", "`timestamp`"),
+    SILVER_BOTS: Typed("subject_id", "CAST(day AS timestamp)"),
+    # Files count as received at the midnight that ends the day of their import.
+    SILVER_USERS: Typed("user_id", "date_trunc('DAY', valid_from - INTERVAL 1 MICROSECOND)"),
     GOLD_USER_FEATURES: _BY_DAY,
     GOLD_USER_BEHAVIOUR: _BY_DAY,
     GOLD_USER_ITEM_FEATURES: _BY_DAY,
@@ -125,8 +84,8 @@ def requests(lake: Lake) -> dict[str, datetime]:
     """Every stored request, the last one of each subject."""
     if not lake.exists(FORGET_REQUESTS):
         return {}
-    newest = lake.read(FORGET_REQUESTS).groupBy("subject_hash").agg(F.max("requested_at").alias("at"))
-    return {row["subject_hash"]: row["at"] for row in newest.collect()}
+    newest = lake.read(FORGET_REQUESTS).groupBy(HASH).agg(F.max("requested_at").alias("at"))
+    return {row[HASH]: row["at"] for row in newest.collect()}
 
 
 def sessions_of(lake: Lake, hashed: str) -> list[str]:
@@ -138,57 +97,80 @@ def sessions_of(lake: Lake, hashed: str) -> list[str]:
     return [SESSION_PREFIX + row[0] for row in theirs.select("session_id").distinct().orderBy("session_id").collect()]
 
 
-def without_forgotten(rows: DataFrame, table: Table, asked: Requests) -> DataFrame:
-    """The rows to be appended to a bronze table, without those from before a request."""
-    return rows.where(~of_before(PERSONAL[table], asked)) if asked and table in PERSONAL else rows
+def until_moments(asked: Requests) -> dict[str, int]:
+    """The requests with their times in microseconds."""
+    return {hashed: microseconds(at) for hashed, at in asked.items()}
 
 
-def remove_rows(lake: Lake, asked: Requests) -> dict[str, int]:
-    """Delete the rows from before the requests from the current version of all tables; the number removed by table.
+def with_subjects(rows: DataFrame, table: Table, asked: Requests) -> DataFrame:
+    """The rows to be appended to a bronze table with the hash of their subject, without those from before a request."""
+    personal = PERSONAL.get(table)
+    if not isinstance(personal, Received):
+        return rows.withColumn(HASH, F.lit(None).cast("string"))
+    clock, until, names = personal.clock, until_moments(asked), [*rows.columns, HASH]
 
-    Older versions of the tables still have them until their files are removed.
+    def hash_subjects(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            raws = _raws(batch)
+            hashes = [contract_hash(raw) for raw in raws]
+            found = pa.RecordBatch.from_arrays([*batch.columns, pa.array(hashes, pa.string())], names)
+            if until:
+                times = _times(batch)
+                theirs = map(is_forgotten, raws, times, [clock] * len(raws), [until] * len(raws), hashes)
+                found = found.filter(pa.array([not each for each in theirs], pa.bool_()))
+            yield found
+
+    return rows.mapInArrow(hash_subjects, StructType([*rows.schema.fields, StructField(HASH, StringType())]))
+
+
+def of_the_forgotten(rows: DataFrame, clock: Clock, until: Until, key: str | None = None) -> DataFrame:
+    """The rows as received that are from before a request.
+
+    `key` names a column with one more subject, whose rows are from before a request by the time of their arrival.
     """
-    removed = {}
-    for table, personal in PERSONAL.items():
-        if not (asked and lake.exists(table)):
-            continue
-        theirs = of_before(personal, asked)
-        if number := lake.read(table).where(theirs).count():
-            DeltaTable.forPath(lake.spark, lake.path(table)).delete(theirs)
-            removed[f"{table.layer}.{table.name}"] = number
-    if asked and (number := _remove_samples(lake, asked)):
-        removed[f"{QUALITY_RESULTS.layer}.{QUALITY_RESULTS.name}"] = number
-    return removed
+    names = rows.columns
+
+    def keep_theirs(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            times = _times(batch)
+            hashes = batch.column(HASH).to_pylist() if HASH in names else [None] * len(times)
+            keys = batch.column(key).to_pylist() if key else [None] * len(times)
+            theirs = [
+                is_forgotten(raw, time, clock, until, hashed)
+                or (about is not None and until.get(subject_hash(about), -1) >= time)
+                for raw, time, hashed, about in zip(_raws(batch), times, hashes, keys, strict=True)
+            ]
+            yield batch.filter(pa.array(theirs, pa.bool_()))
+
+    return rows.mapInArrow(keep_theirs, rows.schema)
 
 
-def named_by(personal: Personal, hashes: Collection[str]) -> Column:
-    """Whether the row is about one of the subjects."""
-    theirs = F.coalesce(F.sha2(F.expr(personal.subject), 256).isin(*hashes), F.lit(False))
-    if not personal.others:
-        return theirs
-    return theirs | F.coalesce(
-        F.exists(F.expr(personal.others), lambda other: F.sha2(other, 256).isin(*hashes)), F.lit(False)
-    )
+def about(rows: DataFrame, personal: Typed | Received, until: Until) -> DataFrame:
+    """The rows of a table, or of its files, from before a request."""
+    asked = F.broadcast(as_rows(rows, until))
+    if isinstance(personal, Typed):
+        return rows.join(asked, F.expr(personal.is_before("_asked", "_until")), "left_semi")
+    # What is about nobody by the contract, or arrived before hashes were recorded, is read: few rows, or an old table.
+    unknown = F.coalesce(HASH, F.lit("")) == ""
+    joined = rows.join(asked, F.col(HASH) == F.col("_asked"), "left")
+    chosen = joined.where(unknown | F.col("_asked").isNotNull()).select(*rows.columns)
+    return of_the_forgotten(chosen, personal.clock, until)
 
 
-def of_before(personal: Personal, asked: Requests) -> Column:
-    """Whether the row's subject has a forget request, and the row is from before it (or has no time)."""
-    time = F.expr(personal.time)
-    return reduce(
-        or_,
-        (named_by(personal, [hashed]) & F.coalesce(time <= F.lit(at), F.lit(True)) for hashed, at in asked.items()),
-    )
+def ever(subjects: Iterable[str]) -> dict[str, int]:
+    """Requests that concern every row about the subjects."""
+    return {subject_hash(subject): EVER for subject in subjects}
 
 
-def _remove_samples(lake: Lake, asked: Requests) -> int:
-    """Findings are kept; their samples of broken rows are removed."""
-    if not lake.exists(QUALITY_RESULTS):
-        return 0
-    listed = ", ".join(f"'{hashed}'" for hashed in asked)
-    theirs = f"coalesce(sha2({subject_in('s')}, 256) IN ({listed}), false)"
-    shown = F.expr(f"exists(samples, s -> {theirs})")
-    number = lake.read(QUALITY_RESULTS).where(shown).count()
-    if number:
-        kept = F.expr(f"filter(samples, s -> NOT {theirs})")
-        DeltaTable.forPath(lake.spark, lake.path(QUALITY_RESULTS)).update(shown, {"samples": kept})
-    return number
+def as_rows(rows: DataFrame, until: Until) -> DataFrame:
+    """The requests as rows of `_asked` (the hash) and `_until`, in the session of `rows`."""
+    return rows.sparkSession.createDataFrame(list(until.items()), "_asked string, _until long")
+
+
+def _raws(batch: pa.RecordBatch) -> list[bytes]:
+    return [raw or b"" for raw in batch.column("raw").cast(pa.binary()).to_pylist()]
+
+
+def _times(batch: pa.RecordBatch) -> list[int]:
+    """Times of arrival in microseconds; a missing one is before any request."""
+    return [time or 0 for time in batch.column("received_at").cast(pa.int64()).to_pylist()]

@@ -25,7 +25,7 @@ def explain_spark_errors(job: str, root: str) -> Iterator[None]:
     try:
         yield
     except (PySparkException, Py4JJavaError, OSError) as error:
-        known = _known_error(job, root, _whole(error))
+        known = _known_error(job, root, whole_text(error))
         if known is None:
             raise
         raise known from None
@@ -33,7 +33,7 @@ def explain_spark_errors(job: str, root: str) -> Iterator[None]:
 
 def is_known_error(error: Exception) -> bool:
     """Whether `explain_spark_errors` has a sentence for it."""
-    return _known_error("", "", _whole(error)) is not None
+    return _known_error("", "", whole_text(error)) is not None
 
 
 def _known_error(job: str, root: str, text: str) -> HeadraceError | None:
@@ -50,6 +50,11 @@ def _known_error(job: str, root: str, text: str) -> HeadraceError | None:
             f"another run committed to {name} while job `{job}` was writing to it",
             f"{_UNCHANGED}; run this again when the other one has ended",
         )
+    if _GONE in text and job == "clean":
+        return HeadraceError(
+            "job `clean` needs files that are gone: of a damaged table, or of a feed that retention has removed",
+            "Make silver again from bronze: `headrace rebuild silver`",
+        )
     if _GONE in text:
         return HeadraceError(
             f"job `{job}` needs a table version that retention has removed",
@@ -58,7 +63,7 @@ def _known_error(job: str, root: str, text: str) -> HeadraceError | None:
     return None
 
 
-def _whole(error: Exception) -> str:
+def whole_text(error: Exception) -> str:
     """The error's text with those of all its causes; the kernel's message is in the last."""
     cause = error.java_exception if isinstance(error, Py4JJavaError) else getattr(error, "_origin", None)
     texts = [str(error)]

@@ -21,8 +21,9 @@ from pyspark.sql import functions as F
 
 from headrace.settings.jobs import FeatureSettings
 from headrace.tables import GOLD_ITEM_CONTENT, SILVER_ITEMS, end_of
-from jobs.batch.clean.profiles import current_at
+from jobs.batch.clean.versions import current_at
 from jobs.batch.engine.lake import Lake
+from jobs.batch.engine.verified import published_versions
 
 BUCKETS = 2048
 CATEGORY_PATH = ("category_1", "category_2", "category_3", "brand", "maker")
@@ -36,12 +37,17 @@ Places = npt.NDArray[np.int64]
 
 
 def write_item_content(lake: Lake, settings: FeatureSettings, day: date) -> int:
-    """Replace the partition of `day`, if the catalogue or the length changed since the last one; returns the rows."""
-    made_of = {"items": lake.version(SILVER_ITEMS), "length": settings.content_length}
-    if made_of["items"] < 0 or lake.note(GOLD_ITEM_CONTENT, "content_of", None) == made_of:
-        return 0
+    """Replace the partition of `day`, if descriptions or length changed since the last one; returns the rows."""
     as_of = end_of(day)
-    rows = item_content(current_at(lake.read(SILVER_ITEMS), as_of), settings.content_length)
+    described = current_at(lake.read(SILVER_ITEMS, published_versions(lake)[SILVER_ITEMS.path]), as_of).select(
+        "item_id", *CATEGORY_PATH, *TEXTS
+    )
+    hashed = F.xxhash64(F.to_json(F.struct(*described.columns)))
+    number, content = described.agg(F.count(F.lit(1)), F.bit_xor(hashed)).head()
+    made_of = {"items": number, "content": content, "length": settings.content_length}
+    if not number or lake.note(GOLD_ITEM_CONTENT, "content_of", None) == made_of:
+        return 0
+    rows = item_content(described, settings.content_length)
     times = {name: F.lit(as_of) for name in ("event_timestamp", "created_timestamp")}
     return lake.overwrite_day(rows.withColumns(times), GOLD_ITEM_CONTENT, day, {"content_of": made_of})
 

@@ -16,8 +16,9 @@ from pyspark.sql import functions as F
 from headrace.events import EventType
 from headrace.settings.jobs import FeatureSettings
 from headrace.tables import microseconds
-from jobs.batch.clean.profiles import current_at
+from jobs.batch.clean.versions import current_at
 from jobs.batch.engine.lake import computed
+from jobs.batch.features.shares import share
 
 _UNIT = 2.0**30
 _VALUE_UNIT = 2.0**20
@@ -69,7 +70,7 @@ def _popularity(user_items: DataFrame, now: int, settings: FeatureSettings) -> D
         *(F.sum((last >= now - days * _DAY_US).cast("int")).alias(name) for name, days in within.items()),
         F.sum("recent_purchases").alias("purchases"),
         F.count("*").alias("users_total"),
-        (F.sum((F.col("count") >= 2).cast("int")) / F.count("*")).alias("repeat_rate"),
+        share(F.sum((F.col("count") >= 2).cast("int")), F.count("*")).alias("repeat_rate"),
         F.min("first_timestamp").alias("first"),
         F.max("last_timestamp").alias("last"),
     )

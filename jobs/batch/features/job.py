@@ -1,8 +1,9 @@
-"""Job `features`: silver → the gold feature tables of a day."""
+"""Job `features`: silver, as it last passed its checks, → the gold feature tables of a day."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from functools import partial
 
@@ -31,6 +32,7 @@ from jobs.batch.clean.bots import without_bots
 from jobs.batch.clean.item_states import with_states
 from jobs.batch.engine.lake import Lake
 from jobs.batch.engine.parallel import in_parallel
+from jobs.batch.engine.verified import SILVER, published_versions
 from jobs.batch.features.earlier_holdouts import lacking_holdouts
 from jobs.batch.features.items import item_features
 from jobs.batch.features.user_behaviour import user_behaviour
@@ -80,8 +82,9 @@ def compute_features(lake: Lake, settings: Settings, *days: date, created: datet
         raise HeadraceError("table silver.events is empty", "Run `python -m jobs.batch ingest,clean` first")
     if not days:
         return 0
-    version = lake.version(SILVER_EVENTS)
-    events = without_bots(lake.read(SILVER_EVENTS), lake.read(SILVER_BOTS))
+    versions = published_versions(lake)
+    silver = {table: lake.read(table, versions[table.path]) for table in SILVER}
+    events = without_bots(silver[SILVER_EVENTS], silver[SILVER_BOTS])
     # Read and shuffled once for all days and persisted on disk: every grouping of user features starts with the user.
     parts = max(settings.spark.shuffle_partitions, math.ceil(lake.size(SILVER_EVENTS) / _PART_BYTES))
     known = behaviour_before(events, end_of(max(days))).repartition(parts, "user_id")
@@ -90,7 +93,8 @@ def compute_features(lake: Lake, settings: Settings, *days: date, created: datet
         rows = 0
         for day in days:
             recent = _recent(events, settings, day).repartition(parts, "user_id")
-            rows += _compute_day(lake, settings, day, known, recent, version, created or end_of(day))
+            note = {_made_of(day): versions[SILVER_EVENTS.path]}
+            rows += _compute_day(lake, settings, day, known, recent, silver, note, created or end_of(day))
         return rows
     finally:
         known.unpersist()
@@ -108,22 +112,23 @@ def _compute_day(
     day: date,
     known: DataFrame,
     recent: DataFrame,
-    version: int,
+    silver: Mapping[Table, DataFrame],
+    note: dict[str, int],
     created: datetime,
 ) -> int:
-    """The features of one day from the behaviour `known` until then or later, read from this version of the events."""
+    """The features of one day from the behaviour `known` until then or later; `note` has the version it was read of."""
     as_of = end_of(day)
     behaviour = known.where(F.col("time") < microseconds(as_of))
     interest = interest_of(behaviour)
     met = user_item_features(interest, as_of, settings.features).persist()
     try:
-        catalogue = with_states(lake.read(SILVER_ITEMS), lake.read(SILVER_ITEM_STATES), as_of)
+        catalogue = with_states(silver[SILVER_ITEMS], silver[SILVER_ITEM_STATES], as_of)
         items = item_features(met, behaviour, catalogue, as_of, settings.features)
         behaving = user_behaviour(met, recent, catalogue, as_of, settings.features)
-        users = user_features(met, interest, lake.read(SILVER_USERS), as_of, settings.features)
+        users = user_features(met, interest, silver[SILVER_USERS], as_of, settings.features)
 
         def write(table: Table, rows: DataFrame) -> int:
-            return lake.overwrite_day(_timed(rows, as_of, created), table, day, {_made_of(day): version})
+            return lake.overwrite_day(_timed(rows, as_of, created), table, day, note)
 
         number = write(GOLD_USER_ITEM_FEATURES, with_affinity(met))  # keeps the rows that the others read
         beside = ((GOLD_ITEM_FEATURES, items), (GOLD_USER_BEHAVIOUR, behaving))

@@ -15,8 +15,9 @@ from headrace.events import EventType
 from headrace.features.context import DEVICE, HOURS, SURFACE, UNKNOWN, WEEKDAYS, hour_of, weekday_of
 from headrace.settings.jobs import FeatureSettings
 from headrace.tables import microseconds
-from jobs.batch.clean.profiles import current_at
+from jobs.batch.clean.versions import current_at
 from jobs.batch.engine.lake import computed, if_few
+from jobs.batch.features.shares import share
 
 COUNTED = {
     "views": EventType.VIEW,
@@ -91,7 +92,7 @@ def _lately(behaviour: DataFrame, as_of: datetime, settings: FeatureSettings) ->
         "baskets",
         spend.alias("spend"),
         (F.col("decayed_money") / _MONEY).alias("decayed_spend"),
-        (spend / F.nullif("baskets", F.lit(0))).alias("basket_spend"),
+        share(spend, F.col("baskets")).alias("basket_spend"),
         _shares("hour", HOURS).alias("hours"),
         _shares("weekday", WEEKDAYS).alias("weekdays"),
         *_usual(DEVICE, settings.usual_contexts),
@@ -100,7 +101,7 @@ def _lately(behaviour: DataFrame, as_of: datetime, settings: FeatureSettings) ->
 
 
 def _shares(name: str, length: int) -> Column:
-    return F.array(*((F.col(f"{name}_{each}") / F.col("visits")).cast("float") for each in range(length)))
+    return F.array(*(share(F.col(f"{name}_{each}"), F.col("visits")).cast("float") for each in range(length)))
 
 
 def _usual(name: str, most: int) -> tuple[Column, Column]:
@@ -108,12 +109,13 @@ def _usual(name: str, most: int) -> tuple[Column, Column]:
     visits = f"aggregate(filter(contexts, each -> each.{name} = named), 0L, (sum, each) -> sum + each.visits)"
     counted = f"transform(array_distinct(contexts.{name}), named -> struct(-{visits} AS rank, named AS name))"
     best = F.slice(F.sort_array(F.expr(counted)), 1, most)
-    shares = F.transform(best.getField("rank"), lambda rank: (-rank / F.col("visits")).cast("float"))
+    shares = F.transform(best.getField("rank"), lambda rank: share(-rank, F.col("visits")).cast("float"))
     return best.getField("name").alias(f"{name}s"), shares.alias(f"{name}_shares")
 
 
 def _preferred(user_items: DataFrame, items: DataFrame, as_of: datetime, settings: FeatureSettings) -> DataFrame:
-    """Each user's categories, largest decayed count first (then by name), with their shares among items with one."""
+    """Each user's categories, largest decayed count first (then by name), with their shares among items with one
+    (0 where all counts are)."""
     named = current_at(items, as_of).select("item_id", F.coalesce("category_2", "category_1").alias("category"))
     counts = (
         user_items.join(if_few(computed(named.where(F.col("category").isNotNull()))), "item_id")
@@ -123,7 +125,7 @@ def _preferred(user_items: DataFrame, items: DataFrame, as_of: datetime, setting
     ranked = F.sort_array(F.collect_list(F.struct((-F.col("units")).alias("rank"), "category", "units")))
     listed = counts.groupBy("user_id").agg(ranked.alias("ranked"), F.sum("units").alias("all"))
     best = F.slice("ranked", 1, settings.preferred_categories)
-    shares = F.transform(best.getField("units"), lambda units: (units / F.col("all")).cast("float"))
+    shares = F.transform(best.getField("units"), lambda units: share(units, F.col("all")).cast("float"))
     return listed.select("user_id", best.getField("category").alias("categories"), shares.alias("category_shares"))
 
 

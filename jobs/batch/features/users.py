@@ -16,7 +16,8 @@ from headrace.events import BEHAVIOUR_TYPES, INTEREST_TYPES, EventType
 from headrace.features.context import named_sql
 from headrace.settings.jobs import FeatureSettings
 from headrace.tables import microseconds
-from jobs.batch.clean.profiles import current_at
+from jobs.batch.clean.versions import current_at
+from jobs.batch.features.shares import share
 
 _UNIT = 2.0**40
 _DAY_US = 86_400_000_000
@@ -80,10 +81,10 @@ def user_item_features(interest: DataFrame, as_of: datetime, settings: FeatureSe
 
 
 def with_affinity(user_items: DataFrame) -> DataFrame:
-    """The rows with the share of each item in its user's decayed counts."""
+    """The rows with the share of each item in its user's decayed counts; 0 where these are all 0."""
     totals = user_items.groupBy("user_id").agg(F.sum("units").alias("all_units"))
-    share = (F.col("units") / F.col("all_units")).cast("float")
-    return user_items.join(totals.hint("shuffle_hash"), "user_id").withColumn("affinity", share)
+    affinity = share(F.col("units"), F.col("all_units")).cast("float")
+    return user_items.join(totals.hint("shuffle_hash"), "user_id").withColumn("affinity", affinity)
 
 
 def user_features(

@@ -46,7 +46,7 @@ def forecasts(lake: Lake, inputs: Inputs, at: datetime) -> list[Forecast]:
 
 
 def _forecast(lake: Lake, table: Table, files: Sequence[InputFile], inputs: Inputs, at: datetime) -> Forecast:
-    new = not_imported_yet(lake, table, list(files))
+    new = not_imported_yet(lake, table, list(files), at)
     skipped = [file.path.name for file in files if file not in new]
     if not new:
         return Forecast(table.name, skipped=skipped)

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from headrace.events import Event
 from headrace.tables import BRONZE_EVENTS, BRONZE_ITEMS, BRONZE_USERS, Table
 from jobs.batch.clean.item_rules import ITEM_FIELDS
 from jobs.batch.engine.lake import Lake
-from jobs.batch.engine.personal_rows import requests, without_forgotten
+from jobs.batch.engine.personal_rows import requests, with_subjects
 from jobs.batch.ingest.readers.file_parts import Expected, raw_rows
 from jobs.batch.ingest.readers.files import InputFile, find_files
 
@@ -40,15 +40,16 @@ _EXPECTED = {
 
 
 def ingest_files(lake: Lake, inputs: Inputs, received_at: datetime) -> int:
-    """Append the files that are not in bronze yet, identified by name and content; returns the number of rows added.
+    """Append the files that are not in bronze yet (`not_imported_yet`); returns the number of rows added.
 
     Raises BadInputError, before anything is written, where one of them cannot be read.
     """
-    new = {table: not_imported_yet(lake, table, files) for table, files in wanted_files(inputs).items()}
+    wanted = wanted_files(inputs)
+    new = {table: not_imported_yet(lake, table, files, received_at) for table, files in wanted.items()}
     rows = {table: file_rows(lake.spark, files, inputs, table) for table, files in new.items() if files}
     forget_requests = requests(lake)
     return sum(
-        lake.append(without_forgotten(received(raw, received_at), table, forget_requests), table)
+        lake.append_delivery(with_subjects(received(raw, received_at), table, forget_requests), table)
         for table, raw in rows.items()
     )
 
@@ -62,11 +63,20 @@ def wanted_files(inputs: Inputs) -> dict[Table, list[InputFile]]:
     return {table: find_files(given) for table, given in paths.items()}
 
 
-def not_imported_yet(lake: Lake, table: Table, files: list[InputFile]) -> list[InputFile]:
-    """The files that are not in bronze, identified by name and content."""
+def not_imported_yet(lake: Lake, table: Table, files: list[InputFile], at: datetime) -> list[InputFile]:
+    """The files to append if they are received `at` this moment.
+
+    A file of events is known by name and content: their ids make it so. A file of states (items, users) says what holds
+    from then on, and may say again what held before: only the last delivery of that moment and name is known.
+    """
     if not files:
         return []
-    imported = {row["source"] for row in lake.read(table).select("source").distinct().collect()}
+    known = lake.read(table)
+    if table is not BRONZE_EVENTS:
+        by_name = Window.partitionBy(F.regexp_extract("source", "^(.*)#", 1)).orderBy(F.desc("arrival"))
+        of_moment = known.where(F.col("received_at") == F.lit(at)).select("source", "arrival").distinct()
+        known = of_moment.withColumn("_rank", F.rank().over(by_name)).where("_rank = 1")
+    imported = {row["source"] for row in known.select("source").distinct().collect()}
     return [file for file in files if file.source not in imported]
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
+import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import date
 
-from pyspark.errors import StreamingQueryException
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -17,19 +18,12 @@ from headrace.errors import HeadraceError, ServiceError
 from headrace.settings import Settings
 from headrace.tables import BRONZE_EVENTS, BRONZE_NOTES, Table
 from jobs.batch.clean.event_rules import as_text
-from jobs.batch.engine.broker import check_broker
+from jobs.batch.engine.broker import Offsets, connected_broker, says_unavailable
 from jobs.batch.engine.lake import Lake
-from jobs.batch.engine.personal_rows import requests, without_forgotten
+from jobs.batch.engine.personal_rows import requests, with_subjects
 from jobs.batch.engine.retries import UnavailableError, with_retries
-from jobs.batch.engine.spark_errors import is_known_error
-
-_UNAVAILABLE = (
-    *("TimeoutException", "DisconnectException", "NetworkException", "BrokerNotAvailableException"),
-    *("LeaderNotAvailableException", "NotLeaderOrFollowerException", "CoordinatorNotAvailableException"),
-    *("ListenerNotFoundException", "KafkaStorageException"),
-)
-"""Errors of the Kafka client that only mean that the broker is not reachable (yet)."""
-_UNKNOWN_TOPIC = "UnknownTopicOrPartitionException"
+from jobs.batch.engine.spark_errors import is_known_error, whole_text
+from jobs.batch.ingest.topic_place import Place, batches, commit_note, next_place, recorded_place
 
 
 @dataclass(frozen=True)
@@ -55,32 +49,32 @@ class _Feed:
 
     table: Table
     topics: tuple[str, ...]
-    checkpoint: Path
-    option: tuple[str, str]
-    """The Kafka source's options for one set of topics."""
+    required: bool
+    """Whether a topic that does not exist is an error, or counts as empty."""
 
 
 def ingest_kafka(
     lake: Lake,
     settings: Settings,
+    day: date,
     answer: Answer = Answer(),
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
     """Append all records of the events topic after those of the last run, each once; returns the rows added.
 
-    Spark keeps its offsets in `<home>/checkpoints/ingest`; the Delta sink writes a batch once. So nothing is lost
-    when the broker is unavailable: for `kafka.retry_seconds` the job retries from its last offsets.
+    Every commit holds rows and the place after them (`topic_place`). So nothing is lost when the broker is unavailable:
+    for `kafka.retry_seconds` the job retries from its last commit. `day` is noted with a gap.
 
     Raises ServiceError if the broker stays unavailable, or if the topic does not exist.
     """
-    topic = settings.kafka.events_topic
-    checkpoint = settings.home_folder / "checkpoints" / "ingest"
-    return _ingest(lake, settings, _Feed(BRONZE_EVENTS, (topic,), checkpoint, ("subscribe", topic)), answer, sleep)
+    feed = _Feed(BRONZE_EVENTS, (settings.kafka.events_topic,), required=True)
+    return _ingest(lake, settings, feed, day, answer, sleep)
 
 
 def ingest_notes(
     lake: Lake,
     settings: Settings,
+    day: date,
     answer: Answer = Answer(),
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
@@ -89,40 +83,82 @@ def ingest_notes(
     A topic that does not exist counts as empty.
     """
     topics = settings.kafka.impressions_topic, settings.kafka.rejected_topic
-    checkpoint = settings.home_folder / "checkpoints" / "ingest_notes"
-    pattern = "|".join(map(re.escape, topics))
-    return _ingest(
-        lake, settings, _Feed(BRONZE_NOTES, topics, checkpoint, ("subscribePattern", pattern)), answer, sleep
-    )
+    return _ingest(lake, settings, _Feed(BRONZE_NOTES, topics, required=False), day, answer, sleep)
 
 
-def _ingest(lake: Lake, settings: Settings, feed: _Feed, answer: Answer, sleep: Callable[[float], None]) -> int:
+def _ingest(
+    lake: Lake, settings: Settings, feed: _Feed, day: date, answer: Answer, sleep: Callable[[float], None]
+) -> int:
     lake.ensure(feed.table)
-    before = lake.version(feed.table)
+    rows = 0
     was_unavailable = False
 
     def attempt() -> None:
-        nonlocal was_unavailable
-        done = _batches_done(feed)
+        nonlocal rows, was_unavailable
         try:
-            _append_new(lake, settings, feed, answer)
-        except StreamingQueryException as error:
-            if is_known_error(error):
-                raise
-            # A broker that has just restarted may not list its topics yet.
-            was_unavailable = _says(error, *_UNAVAILABLE) or (was_unavailable and _says(error, _UNKNOWN_TOPIC))
-            if not was_unavailable and _batches_done(feed) > done:
-                # Spark 4.1 fails each time it has repeated an interrupted batch, though the batch is written: its
-                # progress report needs the topic's end offsets, which it has not fetched yet.
-                attempt()
-                return
-            raise _explained(settings, feed, error, was_unavailable) from None
+            for added in _deliveries(lake, settings, feed, day, answer):
+                rows += added
         except UnavailableError:
             was_unavailable = True
             raise
+        except _MissingTopicError as error:  # a broker that has just restarted may not list its topics yet
+            if was_unavailable:
+                raise UnavailableError(error.problem, error.hint) from None
+            raise
+        except (PySparkException, Py4JJavaError) as error:
+            if is_known_error(error):
+                raise
+            text = whole_text(error)
+            was_unavailable = was_unavailable or says_unavailable(text)
+            raise _explained(settings, feed, text, was_unavailable) from None
 
-    with_retries(attempt, settings.kafka.retry_seconds, sleep, lambda line: print(line, file=sys.stderr, flush=True))
-    return lake.appended(feed.table, before).count()
+    with_retries(attempt, settings.kafka.retry_seconds, sleep, _say)
+    return rows
+
+
+def _deliveries(lake: Lake, settings: Settings, feed: _Feed, day: date, answer: Answer) -> Iterator[int]:
+    """Commit everything from the table's place to the end of the topics; the rows of each `kafka.batch_records`."""
+    with connected_broker(lake, settings) as broker:
+        known = broker.topics(feed.topics)
+        if feed.required and len(known) < len(feed.topics):
+            raise _MissingTopicError(
+                f"topic '{feed.topics[0]}' could not be read: it does not exist", "`headrace up` creates it"
+            )
+        topics = broker.states(known) if known else {}
+    place, gaps = next_place(recorded_place(lake, feed.table, feed.topics), topics, day)
+    for gap in gaps:
+        _say(f"warning: {gap.sentence}; the ingest goes on after them, events that are sent again count once")
+    asked = requests(lake)
+    for first, after in batches(place, topics, settings.kafka.batch_records):
+        rows = with_subjects(from_kafka(_records(lake, settings, first, after, answer)), feed.table, asked)
+        place = Place({**place.offsets, **after}, place.ids)
+        yield lake.append_delivery(rows, feed.table, commit_note(place, gaps))
+        gaps = []
+    if gaps:  # with nothing after them
+        lake.append(lake.read(feed.table, -1), feed.table, commit_note(place, gaps))
+
+
+def _records(lake: Lake, settings: Settings, first: Offsets, after: Offsets, answer: Answer) -> DataFrame:
+    """The records of the topics from the first offsets until the others."""
+    partitions: dict[str, list[int]] = {}
+    for topic, partition in first:
+        partitions.setdefault(topic, []).append(partition)
+    return (
+        lake.spark.read.format("kafka")
+        .option("kafka.bootstrap.servers", settings.kafka.bootstrap_servers)
+        .option("assign", json.dumps(partitions))
+        .option("startingOffsets", _as_json(first))
+        .option("endingOffsets", _as_json(after))
+        .options(**answer.options())
+        .load()
+    )
+
+
+def _as_json(offsets: Offsets) -> str:
+    of_topic: dict[str, dict[str, int]] = {}
+    for (topic, partition), offset in offsets.items():
+        of_topic.setdefault(topic, {})[str(partition)] = offset
+    return json.dumps(of_topic)
 
 
 def from_kafka(records: DataFrame, *more: Column) -> DataFrame:
@@ -138,40 +174,15 @@ def from_kafka(records: DataFrame, *more: Column) -> DataFrame:
     )
 
 
-def _append_new(lake: Lake, settings: Settings, feed: _Feed, answer: Answer) -> None:
-    """One query from the checkpoint to the end of the topics, one commit for every `kafka.batch_records`."""
-    check_broker(settings.kafka.bootstrap_servers)
-    source = (
-        lake.spark.readStream.format("kafka")
-        .option("kafka.bootstrap.servers", settings.kafka.bootstrap_servers)
-        .option(*feed.option)
-        .option("startingOffsets", "earliest")
-        .option("maxOffsetsPerTrigger", settings.kafka.batch_records)
-        .options(**answer.options())
-        .load()
-    )
-    query = (
-        without_forgotten(from_kafka(source), feed.table, requests(lake))
-        .writeStream.format("delta")
-        .partitionBy("day")
-        .option("checkpointLocation", str(feed.checkpoint))
-        .trigger(availableNow=True)
-        .start(lake.path(feed.table))
-    )
-    query.awaitTermination()
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
-def _batches_done(feed: _Feed) -> int:
-    """Number of the last batch that the checkpoint records as written; -1 where there is none."""
-    numbers = (file.name for file in (feed.checkpoint / "commits").glob("*"))
-    return max((int(number) for number in numbers if number.isdigit()), default=-1)
+class _MissingTopicError(ServiceError):
+    """The topic of the events does not exist."""
 
 
-def _says(error: StreamingQueryException, *names: str) -> bool:
-    return any(name in str(error) for name in names)
-
-
-def _explained(settings: Settings, feed: _Feed, error: StreamingQueryException, unavailable: bool) -> HeadraceError:
+def _explained(settings: Settings, feed: _Feed, text: str, unavailable: bool) -> HeadraceError:
     topic = "', '".join(feed.topics)
     if unavailable:
         return UnavailableError(
@@ -179,6 +190,6 @@ def _explained(settings: Settings, feed: _Feed, error: StreamingQueryException, 
             "Nothing was lost: start it with `headrace up` and run the job again",
         )
     return ServiceError(
-        f"topic '{topic}' could not be read: {str(error).splitlines()[0][:300]}",
-        "Check that the topic exists (`headrace up` creates it). Nothing was lost: run the job again",
+        f"topic '{topic}' could not be read: {text.splitlines()[0][:300]}",
+        "Nothing was lost: run the job again",
     )

@@ -18,9 +18,10 @@ from headrace.settings import Settings
 from headrace.tables import BRONZE_EVENTS, FORGET_REQUESTS, QUALITY_RESULTS, TABLES
 from jobs.batch.clean.job import clean
 from jobs.batch.engine.lake import Lake, spark_schema
-from jobs.batch.engine.personal_rows import PERSONAL, remove_rows, requests, sessions_of
+from jobs.batch.engine.personal_rows import PERSONAL, requests, sessions_of
 from jobs.batch.keeping.forget_files import remove_from_files
 from jobs.batch.keeping.forget_online import connected, mark_forgotten, remove_online, renew_files
+from jobs.batch.keeping.forget_rows import remove_rows
 from jobs.batch.keeping.forget_state import remove_checkpoints
 from jobs.batch.keeping.forget_topics import ingest_pending, remove_from_compacted, remove_from_topics
 from jobs.batch.keeping.maintenance import vacuum
@@ -34,7 +35,7 @@ def forget(lake: Lake, settings: Settings, subject: str, at: datetime) -> dict[s
     online store is not reachable, or the broker becomes unavailable while its topics are ingested.
     """
     store = connected(settings)
-    held = ingest_pending(lake, settings)
+    held = ingest_pending(lake, settings, at.date())
     if lake.exists(BRONZE_EVENTS):
         clean(lake, settings.clean)
     subjects = [subject, *sessions_of(lake, subject_hash(subject))]
@@ -65,7 +66,7 @@ def repeat_requests(lake: Lake, settings: Settings, day_end: datetime) -> dict[s
     if not lake.read(FORGET_REQUESTS).where(F.col("requested_at") < F.lit(oldest)).isEmpty():
         DeltaTable.forPath(lake.spark, lake.path(FORGET_REQUESTS)).delete(F.col("requested_at") < F.lit(oldest))
     asked = requests(lake)
-    held = ingest_pending(lake, settings) if asked else {}
+    held = ingest_pending(lake, settings, day_end.date()) if asked else {}
     if lake.exists(BRONZE_EVENTS):
         clean(lake, settings.clean)
     removed = remove_rows(lake, asked)

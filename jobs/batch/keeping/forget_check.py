@@ -12,9 +12,10 @@ from headrace.forgotten import subject_hash
 from headrace.settings import Settings
 from headrace.tables import QUALITY_RESULTS, TABLES, Table
 from jobs.batch.engine.lake import Lake, spark_schema
-from jobs.batch.engine.personal_rows import PERSONAL, named_by, subject_in
+from jobs.batch.engine.personal_rows import PERSONAL, about, ever
 from jobs.batch.keeping.forget_files import found_in_files, naming
 from jobs.batch.keeping.forget_online import connected, found_in_files_of_store, found_online
+from jobs.batch.keeping.forget_rows import shows_one_of
 from jobs.batch.keeping.forget_state import found_in_checkpoints
 from jobs.batch.keeping.forget_topics import found_on_topics
 
@@ -64,10 +65,9 @@ def _theirs(lake: Lake, table: Table, files: list[str], subjects: Sequence[str])
     columns = [field for field in spark_schema(table.schema) if field.name != table.partition]
     rows = lake.spark.read.schema(StructType(columns)).parquet(*files)
     if table is QUALITY_RESULTS:
-        listed = ", ".join(f"'{subject_hash(subject)}'" for subject in subjects)
-        theirs = F.expr(f"exists(samples, s -> coalesce(sha2({subject_in('s')}, 256) IN ({listed}), false))")
-        return int(rows.where(theirs).count())
-    return int(rows.where(named_by(PERSONAL[table], [subject_hash(subject) for subject in subjects])).count())
+        shown = rows.where(F.size("samples") > 0).select("samples").toLocalIterator()
+        return sum(any(shows_one_of(sample, ever(subjects)) for sample in row["samples"]) for row in shown)
+    return about(rows.withColumn("day", F.lit(None).cast("date")), PERSONAL[table], ever(subjects)).count()
 
 
 def _files(lake: Lake, table: Table, ending: str, of_log: bool = False) -> Iterator[str]:

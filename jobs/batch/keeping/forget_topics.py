@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
+from datetime import date
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
@@ -16,19 +17,18 @@ from pyspark.sql import functions as F
 from headrace.errors import ServiceError
 from headrace.machine.stream_state import CONSUMER_GROUP
 from headrace.settings import Settings
-from headrace.tables import BRONZE_NOTES
 from jobs.batch.engine.broker import Broker, Offsets, connected_broker
 from jobs.batch.engine.lake import Lake
-from jobs.batch.engine.personal_rows import PERSONAL, Personal, Requests, named_by, of_before
+from jobs.batch.engine.personal_rows import Requests, of_the_forgotten, until_moments
+from jobs.batch.engine.received_people import EVER, Clock
 from jobs.batch.engine.retries import UnavailableError
 from jobs.batch.ingest.topic import from_kafka, ingest_kafka, ingest_notes
 
-_BY_KEY = Personal("key", "received_at")
 _CHECKPOINTS_WAITED = 3
 """The stream commits offsets with its checkpoints: if it lags, it gets the time of so many to catch up."""
 
 
-def ingest_pending(lake: Lake, settings: Settings) -> Offsets:
+def ingest_pending(lake: Lake, settings: Settings, day: date) -> Offsets:
     """Ingest pending records; returns the offsets up to which bronze has them. Empty if no broker is reachable."""
     try:
         with connected_broker(lake, settings) as broker:
@@ -36,8 +36,8 @@ def ingest_pending(lake: Lake, settings: Settings) -> Offsets:
     except UnavailableError:
         return {}
     if any(topic == settings.kafka.events_topic for topic, _ in ends):
-        ingest_kafka(lake, settings)
-    ingest_notes(lake, settings)
+        ingest_kafka(lake, settings, day)
+    ingest_notes(lake, settings, day)
     return ends
 
 
@@ -60,8 +60,7 @@ def remove_from_topics(
         for topic in sorted({topic for topic, _ in held}):
             if broker.is_compacted(topic):
                 continue
-            is_theirs = of_before(PERSONAL[BRONZE_NOTES], asked) | of_before(_BY_KEY, asked)
-            theirs = _records(lake, settings, topic).where(is_theirs)
+            theirs = of_the_forgotten(_records(lake, settings, topic), Clock.NOTE, until_moments(asked), "key")
             wanted = {key: min(after, held[key]) for key, after in _ends(theirs, topic).items() if key in held}
             if topic == settings.kafka.events_topic:
                 wanted = _up_to_the_stream(broker, settings, wanted, sleep)
@@ -99,8 +98,8 @@ def found_on_topics(lake: Lake, settings: Settings, hashes: Collection[str]) -> 
 
 
 def _found(lake: Lake, settings: Settings, broker: Broker, topic: str, hashes: Collection[str]) -> str:
-    is_theirs = named_by(PERSONAL[BRONZE_NOTES], hashes) | named_by(_BY_KEY, hashes)
-    theirs = _records(lake, settings, topic).where(is_theirs)
+    ever = dict.fromkeys(hashes, EVER)
+    theirs = of_the_forgotten(_records(lake, settings, topic), Clock.NOTE, ever, "key")
     counted = F.count("*").alias("records"), F.max("received_at").alias("newest"), F.max("source_offset").alias("last")
     try:
         rows = theirs.groupBy("source_partition").agg(*counted).collect()

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from headrace.settings.jobs import QualitySettings
 from headrace.tables import BRONZE_EVENTS, BRONZE_ITEMS, BRONZE_USERS, Table, end_of
 from jobs.batch.engine.lake import Lake
+from jobs.batch.ingest.topic_place import noted_gaps
 from jobs.batch.quality.findings import Finding
 
 
@@ -83,3 +84,24 @@ def refused_findings(lake: Lake, settings: QualitySettings, table: Table, day: d
             text,
             samples,
         )
+
+
+def gap_findings(lake: Lake, table: Table, day: date) -> Iterator[Finding]:
+    """Records of the topics that the day's ingest missed: a warning, because they can be sent again."""
+    gaps = noted_gaps(lake, table, day)
+    missed = sum(gap.next - gap.first for gap in gaps if not gap.made_anew)
+    text = f"{len(gaps):,} gaps" if gaps else "no gap"
+    yield Finding(
+        "clean",
+        f"{table.layer}.{table.name}",
+        "source_offset",
+        "no_gap",
+        "warn",
+        not gaps,
+        0,
+        missed,
+        None,
+        "no gap",
+        text,
+        tuple(gap.sentence for gap in gaps),
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
+from typing import Any
 
 from pyspark.sql import functions as F
 
@@ -43,13 +44,15 @@ class QualityError(HeadraceError):
     """Expectations of severity `error` failed: later jobs must not read the tables."""
 
 
-def keep(lake: Lake, day: date, stages: Iterable[str], findings: Sequence[Finding]) -> list[Finding]:
-    """Replace the findings of these stages of the day in one commit; returns all findings of the day."""
+def keep(
+    lake: Lake, day: date, stages: Iterable[str], findings: Sequence[Finding], note: dict[str, Any] | None = None
+) -> list[Finding]:
+    """Replace the findings of these stages of the day in one commit with `note`; returns all findings of the day."""
     others = lake.read(QUALITY_RESULTS).where((F.col("day") == F.lit(day)) & ~F.col("stage").isin(*stages))
     kept = [_finding(row.asDict()) for row in others.collect()]
     rows = [{**asdict(finding), "samples": list(finding.samples), "day": day} for finding in (*kept, *findings)]
     made = lake.spark.createDataFrame(rows, spark_schema(QUALITY_RESULTS.schema))
-    lake.overwrite_day(made.coalesce(1), QUALITY_RESULTS, day)
+    lake.overwrite_day(made.coalesce(1), QUALITY_RESULTS, day, note)
     return [*kept, *findings]
 
 

@@ -11,6 +11,7 @@ from headrace.release.code_version import code_version
 from headrace.settings import Settings
 from headrace.tables import GOLD_RANKING_EXAMPLES, GOLD_USER_FEATURES, SILVER_BOTS, SILVER_EVENTS, SILVER_USERS
 from jobs.batch.engine.lake import Lake
+from jobs.batch.engine.verified import published_versions
 
 SOURCES = (SILVER_EVENTS, SILVER_BOTS, SILVER_USERS, GOLD_USER_FEATURES)
 """Source tables of training sets."""
@@ -37,9 +38,12 @@ class Recipe:
 
 
 def current_recipe(lake: Lake, settings: Settings, day: date) -> Recipe:
-    """The current versions of the tables, and these settings."""
+    """The versions of silver that passed their checks, the newest ones of the other tables, and these settings."""
+    published = published_versions(lake)
     return Recipe(
-        versions={table.path: lake.version(table) for table in SOURCES},
+        versions={
+            table.path: published[table.path] if table.path in published else lake.version(table) for table in SOURCES
+        },
         holdout_days=settings.training.holdout_days,
         retrieval_days=settings.training.retrieval_days,
         history_length=settings.features.history_length,

@@ -15,7 +15,7 @@ def test_an_unknown_job_is_named_with_the_ones_there_are(capsys: pytest.CaptureF
     line = capsys.readouterr().err.strip()
     assert line == (
         "error: unknown job 'polish'. Jobs: ingest, clean, features, quality, drift, training_sets, materialise, "
-        "maintenance, forget"
+        "maintenance, forget, rebuild"
     )
 
 

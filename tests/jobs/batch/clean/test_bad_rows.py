@@ -34,6 +34,7 @@ from jobs.batch.clean.event_rules import checked
 from jobs.batch.clean.item_rules import checked_items
 from jobs.batch.clean.job import clean
 from jobs.batch.engine.lake import Lake
+from jobs.batch.engine.personal_rows import with_subjects
 from jobs.batch.ingest.topic import from_kafka
 from tests.jobs.batch.worlds import AS_OF, collected, days_before, purchase
 
@@ -44,7 +45,9 @@ RECORD = "value binary, topic string, partition int, offset bigint, timestamp ti
 def on_topic(lake: Lake, messages: Sequence[bytes | None], received: datetime = AS_OF) -> None:
     """Put messages into bronze as the ingest from Kafka does, offsets from 0."""
     records = [(message, "events", 0, offset, received) for offset, message in enumerate(messages)]
-    lake.append(from_kafka(lake.spark.createDataFrame(records, RECORD)), BRONZE_EVENTS)
+    lake.append_delivery(
+        with_subjects(from_kafka(lake.spark.createDataFrame(records, RECORD)), BRONZE_EVENTS, {}), BRONZE_EVENTS
+    )
 
 
 def rows_of(lake: Lake, rows: Sequence[bytes | None]) -> DataFrame:
@@ -150,8 +153,12 @@ def test_of_item_and_user_rows_the_good_ones_are_taken_and_the_others_refused(la
     items = [row and row.replace(b"%b", b"item_id") for row in ODD_ROWS]
     users = [row and row.replace(b"%b", b"user_id") for row in ODD_ROWS[:-1]]
     good = b'{"%b":7.0,"%b":123.0,"title":"Lamp\\u0000","note":{"a":[1,null]},"price":1e2,"size":35.0}'
-    lake.append(rows_of(lake, [*items, good.replace(b"%b", b"item_id")]), BRONZE_ITEMS)
-    lake.append(rows_of(lake, [*users, good.replace(b"%b", b"user_id")]), BRONZE_USERS)
+    lake.append_delivery(
+        with_subjects(rows_of(lake, [*items, good.replace(b"%b", b"item_id")]), BRONZE_ITEMS, {}), BRONZE_ITEMS
+    )
+    lake.append_delivery(
+        with_subjects(rows_of(lake, [*users, good.replace(b"%b", b"user_id")]), BRONZE_USERS, {}), BRONZE_USERS
+    )
     cleaned(lake)
     (item,) = collected(lake, SILVER_ITEMS)
     assert (item["item_id"], item["title"]) == ("123", "Lamp\0")
@@ -183,7 +190,7 @@ def rows(seed: int, values: Sequence[Any], odd: Sequence[bytes]) -> list[bytes]:
 @given(st.builds(rows, st.integers(1, 99), st.lists(JSON, min_size=20), st.lists(st.binary(max_size=40), min_size=20)))
 def test_whatever_bytes_arrive_clean_ends_and_each_row_is_taken_or_refused(lake: Lake, arrived: list[bytes]) -> None:
     for table in (BRONZE_EVENTS, BRONZE_ITEMS, BRONZE_USERS):
-        lake.append(rows_of(lake, [event(), *arrived]), table)
+        lake.append_delivery(with_subjects(rows_of(lake, [event(), *arrived]), table, {}), table)
     before = lake.version(SILVER_EVENTS)
     cleaned(lake)
     assert lake.version(SILVER_EVENTS) > before

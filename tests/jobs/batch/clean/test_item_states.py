@@ -119,7 +119,7 @@ def test_a_state_that_cannot_be_read_is_refused_with_its_row_and_field(catalogue
     ]
 
 
-def test_of_files_cleaned_in_one_run_the_later_arrival_wins_and_each_moment_has_its_states(
+def test_each_moment_has_the_states_of_the_later_arrival_however_many_files_a_run_cleans(
     lake: Lake, tmp_path: Path
 ) -> None:
     first = [{"item_id": "tea", "price": 3, "available": False}, {"item_id": "milk", "price": 1}, {"item_id": "soap"}]
@@ -131,11 +131,38 @@ def test_of_files_cleaned_in_one_run_the_later_arrival_wins_and_each_moment_has_
     assert clean(lake, CleanSettings()).items == 7
     items, states = lake.read(SILVER_ITEMS), lake.read(SILVER_ITEM_STATES)
     assert versions(states, "tea") == [
-        (4.0, False, "spring", False, EARLIEST_TIMESTAMP),
+        (3.0, False, None, False, EARLIEST_TIMESTAMP),
+        (4.0, False, "spring", False, TUESDAY),
         (5.0, False, "spring", True, FRIDAY),
     ]
-    assert versions(states, "milk") == [(2.0, True, None, False, EARLIEST_TIMESTAMP)]
+    assert versions(states, "milk") == [
+        (1.0, True, None, False, EARLIEST_TIMESTAMP),
+        (2.0, True, None, False, MONDAY),
+    ]
     names = ("item_id", "price", "available", "blocked")
     before, after = ([tuple(row) for row in of(with_states(items, states, at), *names)] for at in (TUESDAY, FRIDAY))
     assert before == [("milk", 2.0, True, False), ("soap", None, True, False), ("tea", 4.0, False, False)]
     assert after == [("milk", 2.0, True, False), ("soap", None, True, False), ("tea", 5.0, False, True)]
+
+
+def test_an_item_blocked_again_by_the_file_of_the_first_day_is_blocked_and_a_repeated_delivery_changes_nothing(
+    lake: Lake, tmp_path: Path
+) -> None:
+    stock = tmp_path / "stock.csv"
+
+    def deliver(received: datetime, blocked: str) -> int:
+        stock.write_text(f"item_id,blocked\ntea,{blocked}\n")
+        rows = ingest_files(lake, Inputs(items=[stock]), received)
+        clean(lake, CleanSettings())
+        return rows
+
+    days = [(MONDAY, "yes"), (TUESDAY, "no"), (FRIDAY, "yes")]
+    assert [deliver(*day) for day in days] == [1, 1, 1]
+    assert [deliver(*day) for day in days] == [0, 0, 0]
+    assert [(row[3], row[4]) for row in versions(lake.read(SILVER_ITEM_STATES))] == [
+        (True, EARLIEST_TIMESTAMP),
+        (False, TUESDAY),
+        (True, FRIDAY),
+    ]
+    assert [deliver(FRIDAY, blocked) for blocked in ("no", "yes", "no")] == [1, 1, 1]  # changed its mind within a day
+    assert [row[3] for row in versions(lake.read(SILVER_ITEM_STATES))] == [True, False, False]

@@ -25,6 +25,7 @@ from headrace.tables import (
     SILVER_USERS,
     end_of,
 )
+from jobs.batch.__main__ import job_arguments, run_jobs
 from jobs.batch.engine.lake import Lake
 from jobs.batch.features.job import compute_features, days_with_late_events
 from jobs.batch.features.users import interest_before
@@ -224,6 +225,23 @@ def test_an_event_of_an_item_not_yet_known_is_kept_and_joined_when_the_item_arri
     compute_features(lake, settings, DAY)
     (known,) = of_day(lake, GOLD_ITEM_FEATURES, DAY)
     assert (known["item_id"], known["popularity"], known["price"]) == ("kiwi", 1.0, 0.5)
+
+
+def test_every_job_runs_on_a_lake_with_a_user_of_the_year_2000(spark: SparkSession, tmp_path: Path) -> None:
+    """Decayed counts of that time are 0: a share of them is 0, and their order is that of the names."""
+    settings = Settings(home=tmp_path / "home")
+    lake = Lake(spark, settings.lake_root)
+    old = [purchase(f"o{n}", "old", item, "2000-01-03T12:00:00Z", price=1.0) for n, item in enumerate(("tea", "jam"))]
+    new = [purchase(f"n{week}", "new", "tea", days_before(7 * week + 1), price=1.0) for week in range(9)]
+    items = [{"item_id": "tea", "category_1": "drinks"}, {"item_id": "jam", "category_1": "food"}]
+    take_in(lake, tmp_path, "both", received=AS_OF - timedelta(hours=1), events=[*old, *new], items=items)
+    jobs = ["features", "quality", "drift", "training_sets"]
+    given = ["--day", f"{DAY}", "--holdout", "--against", f"{HOLDOUT_DAY}"]
+    run_jobs(lake, jobs, job_arguments().parse_args([",".join(jobs), *given]), settings)
+    pairs = {(row["user_id"], row["item_id"]): row["affinity"] for row in of_day(lake, GOLD_USER_ITEM_FEATURES, DAY)}
+    assert pairs == {("old", "tea"): 0.0, ("old", "jam"): 0.0, ("new", "tea"): 1.0}
+    behaviour = {row["user_id"]: row for row in of_day(lake, GOLD_USER_BEHAVIOUR, DAY)}
+    assert (behaviour["old"]["categories"], behaviour["old"]["category_shares"]) == (["drinks", "food"], [0.0, 0.0])
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,7 @@ def test_the_topic_begins_after_the_persons_last_record_once_the_stream_has_read
 
     send(place, *EVENTS)
     stream_has_read(1)
-    held = ingest_pending(lake, place)
+    held = ingest_pending(lake, place, DAY)
     assert held == {("trim-events", 0): 4}
     waited: list[float] = []
     remove_from_topics(lake, place, ASKED, held, waited.append)
@@ -79,7 +79,7 @@ def test_the_topic_begins_after_the_persons_last_record_once_the_stream_has_read
     consumer.close()
 
     send(place, purchase("e4", "bert", "i4", days_before(0)))  # the ingest goes on behind what is gone
-    assert ingest_kafka(lake, place) == 1
+    assert ingest_kafka(lake, place, DAY) == 1
     assert [row["source_offset"] for row in collected(lake, BRONZE_EVENTS)] == [0, 1, 2, 3, 4]
 
 

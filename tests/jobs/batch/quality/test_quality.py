@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -30,10 +31,12 @@ from headrace.tables import (
 )
 from jobs.batch import __main__ as command
 from jobs.batch.engine.lake import Lake
+from jobs.batch.engine.verified import current_versions, passed_versions, republished
 from jobs.batch.features.job import compute_features
 from jobs.batch.quality.drift import check_drift
 from jobs.batch.quality.findings import Finding, QualityError
-from jobs.batch.quality.job import check_quality
+from jobs.batch.quality.job import check_quality, publish
+from jobs.batch.training.recipe import current_recipe
 from tests.jobs.batch.worlds import AS_OF, DAY, collected, days_before, purchase, take_in
 
 WEEK = timedelta(days=7)
@@ -101,15 +104,44 @@ def test_faults_in_events_are_named_with_table_column_rule_count_and_rows(lake: 
     plant(lake, SILVER_EVENTS, events.unionByName(twice))
     told = failures(lake, settings, "clean")
     assert "4 expectations failed" in told
-    assert "silver.events, column 'subject_id', rule not_null: 1 of 11 rows break it" in told
-    assert "silver.events, column 'price', rule range: 1 of 11 rows break it: 'price' must be at least 0" in told
+    assert "silver.events, column 'subject_id', rule not_null: 1 of 51 rows break it" in told
+    assert "silver.events, column 'price', rule range: 1 of 51 rows break it: 'price' must be at least 0" in told
     assert '"event_id":"2-0"' in told.split("must be at least 0")[1].split("\n")[0]
-    assert "silver.events, column 'event_id', rule unique: 1 of 11 rows repeat the key of another row" in told
+    assert "silver.events, column 'event_id', rule unique: 1 of 51 rows repeat the key of another row" in told
     assert '{"event_id":"3-0","rows":2}' in told
     assert "rule reference: 10 of 11 rows have a item_id that is not in silver.items" in told
+    with pytest.raises(HeadraceError, match="silver has not passed its checks yet"):
+        compute_features(lake, settings, DAY)
     page = (settings.reports / "quality" / f"{DAY}.html").read_text()
     assert "4 failed" in page
     assert "{&quot;event_id&quot;:&quot;3-0&quot;,&quot;rows&quot;:2}" in page
+
+
+def test_rows_that_failed_are_in_no_features_until_they_are_mended(lake: Lake, settings: Settings) -> None:
+    check_quality(lake, settings, DAY, ["clean"])
+    late = lake.read(SILVER_EVENTS).where("event_id = '1-1'")  # of a week ago, in a day that was checked before
+    lake.append(late.withColumns({"event_id": F.lit("late"), "price": F.lit(-1.0)}), SILVER_EVENTS)
+    assert "column 'price', rule range: 1 of 21 rows break it" in failures(lake, settings, "clean")
+    said = publish(lake, settings, DAY + timedelta(days=1))
+    assert "silver is read as it last passed its checks" in said
+    assert "column 'price', rule range: 1 of 11 rows break it" in said
+
+    def events_of_user1() -> int:
+        compute_features(lake, settings, DAY)
+        return next(row["events_total"] for row in collected(lake, GOLD_USER_FEATURES) if row["user_id"] == "user1")
+
+    assert events_of_user1() == 5
+    assert current_recipe(lake, settings, DAY).versions[SILVER_EVENTS.path] < lake.version(SILVER_EVENTS)
+    DeltaTable.forPath(lake.spark, lake.path(SILVER_EVENTS)).update("event_id = 'late'", {"price": F.lit(1.0)})
+    assert publish(lake, settings, DAY) == ""
+    assert passed_versions(lake) == current_versions(lake)
+    assert events_of_user1() == 6
+
+
+def test_versions_that_passed_stay_so_when_somebody_is_forgotten() -> None:
+    before, after = {"silver/events": 4, "silver/users": 1}, {"silver/events": 5, "silver/users": 1}
+    assert republished(before, after, passed=before) == after
+    assert republished(before, after, passed={"silver/events": 3, "silver/users": 1}) == {}
 
 
 def test_one_unknown_item_among_many_is_a_warning(lake: Lake, settings: Settings) -> None:
