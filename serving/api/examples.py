@@ -64,7 +64,7 @@ RECOMMENDATIONS: dict[str, Any] = {
     },
     "responses": {
         200: _answer("A ranked list; `fallback` says so if it is not what was asked for", _ANSWER),
-        400: _answer("An unknown context", _problem("context", "'cart' is no context here: use homepage or related")),
+        400: _answer("An unknown context", _problem("context", "'cart' is not a context: use homepage or related")),
         404: _answer("An unknown item", _problem("item_id", "the live release knows no item '1'")),
         422: _answer("A parameter is wrong", _problem("limit", "'0' is no whole number from 1 to 100")),
         503: _answer(

@@ -140,11 +140,11 @@ class Recommendations:
         assert ranking is not None  # noqa: S101 - once there is one, there always is
         found = self._cheaper.of(request.list_key, ranking.loaded)
         is_away = isinstance(error, ProcessEndedError)
-        fallback = f"ranking away: {_NAMES[found.tier]}" if is_away else OVERLOAD
+        fallback = f"ranking unavailable: {_NAMES[found.tier]}" if is_away else OVERLOAD
         return ranking.loaded.release_id, Shown(*found, fallback)
 
     async def _user(self, subject_id: str) -> tuple[StoredRows | None, str | None]:
-        """The user's rows, or why there are none: the store is away."""
+        """The user's rows, or why there are none: the store is unavailable."""
         start = self._store.clock.seconds()
         try:
             return await self._store.read(subject_id), None

@@ -50,7 +50,7 @@ def read_request(parameters: Mapping[str, str], max_limit: int) -> Recommendatio
     """
     context = parameters.get("context", CONTEXTS[0])
     if context not in CONTEXTS:
-        raise ProblemError(400, "context", f"{context[:80]!r} is no context here: use {' or '.join(CONTEXTS)}")
+        raise ProblemError(400, "context", f"{context[:80]!r} is not a context: use {' or '.join(CONTEXTS)}")
     ids = {name: id_text(parameters.get(name)) for name in ("user_id", "session_id", "item_id")}
     if not (ids["user_id"] or ids["session_id"]):
         raise ProblemError(422, "user_id", "give a user_id, or a session_id for a visitor who is not signed in")

@@ -19,7 +19,7 @@ _REPORT_SECONDS = 1.0
 """The broker's answer, or that there is none, is known so long after the timeout at the latest."""
 _EVENTS_KBYTES = 131_072
 _NOTES_KBYTES = 32_768
-"""What may wait in memory for a broker that is away; more is refused or dropped at once."""
+"""What may wait in memory for an unavailable broker; more is refused or dropped at once."""
 
 
 class EventLog:

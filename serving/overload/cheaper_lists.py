@@ -23,7 +23,7 @@ class ListKey(NamedTuple):
 
 
 class CheaperList(NamedTuple):
-    """A list that nobody had to rank."""
+    """A list that takes no ranking."""
 
     tier: Tier
     recommendations: bytes

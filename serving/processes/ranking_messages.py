@@ -17,7 +17,7 @@ class RankingRequest(NamedTuple):
 
     subject_id: str
     rows: StoredRows | None
-    """The user's rows; None where the store is away: nothing is known of the user."""
+    """The user's rows; None where the store is unavailable: nothing is known of the user."""
     item_id: str | None
     """The item that the list should resemble; None: a list for the user."""
     limit: int

@@ -87,6 +87,6 @@ class LiveRelease:
             reason = "the process that loads it ended before it was ready: see the log"
         if reason != self.reason:
             LOG.error("no new release: %s", reason, exc_info=not isinstance(error, HeadraceError | ProcessEndedError))
-            if not isinstance(error, ServiceError):  # a registry that is away says nothing about a release
+            if not isinstance(error, ServiceError):  # an unavailable registry says nothing about a release
                 RELEASES_REFUSED.inc()
         self.reason = reason

@@ -1,4 +1,4 @@
-"""The one read of the online store per request, and what happens while the store is away."""
+"""The one read of the online store per request, and what happens while the store is unavailable."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Breaker:
         self._failures = 0
 
     def failed(self, began: float, *, certain: bool) -> None:
-        """The store did not answer a read that began at `began`; `certain` if there is nobody at its address."""
+        """The store did not answer a read that began at `began`; `certain` if nothing listens at its address."""
         if began < self._failed_at and not certain:
             return
         self._failed_at = self._clock()
@@ -91,7 +91,7 @@ class UserStore:
         Raises StoreAwayError; OverloadedError if it took too long while the loop was held for longer than it was free.
         """
         if not self._breaker.allows():
-            raise StoreAwayError("online store away")
+            raise StoreAwayError("online store unavailable")
         pipeline = self._client.pipeline(transaction=False)
         queue_user_read(pipeline, user_id)
         began = self._breaker.now()
@@ -110,7 +110,7 @@ class UserStore:
             self._breaker.failed(began, certain=True)
             STORE_FAILURES.labels("away").inc()
             LOG.warning("online store: %s", error)
-            raise StoreAwayError("online store away") from None
+            raise StoreAwayError("online store unavailable") from None
         self._breaker.succeeded()
         return StoredRows(features, live)
 

@@ -239,10 +239,10 @@ def test_without_store_and_broker_lists_are_popular_events_are_not_claimed(setti
     with TestClient(create_app(away)) as client:
         wait_until_ready(client)
         answer = ask(client, user_id="anna")
-        assert (answer["fallback"], answer["tier"]) == ("online store away: popular items", "popular")
+        assert (answer["fallback"], answer["tier"]) == ("online store unavailable: popular items", "popular")
         assert answer["recommendations"][0]["reason"] == "Popular this month"
         related = ask(client, user_id="anna", context="related", item_id="item-3")
-        assert related["fallback"] == "online store away: not personal"
+        assert related["fallback"] == "online store unavailable: not personal"
         refused = client.post("/events", json=event())
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
         assert "accepted" not in refused.json()

@@ -44,7 +44,7 @@ def test_the_process_serves_without_store_and_broker_and_ends_when_it_is_told(
     with service_process(settings) as service:
         client = service.client
         answer = client.get("/recommendations", params=ASKED).json()
-        assert answer["fallback"] == "online store away: popular items"
+        assert answer["fallback"] == "online store unavailable: popular items"
         assert len(answer["recommendations"]) == 20
         assert client.post("/events", content=b"x" * 3_000_000).status_code == 413
         beside = service.beside()
@@ -140,7 +140,7 @@ def test_a_ranking_process_that_is_killed_is_replaced_and_nobody_is_told_that_th
         while (fallback := client.get("/recommendations", params=ASKED).json()["fallback"]) or not fallbacks:
             fallbacks.add(fallback)
             assert time.monotonic() < deadline
-    assert fallbacks <= {None, "ranking away: popular items"}
+    assert fallbacks <= {None, "ranking unavailable: popular items"}
 
 
 def test_no_process_that_serves_imports_the_registrys_client(settings: Settings, release_folder: Path) -> None:
