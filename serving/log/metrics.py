@@ -22,7 +22,9 @@ FALLBACKS = Counter("headrace_fallbacks", "Answers that are not what was asked f
 EVENTS_ACCEPTED = Counter("headrace_events_accepted", "Events acknowledged by the broker.")
 EVENTS_REJECTED = Counter("headrace_events_rejected", "Events refused by the contract.", ["reason"])
 EVENTS_UNACKNOWLEDGED = Counter("headrace_events_unacknowledged", "Events that the broker did not acknowledge.")
-NOTES_DROPPED = Counter("headrace_notes_dropped", "Impressions and dead letters lost because the broker was unavailable.")
+NOTES_DROPPED = Counter(
+    "headrace_notes_dropped", "Impressions and dead letters lost because the broker was unavailable."
+)
 RELEASES_REFUSED = Counter("headrace_releases_refused", "Releases that could not be loaded.")
 RELEASE_LOADED = Gauge(
     "headrace_release_loaded_timestamp_seconds", "When the live release was loaded.", multiprocess_mode="mostrecent"
