@@ -31,6 +31,7 @@ TRAINING = {
     "id_dropout": 0.1,
     "word_buckets": 64,
     "ranker_batch_size": 4000,
+    "ranker_least_steps": 30,  # of 240 lists: more learn them by heart
 }
 
 
