@@ -63,7 +63,7 @@ def evaluate(settings: Settings, arguments: argparse.Namespace) -> list[Comparis
         write_json(arguments.output, report_content(release, arguments.day, comparisons))
     folder = arguments.report or settings.reports / "evaluation" / release.release_id
     write_report(folder, release, arguments.day, comparisons)
-    console.print(f"report: {folder}; {log_report(settings, folder, release, comparisons)}")
+    console.print(f"report: {folder}; {log_report(settings, folder, release, comparisons)}", soft_wrap=True)
     broken = broken_floors(comparisons)
     if broken and arguments.require_floors:
         raise HeadraceError(f"release {release.release_id} is below its floors: {'; '.join(broken)}")
