@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
+LONG := tests/long tests/jobs/batch/clean/test_rebuild.py
 
 # Cached bytecode makes every engine start five times faster.
 unexport PYTHONDONTWRITEBYTECODE
@@ -17,11 +18,11 @@ demo: bootstrap ## A retailer's purchases to live recommendations; Ctrl-C ends i
 
 .PHONY: test
 test: bootstrap lint ## Lint, types, layers and all tests, end to end included
-	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore tests/long $(ARGS)
+	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(addprefix --ignore=,$(LONG)) $(ARGS)
 
 .PHONY: test-long
-test-long: bootstrap ## Tests of minutes each, not part of test: every batch job killed, the lake maintained, a person forgotten
-	@$(PYTHON) -m pytest tests/long $(ARGS)
+test-long: bootstrap ## Tests of minutes each, not part of test: every batch job killed, silver made again, the lake maintained, a person forgotten
+	@$(PYTHON) -m pytest $(LONG) $(ARGS)
 
 .PHONY: check
 check: bootstrap lint ## Lint, types and layers only
