@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from pyflink.common import Configuration, Types, WatermarkStrategy
+from pyflink.common import Types, WatermarkStrategy
 from pyflink.common.serialization import SimpleStringSchema
 from pyflink.datastream import KeyedProcessFunction, RuntimeContext, StreamExecutionEnvironment
 from pyflink.datastream.connectors.kafka import KafkaOffsetsInitializer, KafkaSource
@@ -23,7 +23,7 @@ from headrace.events import INTEREST_TYPES, parse_timestamp
 from headrace.features.online_store import live_key
 from headrace.features.user_row import HistoryEvent
 from headrace.settings import Settings, load_settings
-from jobs.streaming.configuration import flink_options, prepare_java
+from jobs.streaming.configuration import flink_configuration, prepare_java
 from jobs.streaming.release_watch import load_tower
 
 GROUP = "headrace-stream-peer"
@@ -79,9 +79,7 @@ def main() -> None:
     """Run until ended."""
     settings, release = load_settings(), sys.argv[1]
     prepare_java(settings)
-    options = Configuration()
-    for name, value in flink_options(settings).items():
-        options.set_string(name, value)
+    options = flink_configuration(settings)
     options.set_string("python.execution-mode", "thread")  # for per-event functions the faster one
     options.set_string("restart-strategy.type", "none")  # a benchmark that fails should say so
     environment = StreamExecutionEnvironment.get_execution_environment(options)

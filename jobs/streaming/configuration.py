@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from headrace.machine.jars import engine_jars
 from headrace.machine.java import java_home
@@ -39,8 +40,25 @@ appender.file.strategy.max = 3
 """
 
 
-def flink_options(settings: Settings) -> dict[str, str]:
-    """Configuration of the job."""
+def flink_configuration(settings: Settings) -> Any:
+    """The job's `Configuration`. Starts Java: call `prepare_java` before."""
+    from pyflink.common import Configuration
+
+    configuration = Configuration()
+    for name, value in _options(settings).items():
+        configuration.set_string(name, value)
+    return configuration
+
+
+def table_environment(settings: Settings) -> Any:
+    """A streaming `TableEnvironment` of that configuration."""
+    from pyflink.table import EnvironmentSettings, TableEnvironment
+
+    streaming = EnvironmentSettings.new_instance().in_streaming_mode()
+    return TableEnvironment.create(streaming.with_configuration(flink_configuration(settings)).build())
+
+
+def _options(settings: Settings) -> dict[str, str]:
     flink = settings.flink
     options = {
         "pipeline.name": "headrace-stream",

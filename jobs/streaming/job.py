@@ -21,7 +21,7 @@ from headrace.forgotten import FORGOTTEN_KEY
 from headrace.machine.stream_state import READY_FILE, checkpoint_folder, state_in_use
 from headrace.settings import Settings
 from jobs.streaming import query
-from jobs.streaming.configuration import flink_options, prepare_java
+from jobs.streaming.configuration import prepare_java, table_environment
 from jobs.streaming.forgetting import Forgetting, Requests
 from jobs.streaming.topic_offsets import committed_offsets, topic_ends
 from jobs.streaming.user_store import READY_KEY
@@ -57,18 +57,10 @@ def run_job(settings: Settings, start: str, say: Say) -> None:
 
 
 def _submit(settings: Settings, start: str, run: str) -> Any:
-    from pyflink.common import Configuration  # starts Java: only after its environment is prepared
-    from pyflink.table import EnvironmentSettings, TableEnvironment
-
     from jobs.streaming.valid_events import valid_event_function
     from jobs.streaming.write_users import write_users_function
 
-    options = Configuration()
-    for name, value in flink_options(settings).items():
-        options.set_string(name, value)
-    environment = TableEnvironment.create(
-        EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(options).build()
-    )
+    environment = table_environment(settings)
     environment.create_temporary_function("valid_event", valid_event_function())
     environment.create_temporary_function("write_users", write_users_function(settings, run))
     for statement in query.statements(settings, start):

@@ -7,13 +7,12 @@ import sys
 from typing import Any
 
 import pandas as pd
-from pyflink.common import Configuration
-from pyflink.table import DataTypes, EnvironmentSettings, TableEnvironment
+from pyflink.table import DataTypes
 from pyflink.table.udf import udf
 
 from headrace.settings import load_settings
 from jobs.streaming import query
-from jobs.streaming.configuration import flink_options, prepare_java
+from jobs.streaming.configuration import prepare_java, table_environment
 from jobs.streaming.valid_events import valid_event_function
 
 NAME = "stranger-"
@@ -43,12 +42,7 @@ def main() -> int:
     """Submit and wait."""
     settings = load_settings()
     prepare_java(settings)
-    options = Configuration()
-    for name, value in flink_options(settings).items():
-        options.set_string(name, value)
-    environment = TableEnvironment.create(
-        EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(options).build()
-    )
+    environment = table_environment(settings)
     environment.create_temporary_function("valid_event", valid_event_function())
     environment.create_temporary_function("write_users", udf(counted, result_type=DataTypes.INT(), func_type="pandas"))
     for statement in (_NUMBERS, _EVENTS, *query.statements(settings, "earliest")[1:]):
