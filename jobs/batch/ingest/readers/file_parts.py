@@ -19,12 +19,12 @@ from jobs.batch.ingest.readers.csv_records import header
 from jobs.batch.ingest.readers.csv_rows import CsvPart
 from jobs.batch.ingest.readers.files import InputFile
 from jobs.batch.ingest.readers.json_rows import JsonPart, field_names
-from jobs.batch.ingest.readers.parquet_rows import ParquetPart, parquet_schema
+from jobs.batch.ingest.readers.parquet_rows import ParquetPart, parquet_schema, row_ranges
 from jobs.batch.ingest.readers.text_cuts import cuts
 from jobs.batch.ingest.readers.text_lines import codec_of, require_text
 
 Part: TypeAlias = CsvPart | JsonPart | ParquetPart
-PART_ROWS = 250_000
+PART_ROWS = 50_000
 TASKS_PER_CORE = 8
 _ROWS = pa.schema(
     [("raw", pa.string()), ("source", pa.string()), ("source_partition", pa.int32()), ("source_offset", pa.int64())]
@@ -98,14 +98,10 @@ def _parquet_parts(file: InputFile, expected: Expected, constants: Mapping[str, 
     given, group_rows = parquet_schema(file.path, expected.scalars, expected.names)
     columns = _columns(file, given, expected, constants)
     parts: list[Part] = []
-    groups: list[int] = []
-    first = row = 1
-    for group, rows in enumerate(group_rows):
-        groups.append(group)
-        row += rows
-        if row - first >= PART_ROWS or group == len(group_rows) - 1:
-            parts.append(ParquetPart(file.path, columns, constants, tuple(groups), first))
-            groups, first = [], row
+    first = 1
+    for groups, skipped, count in row_ranges(group_rows, PART_ROWS):
+        parts.append(ParquetPart(file.path, columns, constants, groups, first, count, skipped))
+        first += count
     return parts
 
 

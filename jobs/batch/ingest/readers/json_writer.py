@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.batch.ingest.readers.json_values import NOT_UTF8, joined, json_values
+from jobs.batch.ingest.readers.json_values import NOT_UTF8, joined, json_values, unsliced
 
 NOT_TEXT = "not UTF-8: "
 """Prefix of a row with bytes that are not text: it makes the row invalid JSON, which every reader refuses as malformed.
@@ -39,6 +39,7 @@ def json_objects(columns: Mapping[str, pa.Array], numbers: Collection[str] = ())
 
 def _number_values(texts: pa.Array) -> pa.Array:
     """Texts as JSON, without quotes where one is a number: it need not be converted one by one then."""
+    texts = unsliced(texts)
     values = json_values(texts)
     if texts.type != pa.string():
         return values

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -18,7 +20,7 @@ BATCH_ROWS = 8192
 
 @dataclass(frozen=True)
 class ParquetPart:
-    """Some row groups of a Parquet file."""
+    """Some rows of a Parquet file."""
 
     path: Path
     columns: Sequence[str]
@@ -26,8 +28,16 @@ class ParquetPart:
     constants: Mapping[str, str] = field(default_factory=dict)
     """Values that every row has in addition to its columns."""
     row_groups: Sequence[int] = ()
+    """Row groups that have them."""
     first_row: int = 1
-    """Number of their first row."""
+    """Number of the first one."""
+    count: int = 0
+    skipped: int = 0
+    """Rows of the row groups before the first one."""
+    skipped: int = 0
+    """Rows of theirs before the part's first one."""
+    most_rows: int | None = None
+    """Rows of the part; None: all that follow."""
 
     def rows(self) -> Iterator[tuple[pa.Array, pa.Array]]:
         """The rows as JSON text with numbers; one with bytes that are not text begins with the reason, and is not JSON.
@@ -36,15 +46,38 @@ class ParquetPart:
         """
         number = self.first_row
         try:
-            with pq.ParquetFile(self.path, page_checksum_verification=True) as file:
-                for batch in file.iter_batches(BATCH_ROWS, row_groups=list(self.row_groups), use_threads=False):
-                    count = batch.num_rows
-                    columns = dict(zip(self.columns, batch.columns, strict=True))
-                    more = {n: pa.repeat(text, count) for n, text in self.constants.items() if n not in columns}
-                    yield json_objects({**columns, **more}), pa.array(range(number, number + count), pa.int64())
-                    number += count
+            for batch in self._batches():
+                count = batch.num_rows
+                columns = dict(zip(self.columns, batch.columns, strict=True))
+                more = {n: pa.repeat(text, count) for n, text in self.constants.items() if n not in columns}
+                yield json_objects({**columns, **more}), pa.array(range(number, number + count), pa.int64())
+                number += count
         except (pa.ArrowException, OSError) as error:
             raise _damaged(self.path, error) from None
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        skip, left = self.skipped, self.count
+        with pq.ParquetFile(self.path, page_checksum_verification=True) as file:
+            for batch in file.iter_batches(BATCH_ROWS, row_groups=list(self.row_groups), use_threads=False):
+                wanted = batch.slice(min(skip, batch.num_rows), left)
+                skip, left = max(0, skip - batch.num_rows), left - wanted.num_rows
+                if wanted.num_rows:
+                    yield wanted
+                if not left:
+                    return
+
+
+def row_ranges(group_rows: Sequence[int], most_rows: int) -> Iterator[tuple[range, int, int]]:
+    """Parts of about equal size that cover a file: row groups of each, rows of these before it, and its number of rows.
+
+    A row group of a million rows, as many writers make them, is so read by several tasks.
+    """
+    ends = np.cumsum([0, *group_rows])
+    parts = max(1, -(-int(ends[-1]) // most_rows))
+    bounds = [int(ends[-1]) * part // parts for part in range(parts + 1)]
+    for start, end in pairwise(bounds):
+        first = int(np.searchsorted(ends, start, side="right")) - 1
+        yield range(first, int(np.searchsorted(ends, end))), start - int(ends[first]), end - start
 
 
 def parquet_schema(path: Path, scalars: Collection[str], names: Mapping[str, str]) -> tuple[list[str], list[int]]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from itertools import chain, combinations
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from headrace.errors import BadInputError
 from jobs.batch.ingest.readers.file_parts import Expected, parts_of
 from jobs.batch.ingest.readers.files import find_files
+from jobs.batch.ingest.readers.json_writer import json_objects
+from jobs.batch.ingest.readers.parquet_rows import ParquetPart, parquet_schema, row_ranges
 from tests.jobs.batch.ingest.file_writers import parquet
 from tests.jobs.batch.ingest.reading import read, written
 
@@ -43,6 +47,40 @@ def test_times_of_every_unit_are_taken_to_the_microsecond(tmp_path: Path) -> Non
             },
         )
     ]
+
+
+@pytest.mark.parametrize("groups", [[10], [5, 0, 3, 7], [0], []])
+def test_a_file_is_read_in_parts_of_equal_size_whatever_its_row_groups(groups: list[int], tmp_path: Path) -> None:
+    schema, rows = pa.schema([("item_id", pa.string())]), [f"i{number}" for number in range(sum(groups))]
+    with pq.ParquetWriter(tmp_path / "a.parquet", schema) as writer:
+        for index, size in enumerate(groups):
+            first = sum(groups[:index])
+            writer.write_table(pa.table({"item_id": rows[first : first + size]}, schema))
+    columns, sizes = parquet_schema(tmp_path / "a.parquet", (), {})
+    parts, first = [], 1
+    for of_groups, skipped, count in row_ranges(sizes, 4):
+        parts.append(ParquetPart(tmp_path / "a.parquet", columns, {}, of_groups, first, count, skipped))
+        first += count
+    read = [[*zip(raw.to_pylist(), numbers.to_pylist(), strict=True)] for p in parts for raw, numbers in p.rows()]
+    assert [*chain(*read)] == [(f'{{"item_id":"{item}"}}', number) for number, item in enumerate(rows, start=1)]
+    assert max((part.count for part in parts), default=0) <= 4
+
+
+def test_a_slice_of_rows_is_written_as_those_rows() -> None:
+    texts = [None, "", "a", 'b"', "c", "7", "d"]
+    columns = {
+        "text": pa.array(texts),
+        "number": pa.array(texts),
+        "dictionary": pa.array(texts).dictionary_encode(),
+        "list": pa.array([[each, "x"] for each in texts]),
+        "struct": pa.array([{"a": each} for each in texts]),
+        "map": pa.array([[("k", each)] for each in texts], pa.map_(pa.string(), pa.string())),
+        "binary": pa.array([b"caf\xe9", b"a", None, b"b", b"caf\xe9", b"c", b"d"]),
+    }
+    whole = json_objects(columns, {"number"}).to_pylist()
+    for start, end in combinations(range(len(texts) + 1), 2):
+        part = {name: values.slice(start, end - start) for name, values in columns.items()}
+        assert json_objects(part, {"number"}).to_pylist() == whole[start:end]
 
 
 def test_types_of_parquet_that_are_text_or_numbers_become_those(tmp_path: Path) -> None:
