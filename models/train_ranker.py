@@ -14,10 +14,13 @@ from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
+import numpy as np
+
 from headrace.features.ranking import CATEGORICAL, NUMERIC
 from headrace.release import bundle as release
 from headrace.release.code_version import code_version
 from headrace.settings import Settings
+from models.metrics.resampling import slack
 from models.ranker.committee import Committee
 from models.ranker.examples.training_data import RankingData, read_ranking_data
 from models.ranker.export import export_ranker
@@ -57,7 +60,9 @@ def train_ranker(settings: Settings, day: date) -> Path:
         served = train_served(ranking_data, training, progress, backtest_ranker, trees)
     _, of_served = _write(served, ranking_data, folder / RANKER_FOLDER, served=True)
     report.learned_until = str(max(ranking_data.earlier, default=day))
-    report.served_overlap = top_overlap(of_backtest, of_served, ranking_data.validation_users.present)
+    overlaps = top_overlap(of_backtest, of_served, ranking_data.validation_users.present)
+    report.served_overlap = float(overlaps.mean())
+    report.served_overlap_slack = slack(overlaps, np.zeros_like(overlaps))
     write_json(folder / RANKER_PARAMETERS, training.model_dump(mode="json"))
     write_json(folder / RANKER_METRICS, asdict(report))
     _print(report)
@@ -96,7 +101,8 @@ def _print(report: RankerReport) -> None:
     if report.int8:
         note = "" if report.int8.kept else f", below {LEAST_OVERLAP}: the release gets no int8 ranker"
         print(f"int8: {report.int8.top_20_overlap:.4f} of the first 20 positions as with float weights{note}")
-    print(f"served: {report.served_overlap:.4f} of the first 20 positions as validated")
+    near = f"{report.served_overlap:.4f} (± {report.served_overlap_slack:.4f})"
+    print(f"served: {near} of the first 20 positions as validated")
     print(f"personal frequency on the same users: nDCG@20 all {report.personal_frequency_ndcg_all:.4f}")
 
 

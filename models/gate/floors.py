@@ -11,8 +11,7 @@ from models.two_tower.index import ENOUGH
 MOST_RANKER_LOSS = 0.05
 """The ranker may fall so much (relative) below personal frequency on the validation users; more refuses promotion."""
 
-
-LEAST_AGREEMENT = 0.5
+LEAST_AGREEMENT = 0.7
 """Share of the first 20 positions that the served ranker must share with the validated one, which has not learned the
 last holdout: a broken one shares a tenth."""
 
@@ -57,6 +56,7 @@ def release_gates(retrieval: Mapping[str, Any], ranker: Mapping[str, Any]) -> li
             "first 20 positions of the served ranker against the validated one",
             ranker["served_overlap"],
             LEAST_AGREEMENT,
+            ranker.get("served_overlap_slack", 0.0),
         ),
     ]
 

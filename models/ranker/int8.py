@@ -50,7 +50,7 @@ def add_int8(
     """Write `int8` beside `onnx`, whose validation scores are `of_floats`, and remove it if lists differ too much."""
     write_int8(onnx, int8)
     scores = onnx_scores(int8, validation_users)
-    overlap = top_overlap(of_floats, scores, validation_users.present)
+    overlap = float(top_overlap(of_floats, scores, validation_users.present).mean())
     validation_score = validate(scores, validation_users, counts)
     kept = overlap >= LEAST_OVERLAP
     if not kept:
@@ -70,10 +70,11 @@ def onnx_scores(model: Path, examples: RankingExamples) -> Floats:
     return scores
 
 
-def top_overlap(first: Floats, second: Floats, present: npt.NDArray[np.bool_]) -> float:
-    """Mean share of the first 20 positions (fewer in shorter lists) with the same items by both scores."""
+def top_overlap(first: Floats, second: Floats, present: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """[users]: share of the first 20 positions (fewer in shorter lists) with the same items by both scores."""
     tops = [_in_first_positions(scores, present) for scores in (first, second)]
-    return float(((tops[0] & tops[1]).sum(axis=1) / np.maximum(tops[0].sum(axis=1), 1)).mean())
+    shared: npt.NDArray[np.float64] = (tops[0] & tops[1]).sum(axis=1) / np.maximum(tops[0].sum(axis=1), 1)
+    return shared
 
 
 def _in_first_positions(scores: Floats, present: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -63,6 +63,7 @@ class RankerReport:
     """AUC of each outcome that was trained and occurs, over the validation users' candidates."""
     served_overlap: float = 0.0
     """Share of the first 20 positions that the served ranker has in common with the validated one."""
+    served_overlap_slack: float = 0.0
     int8: Int8Report | None = None
     log_loss: float = 0.0
     """Of the softmax over a user's candidates, per taken candidate."""
