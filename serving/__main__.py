@@ -6,6 +6,8 @@ import os
 import socket
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from headrace.errors import ServiceError
 from headrace.machine.last_resort import reporting_errors
@@ -26,20 +28,33 @@ def serve(settings: Settings) -> None:
 
     serving = settings.serving
     _require_free(serving.host, serving.port)
-    if serving.workers > 1:
-        os.environ.setdefault(_METRICS_FOLDER, tempfile.mkdtemp(prefix="headrace-metrics-"))
-    Granian(
-        "serving.api.app:create_app",
-        factory=True,
-        address=serving.host,
-        port=serving.port,
-        workers=serving.workers,
-        interface=Interfaces.ASGI,
-        loop=Loops.uvloop,
-        backlog=_CONNECTIONS,
-        backpressure=_CONNECTIONS,
-        log_access=False,
-    ).serve()
+    with _metrics_folder(serving.workers):
+        Granian(
+            "serving.api.app:create_app",
+            factory=True,
+            address=serving.host,
+            port=serving.port,
+            workers=serving.workers,
+            interface=Interfaces.ASGI,
+            loop=Loops.uvloop,
+            backlog=_CONNECTIONS,
+            backpressure=_CONNECTIONS,
+            log_access=False,
+        ).serve()
+
+
+@contextmanager
+def _metrics_folder(workers: int) -> Iterator[None]:
+    """A folder in which several workers count together, unless one is given; removed at the end."""
+    if workers == 1 or _METRICS_FOLDER in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="headrace-metrics-", ignore_cleanup_errors=True) as folder:
+        os.environ[_METRICS_FOLDER] = folder
+        try:
+            yield
+        finally:
+            del os.environ[_METRICS_FOLDER]
 
 
 def _require_free(host: str, port: int) -> None:

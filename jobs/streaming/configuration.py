@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from string import whitespace
 from typing import Any
 
 from headrace.machine.jars import engine_jars
@@ -67,6 +68,7 @@ def _options(settings: Settings) -> dict[str, str]:
         "parallelism.default": str(flink.parallelism),
         "table.local-time-zone": "UTC",
         "table.exec.state.ttl": f"{flink.carried_seconds} s",
+        "io.tmp.dirs": str(temporary_folder(settings)),
         "python.executable": sys.executable,
         "python.client.executable": sys.executable,
         "python.execution-mode": "process",
@@ -94,6 +96,11 @@ def _options(settings: Settings) -> dict[str, str]:
     return options
 
 
+def temporary_folder(settings: Settings) -> Path:
+    """What a run unpacks and spills: an ended Java removes it, a killed one cannot."""
+    return settings.home_folder / "flink" / "tmp"
+
+
 def prepare_java(settings: Settings) -> Path:
     """Choose Java, its heap and its log for the engine that PyFlink starts in this process; the log's path.
 
@@ -105,9 +112,14 @@ def prepare_java(settings: Settings) -> Path:
     properties = settings.home_folder / "flink" / "log4j.properties"
     properties.parent.mkdir(parents=True, exist_ok=True)
     properties.write_text(_LOG4J.format(log=log), encoding="utf-8")
+    temporary = temporary_folder(settings)
+    temporary.mkdir(parents=True, exist_ok=True)
+    options = [JAVA_OPTIONS, os.environ.get("JVM_ARGS", "")]
+    if not set(str(temporary)) & set(whitespace):  # PyFlink splits the options there
+        options.append(f"-Djava.io.tmpdir={temporary}")
     os.environ |= {
         "JAVA_HOME": str(java_home()),
-        "JVM_ARGS": f"{JAVA_OPTIONS} {os.environ.get('JVM_ARGS', '')}".strip(),
+        "JVM_ARGS": " ".join(options),
         "FLINK_LOG_DIR": str(logs),
         "LOG4J_PROPERTIES": str(properties),
         "_python_worker_execution_mode": "process",  # the other mode opens a port on every network of the machine

@@ -21,7 +21,7 @@ from headrace.forgotten import FORGOTTEN_KEY
 from headrace.machine.stream_state import READY_FILE, checkpoint_folder, state_in_use
 from headrace.settings import Settings
 from jobs.streaming import query
-from jobs.streaming.configuration import prepare_java, table_environment
+from jobs.streaming.configuration import prepare_java, table_environment, temporary_folder
 from jobs.streaming.forgetting import Forgetting, Requests
 from jobs.streaming.topic_offsets import committed_offsets, topic_ends
 from jobs.streaming.user_store import READY_KEY
@@ -40,6 +40,7 @@ def run_job(settings: Settings, start: str, say: Say) -> None:
     """
     ready_file = settings.home_folder / "run" / READY_FILE
     with state_in_use(settings), _stop_signals() as stop_requested, _own_processes():
+        shutil.rmtree(temporary_folder(settings), ignore_errors=True)  # of a run that was killed
         log = prepare_java(settings)
         while not stop_requested():
             shutil.rmtree(checkpoint_folder(settings), ignore_errors=True)

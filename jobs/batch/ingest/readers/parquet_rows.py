@@ -34,10 +34,6 @@ class ParquetPart:
     count: int = 0
     skipped: int = 0
     """Rows of the row groups before the first one."""
-    skipped: int = 0
-    """Rows of theirs before the part's first one."""
-    most_rows: int | None = None
-    """Rows of the part; None: all that follow."""
 
     def rows(self) -> Iterator[tuple[pa.Array, pa.Array]]:
         """The rows as JSON text with numbers; one with bytes that are not text begins with the reason, and is not JSON.

@@ -82,8 +82,7 @@ def world(spark: SparkSession, settings: Settings) -> Lake:
     lake = Lake(spark, settings.lake_root)
     received = datetime(2026, 11, 23, tzinfo=UTC)
     take_in(lake, settings.home / "files", "w", received=received, events=events, items=items, users=users)
-    for day in (HOLDOUT_DAY, DAY):
-        compute_features(lake, settings, day)
+    compute_features(lake, settings, HOLDOUT_DAY, DAY)
     return lake
 
 
@@ -199,8 +198,7 @@ def test_a_day_is_recomputed_only_if_events_of_it_or_earlier_came_after_its_feat
     lake = Lake(spark, settings.lake_root)
     days = [DAY - timedelta(days=back) for back in (2, 1, 0)]
     take_in(lake, tmp_path, "first", events=[purchase("e1", "ann", "milk", days_before(2))])
-    for day in days:
-        compute_features(lake, settings, day)
+    compute_features(lake, settings, *days)
     assert days_with_late_events(lake, DAY, 7) == []
     take_in(lake, tmp_path, "late", events=[purchase("e2", "ann", "tea", days_before(2))])
     assert days_with_late_events(lake, DAY, 7) == days[:2]
@@ -212,32 +210,41 @@ def test_a_day_is_recomputed_only_if_events_of_it_or_earlier_came_after_its_feat
     assert corrected["created_timestamp"].replace(tzinfo=UTC) == AS_OF  # not known on the day itself
 
 
-def test_an_event_of_an_item_not_yet_known_is_kept_and_joined_when_the_item_arrives(
-    spark: SparkSession, tmp_path: Path
-) -> None:
-    settings = Settings(home=tmp_path / "home")
-    lake = Lake(spark, settings.lake_root)
-    take_in(lake, tmp_path, "events", events=[purchase("e1", "ann", "kiwi", days_before(1))])
-    compute_features(lake, settings, DAY)
-    (unknown,) = of_day(lake, GOLD_ITEM_FEATURES, DAY)
-    assert (unknown["item_id"], unknown["popularity"], str(unknown["price"])) == ("kiwi", 1.0, "nan")
-    take_in(lake, tmp_path, "items", received=AS_OF - timedelta(hours=1), items=[{"item_id": "kiwi", "price": 0.5}])
-    compute_features(lake, settings, DAY)
-    (known,) = of_day(lake, GOLD_ITEM_FEATURES, DAY)
-    assert (known["item_id"], known["popularity"], known["price"]) == ("kiwi", 1.0, 0.5)
-
-
-def test_every_job_runs_on_a_lake_with_a_user_of_the_year_2000(spark: SparkSession, tmp_path: Path) -> None:
-    """Decayed counts of that time are 0: a share of them is 0, and their order is that of the names."""
-    settings = Settings(home=tmp_path / "home")
+@pytest.fixture(scope="module")
+def old_and_new(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, list[dict[str, Any]]]:
+    """A user of the year 2000 beside one of these weeks, after all jobs of a day; and the items as computed once before
+    the items' file arrived."""
+    home = tmp_path_factory.mktemp("old-and-new")
+    settings = Settings(home=home)
     lake = Lake(spark, settings.lake_root)
     old = [purchase(f"o{n}", "old", item, "2000-01-03T12:00:00Z", price=1.0) for n, item in enumerate(("tea", "jam"))]
     new = [purchase(f"n{week}", "new", "tea", days_before(7 * week + 1), price=1.0) for week in range(9)]
-    items = [{"item_id": "tea", "category_1": "drinks"}, {"item_id": "jam", "category_1": "food"}]
-    take_in(lake, tmp_path, "both", received=AS_OF - timedelta(hours=1), events=[*old, *new], items=items)
+    take_in(lake, home / "files", "events", received=AS_OF - timedelta(hours=2), events=[*old, *new])
+    compute_features(lake, settings, DAY)
+    before = of_day(lake, GOLD_ITEM_FEATURES, DAY)
+    items = [{"item_id": "tea", "category_1": "drinks", "price": 0.5}, {"item_id": "jam", "category_1": "food"}]
+    take_in(lake, home / "files", "items", received=AS_OF - timedelta(hours=1), items=items)
     jobs = ["features", "quality", "drift", "training_sets"]
     given = ["--day", f"{DAY}", "--holdout", "--against", f"{HOLDOUT_DAY}"]
     run_jobs(lake, jobs, job_arguments().parse_args([",".join(jobs), *given]), settings)
+    return lake, before
+
+
+def test_an_event_of_an_item_not_yet_known_is_kept_and_joined_when_the_item_arrives(
+    old_and_new: tuple[Lake, list[dict[str, Any]]],
+) -> None:
+    lake, before = old_and_new
+    (unknown,) = (row for row in before if row["item_id"] == "tea")
+    (known,) = (row for row in of_day(lake, GOLD_ITEM_FEATURES, DAY) if row["item_id"] == "tea")
+    assert (unknown["popularity"], str(unknown["price"])) == (1.0, "nan")
+    assert (known["popularity"], known["price"]) == (1.0, 0.5)
+
+
+def test_every_job_runs_on_a_lake_with_a_user_of_the_year_2000(
+    old_and_new: tuple[Lake, list[dict[str, Any]]],
+) -> None:
+    """Decayed counts of that time are 0: a share of them is 0, and their order is that of the names."""
+    lake, _ = old_and_new
     pairs = {(row["user_id"], row["item_id"]): row["affinity"] for row in of_day(lake, GOLD_USER_ITEM_FEATURES, DAY)}
     assert pairs == {("old", "tea"): 0.0, ("old", "jam"): 0.0, ("new", "tea"): 1.0}
     behaviour = {row["user_id"]: row for row in of_day(lake, GOLD_USER_BEHAVIOUR, DAY)}
