@@ -33,6 +33,7 @@ from jobs.batch.clean.item_rules import checked_items
 from jobs.batch.clean.item_states import next_states
 from jobs.batch.clean.profiles import checked_users, next_versions
 from jobs.batch.engine.lake import Lake, computed, if_few
+from jobs.batch.engine.personal_rows import requests
 
 ARRIVAL_ORDER = ("arrival", "received_at", "source", "source_partition", "source_offset")
 _CLEANED = "cleaned_until"
@@ -42,7 +43,6 @@ _OF_ITEMS: Mapping[Table, _Versions] = {
     SILVER_ITEMS: partial(next_versions, table=SILVER_ITEMS),
     SILVER_ITEM_STATES: next_states,
 }
-_OF_USERS: Mapping[Table, _Versions] = {SILVER_USERS: partial(next_versions, table=SILVER_USERS)}
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,11 @@ class Cleaned:
 
 def clean(lake: Lake, settings: CleanSettings) -> Cleaned:
     """Bring silver up to date with everything in bronze. Data without metadata gets empty tables of items and users."""
-    for table in (*_OF_ITEMS, *_OF_USERS, SILVER_EVENTS):
+    for table in (*_OF_ITEMS, SILVER_USERS, SILVER_EVENTS):
         lake.ensure(table)
+    of_users = {SILVER_USERS: partial(next_versions, table=SILVER_USERS, forgotten=requests(lake).keys())}
     rejected_items, items = _clean_versions(lake, BRONZE_ITEMS, checked_items, _OF_ITEMS)
-    rejected_users, users = _clean_versions(lake, BRONZE_USERS, checked_users, _OF_USERS)
+    rejected_users, users = _clean_versions(lake, BRONZE_USERS, checked_users, of_users)
     rejected_events, events = _clean_events(lake)
     bots = flag_bots(lake, settings)
     return Cleaned(events, rejected_events + rejected_items + rejected_users, items, users, bots)
@@ -73,7 +74,7 @@ def rebuild(lake: Lake, settings: CleanSettings) -> Cleaned:
 
     Interrupted, the next `clean` completes it: each emptied table begins anew.
     """
-    for table in (*_OF_ITEMS, *_OF_USERS, SILVER_EVENTS, REJECTED_EVENTS):
+    for table in (*_OF_ITEMS, SILVER_USERS, SILVER_EVENTS, REJECTED_EVENTS):
         lake.overwrite(lake.read(table, -1), table, {_CLEANED: -1})
     forget_flags(lake)
     return clean(lake, settings)

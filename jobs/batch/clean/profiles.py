@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -41,8 +41,11 @@ def checked_users(rows: DataFrame) -> DataFrame:
     )
 
 
-def next_versions(existing: DataFrame, arrived: DataFrame, table: Table) -> DataFrame:
-    """All versions after `arrived` (valid rows). A row without a description only adds its id."""
+def next_versions(existing: DataFrame, arrived: DataFrame, table: Table, forgotten: Collection[str] = ()) -> DataFrame:
+    """All versions after `arrived` (valid rows). A row without a description only adds its id.
+
+    Who is `forgotten` (hashes) and comes back is not known from the beginning of time: that would be forgotten again.
+    """
     names = [name for name in table.schema.names if name not in (table.key[0], "valid_from", "valid_to")]
     known = as_arrivals(existing).withColumn("describes", F.lit(True))
     rows = known.unionByName(arrived.select(*known.columns))
@@ -52,7 +55,8 @@ def next_versions(existing: DataFrame, arrived: DataFrame, table: Table) -> Data
         stated = F.coalesce(described, F.struct(*names))
         return [stated.getField(name).alias(name) for name in names]
 
-    return versions_in_order(existing, rows, table, content)
+    returned = F.sha2(table.key[0], 256).isin([*forgotten]) if forgotten else None
+    return versions_in_order(existing, rows, table, content, returned)
 
 
 def with_fields(rows: DataFrame, key: str) -> DataFrame:

@@ -37,22 +37,25 @@ def as_arrivals(existing: DataFrame) -> DataFrame:
     )
 
 
-def versions_in_order(existing: DataFrame, rows: DataFrame, table: Table, content: Content) -> DataFrame:
+def versions_in_order(
+    existing: DataFrame, rows: DataFrame, table: Table, content: Content, returned: Column | None = None
+) -> DataFrame:
     """All versions after `rows`: arrivals, those of `as_arrivals(existing)` among them.
 
-    The first delivery of an id is valid from the beginning of time, a later row from when it was received, or from the
-    start of the version before it: the past is not rewritten. Of several at one moment the last one counts; one that
-    changes nothing is no version.
+    The first delivery of an id is valid from the beginning of time, unless the id has `returned` (was there before, and
+    removed); a later row from when it was received, or from the start of the version before it: the past is not
+    rewritten. Of several at one moment the last one counts; one that changes nothing is no version.
     """
     key = table.key[0]
     in_order = Window.partitionBy(key).orderBy(*ARRIVAL)
     so_far = in_order.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     delivery = F.struct("arrival", "received_at")
+    is_first = (F.col("arrival") >= 0) & (F.first(delivery).over(so_far) == delivery)
     stated = rows.select(
         key,
         *ARRIVAL,
         F.struct(*content(so_far)).alias("_content"),
-        ((F.col("arrival") >= 0) & (F.first(delivery).over(so_far) == delivery)).alias("_is_first"),
+        (is_first if returned is None else is_first & ~returned).alias("_is_first"),
     )
     text = F.to_json("_content")
     before = F.lag(text).over(in_order)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pyspark.sql import functions as F
 
-from headrace.events import Event, parse_event
+from headrace.events import EARLIEST_TIMESTAMP, Event, parse_event
 from headrace.forgotten import subject_hash
 from headrace.tables import (
     BRONZE_EVENTS,
@@ -136,6 +136,14 @@ def test_users_and_events_spell_an_id_alike_and_whoever_asked_leaves_no_row_in_a
     assert {row["subject_id"] for row in collected(lake, SILVER_EVENTS)} == {"2", "session:t7"}
     assert lake.read(BRONZE_USERS).count() == 4
     assert lake.read(REJECTED_EVENTS).count() == 0
+
+    back = AS_OF + timedelta(
+        days=2
+    )  # what is known of a person who comes back is not removed as if it were known before
+    take_in(lake, tmp_path, "back", received=back, users=[{"user_id": 1, "n": 2}])
+    assert remove_rows(lake, asked) == {}
+    started = {row["user_id"]: row["valid_from"].replace(tzinfo=UTC) for row in collected(lake, SILVER_USERS)}
+    assert started == {"1": back, "2": EARLIEST_TIMESTAMP}
 
 
 def test_rows_from_before_hashes_were_recorded_are_found_too(lake: Lake, tmp_path: Path) -> None:
