@@ -21,7 +21,7 @@ test: bootstrap lint ## Lint, types, layers and all tests, end to end included
 	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(addprefix --ignore=,$(LONG)) $(ARGS)
 
 .PHONY: test-long
-test-long: bootstrap ## Tests of minutes each, not part of test: every batch job killed, silver made again, the lake maintained, a person forgotten
+test-long: bootstrap ## Tests of minutes each, not part of test: every batch job killed, silver made again, the lake maintained, a person forgotten, ten years of a shop
 	@$(PYTHON) -m pytest $(LONG) $(ARGS)
 
 .PHONY: check

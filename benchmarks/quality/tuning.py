@@ -36,7 +36,7 @@ GRIDS: dict[type[Baseline], tuple[type[Any], dict[str, list[Any]]]] = {
     ease.PersonalEase: (ease.PersonalEaseConfig, {"ease_weight": [0.1, 0.3, 1.0]}),
     factors.ImplicitAls: (
         factors.FactorsConfig,
-        {"regularisation": [10.0, 30.0, 100.0], "alpha": [0.3, 1.0, 3.0]},
+        {"regularisation": [10.0, 30.0, 60.0], "alpha": [0.1, 0.3, 1.0]},
     ),
     content.Content: (content.ContentConfig, {"half_life_days": [28.0, 84.0, 252.0]}),
 }
