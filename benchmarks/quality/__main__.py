@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from rich.console import Console
 from benchmarks.report import report
 from headrace.settings import Settings, load_settings
 from models.baselines import ALL, IN_MEMORY, Baseline
+from models.baselines.factors import FactorsConfig, ImplicitAls
 from models.baselines.interface import best_of_each_row
 from models.evaluation.baseline_lists import baseline_lists, known_interactions
 from models.evaluation.comparison import Comparison, compare
@@ -44,6 +46,10 @@ from serving.pipeline.recommender import load_recommender
 
 TASKS: tuple[Task, ...] = ("all", "new")
 TWO_TOWER = "two-tower alone"
+SEARCHED: Mapping[type[Baseline], Callable[[], Baseline]] = {
+    ImplicitAls: lambda: ImplicitAls(FactorsConfig(regularisation=30.0, alpha=0.3))
+}
+"""Settings that were found for this data (docs/notes/quality.md) and are not the defaults."""
 Lists = npt.NDArray[np.int32]
 
 
@@ -71,7 +77,7 @@ def main() -> None:
         started[0] = time.perf_counter()
         print(f"{model.name}: fitted and ranked in {seconds[model.name]} s", flush=True)
 
-    models = [make() for make in (IN_MEMORY if given.without_spark else ALL)]
+    models = [SEARCHED.get(make, make)() for make in (IN_MEMORY if given.without_spark else ALL)]
     others = baseline_lists(ground_truth, TASKS, known_interactions(lake, day), models, note)
     comparisons = [compare(ground_truth, task, ours[task], {TWO_TOWER: tower[task], **others[task]}) for task in TASKS]
     for rows in all_tables(comparisons)[:2]:

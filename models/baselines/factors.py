@@ -25,9 +25,9 @@ from models.baselines.interface import Baseline
 class FactorsConfig(BaseModel):
     factors: PositiveInt = 64
     """Length of user and item vectors."""
-    regularisation: PositiveFloat = 30.0
+    regularisation: PositiveFloat = 10.0
     """Larger: shorter vectors."""
-    alpha: PositiveFloat = 0.3
+    alpha: PositiveFloat = 1.0
     """Confidence of a pair: 1 + alpha × its count."""
     iterations: PositiveInt = 15
     """Times that both sides are solved."""
@@ -80,7 +80,6 @@ def implicit_vectors(counts: sparse.csr_matrix, config: FactorsConfig) -> tuple[
 class SparkAlsConfig(FactorsConfig):
     regularisation: PositiveFloat = 0.1
     """Larger: shorter vectors. Spark scales it by the number of a user's or item's pairs."""
-    alpha: PositiveFloat = 1.0
     iterations: PositiveInt = 10
 
 

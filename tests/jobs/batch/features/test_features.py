@@ -218,7 +218,7 @@ def old_and_new(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -
     settings = Settings(home=home)
     lake = Lake(spark, settings.lake_root)
     old = [purchase(f"o{n}", "old", item, "2000-01-03T12:00:00Z", price=1.0) for n, item in enumerate(("tea", "jam"))]
-    new = [purchase(f"n{week}", "new", "tea", days_before(7 * week + 1), price=1.0) for week in range(9)]
+    new = [purchase(f"n{week}", "new", "tea", days_before(7 * week + 1)) for week in range(9)]
     take_in(lake, home / "files", "events", received=AS_OF - timedelta(hours=2), events=[*old, *new])
     compute_features(lake, settings, DAY)
     before = of_day(lake, GOLD_ITEM_FEATURES, DAY)
