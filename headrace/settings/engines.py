@@ -87,7 +87,7 @@ class FlinkSettings(Group):
 
     parallelism: PositiveInt = 1
     """Parallel instances of each operator."""
-    bundle_time_ms: PositiveInt = 50
+    bundle_time_ms: PositiveInt = 25
     """Longest wait before the vectorised function gets a batch: trades latency for throughput."""
     bundle_size: PositiveInt = 5000
     """Maximum number of events in one batch of the vectorised function."""
