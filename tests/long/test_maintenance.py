@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 import redis
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 
@@ -48,6 +47,7 @@ from jobs.batch.training.recipe import recorded_recipe
 from jobs.batch.training.sets import write_training_sets
 from jobs.streaming.user_store import UserStore
 from tests.jobs.batch.worlds import AS_OF, DAY, collected, days_before, json_lines, purchase, take_in
+from tests.long.places import own_place
 
 ASKED = datetime(2026, 11, 21, 9, tzinfo=UTC)
 FEW = CleanSettings(moments_per_minute=3)
@@ -63,19 +63,8 @@ EVENTS = [
 @pytest.fixture(scope="module")
 def place(services: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A lake, a store database and topics of its own."""
-    names = {name: f"forget-{name}" for name in ("events", "impressions", "rejected")}
-    kafka = services.kafka.model_copy(update={f"{name}_topic": topic for name, topic in names.items()})
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
-    policy = {names["rejected"]: {"cleanup.policy": "compact"}}
-    topics = [NewTopic(topic, 1, 1, config=policy.get(topic, {})) for topic in names.values()]
-    for made in admin.create_topics(topics).values():
-        made.result()
-    store = services.store.model_copy(update={"url": services.store.url.removesuffix("/0") + "/7"})
     training = services.training.model_copy(update={"holdout_days": 2})
-    home = tmp_path_factory.mktemp("home")
-    home.joinpath("valkey").symlink_to(services.home_folder / "valkey")
-    own = {"home": home, "kafka": kafka, "store": store, "training": training}
-    return services.model_copy(update=own)
+    return own_place(services, tmp_path_factory.mktemp("home"), "forget", 7, training=training)
 
 
 @pytest.fixture(scope="module")

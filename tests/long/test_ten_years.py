@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
 from pyspark.sql import SparkSession
 
 from headrace.settings import Settings
@@ -27,15 +26,14 @@ from headrace.tables import (
     SILVER_BOTS,
     SILVER_EVENTS,
     SILVER_ITEM_STATES,
-    SILVER_ITEMS,
-    SILVER_USERS,
     end_of,
 )
 from jobs.batch.__main__ import job_arguments, run_jobs
 from jobs.batch.engine.lake import Lake
 from jobs.batch.keeping.forget import forget
 from jobs.batch.keeping.forget_check import what_is_left
-from tests.jobs.batch.worlds import collected, json_lines
+from tests.jobs.batch.worlds import collected, json_lines, silver
+from tests.long.places import own_place
 
 DAYS = [date(2016, 11, 7) + timedelta(days=182 * number) for number in range(21)]
 DAILY = ["ingest", "clean", "features", "quality"]
@@ -45,7 +43,6 @@ BACKUP, LOST = 8, 10
 """The lake is copied after the one day, and lost after the other."""
 USERS = [f"u{number}" for number in range(24)]
 ITEMS = [f"i{number}" for number in range(12)]
-SILVER = (SILVER_EVENTS, SILVER_BOTS, SILVER_USERS, SILVER_ITEMS, SILVER_ITEM_STATES)
 
 
 @dataclass
@@ -141,16 +138,8 @@ def run(lake: Lake, settings: Settings, day: date, jobs: list[str], files: dict[
 def history(services: Settings, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> History:
     """Lived: each day's files taken in, its features computed and checked; every two years the rest of the jobs."""
     home, outside = tmp_path_factory.mktemp("ten-years"), tmp_path_factory.mktemp("outside")
-    home.joinpath("valkey").symlink_to(services.home_folder / "valkey")
-    store = services.store.model_copy(update={"url": services.store.url.removesuffix("/0") + "/8"})
     maintenance = MaintenanceSettings(requests_days=4000)  # a file of two years ago comes back
-    names = {f"{name}_topic": f"ten-years-{name}" for name in ("events", "impressions", "rejected")}
-    admin = AdminClient({"bootstrap.servers": services.kafka.bootstrap_servers})
-    for made in admin.create_topics([NewTopic(topic, 1, 1) for topic in names.values()]).values():
-        made.result()
-    kafka = services.kafka.model_copy(update=names)
-    own = {"home": home, "store": store, "maintenance": maintenance, "kafka": kafka}
-    settings = services.model_copy(update=own)
+    settings = own_place(services, home, "ten-years", 8, maintenance=maintenance)
     lake, shop = Lake(spark, settings.lake_root), Shop(outside / "files")
     backup, delivered = outside / "backup", {}
     for number, day in enumerate(DAYS):
@@ -169,12 +158,6 @@ def history(services: Settings, spark: SparkSession, tmp_path_factory: pytest.Te
             for again in range(BACKUP + 1, LOST + 1):
                 run(lake, settings, DAYS[again], DAILY, delivered[again])
     return History(lake, settings, shop)
-
-
-def rows(lake: Lake) -> dict[str, list[dict[str, Any]]]:
-    refused = lake.read(REJECTED_EVENTS).select("raw", "reason", "message").orderBy("raw", "message").collect()
-    found = {table.path: collected(lake, table) for table in SILVER}
-    return found | {REJECTED_EVENTS.path: [row.asDict() for row in refused]}
 
 
 def test_every_day_has_its_features_those_of_the_dormant_too(history: History) -> None:
@@ -229,9 +212,9 @@ def test_nothing_of_the_forgotten_is_left_but_what_they_did_afterwards(history: 
 
 
 def test_silver_equals_what_is_made_of_bronze_anew(history: History) -> None:
-    before = rows(history.lake)
-    assert min(map(len, before.values())) > 0 or before[SILVER_BOTS.path] == []
+    before = silver(history.lake)
+    assert {path for path, table in before.items() if not table} == {SILVER_BOTS.path}
     run(history.lake, history.settings, DAYS[-1], ["rebuild"])
-    after = rows(history.lake)
+    after = silver(history.lake)
     for path, table in before.items():
         assert after[path] == table, path

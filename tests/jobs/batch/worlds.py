@@ -9,12 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from headrace.settings.jobs import CleanSettings
+from headrace.tables import (
+    REJECTED_EVENTS,
+    SILVER_BOTS,
+    SILVER_EVENTS,
+    SILVER_ITEM_STATES,
+    SILVER_ITEMS,
+    SILVER_USERS,
+)
 from jobs.batch.clean.job import Cleaned, clean
 from jobs.batch.engine.lake import Lake
 from jobs.batch.ingest.files_job import Inputs, ingest_files
 
 DAY = date(2026, 11, 20)
 AS_OF = datetime(2026, 11, 21, tzinfo=UTC)
+SILVER = (SILVER_EVENTS, SILVER_BOTS, SILVER_USERS, SILVER_ITEMS, SILVER_ITEM_STATES)
 
 
 def days_before(days: float, hour: int = 12) -> str:
@@ -45,3 +54,10 @@ def take_in(lake: Lake, folder: Path, name: str, received: datetime = AS_OF, **r
 def collected(lake: Lake, table: Any, *order: str) -> list[dict[str, Any]]:
     """Every row of a table as a dictionary."""
     return [row.asDict(recursive=True) for row in lake.read(table).orderBy(*(order or table.key)).collect()]
+
+
+def silver(lake: Lake) -> dict[str, list[dict[str, Any]]]:
+    """Every row of silver and of quarantine, by table."""
+    refused = lake.read(REJECTED_EVENTS).select("raw", "reason", "message").orderBy("raw", "message").collect()
+    rows = {table.path: collected(lake, table) for table in SILVER}
+    return rows | {REJECTED_EVENTS.path: [row.asDict() for row in refused]}

@@ -19,7 +19,7 @@ from jobs.batch.ingest.readers.csv_records import header
 from jobs.batch.ingest.readers.csv_rows import CsvPart
 from jobs.batch.ingest.readers.files import InputFile
 from jobs.batch.ingest.readers.json_rows import JsonPart, field_names
-from jobs.batch.ingest.readers.parquet_rows import ParquetPart, parquet_schema, row_ranges
+from jobs.batch.ingest.readers.parquet_rows import ParquetPart, parquet_parts, parquet_schema
 from jobs.batch.ingest.readers.text_cuts import cuts
 from jobs.batch.ingest.readers.text_lines import codec_of, require_text
 
@@ -73,7 +73,9 @@ def parts_of(file: InputFile, expected: Expected) -> list[Part]:
     """The file in parts. Raises BadInputError as `raw_rows` does."""
     constants = {expected.names.get(name, name): text for name, text in file.constants.items()}
     if file.kind == "parquet":
-        return _parquet_parts(file, expected, constants)
+        theirs, group_rows = parquet_schema(file.path, expected.scalars, expected.names)
+        columns = _columns(file, theirs, expected, constants)
+        return [*parquet_parts(file.path, columns, constants, group_rows, PART_ROWS)]
     require_text(file.path)
     if file.kind == "csv":
         given, separator = header(file.path, expected.required, expected.names, expected.separator)
@@ -92,17 +94,6 @@ def parts_of(file: InputFile, expected: Expected) -> list[Part]:
 
 def _cuts(file: InputFile, separator: str | None) -> list[tuple[int, int | None, int]]:
     return [(0, None, 1)] if codec_of(file.path) else cuts(file.path, separator)
-
-
-def _parquet_parts(file: InputFile, expected: Expected, constants: Mapping[str, str]) -> list[Part]:
-    given, group_rows = parquet_schema(file.path, expected.scalars, expected.names)
-    columns = _columns(file, given, expected, constants)
-    parts: list[Part] = []
-    first = 1
-    for groups, skipped, count in row_ranges(group_rows, PART_ROWS):
-        parts.append(ParquetPart(file.path, columns, constants, groups, first, count, skipped))
-        first += count
-    return parts
 
 
 def _columns(file: InputFile, given: Sequence[str], expected: Expected, constants: Mapping[str, str]) -> list[str]:

@@ -31,9 +31,9 @@ class ParquetPart:
     """Row groups that have them."""
     first_row: int = 1
     """Number of the first one."""
-    count: int = 0
     skipped: int = 0
     """Rows of the row groups before the first one."""
+    count: int = 0
 
     def rows(self) -> Iterator[tuple[pa.Array, pa.Array]]:
         """The rows as JSON text with numbers; one with bytes that are not text begins with the reason, and is not JSON.
@@ -63,17 +63,21 @@ class ParquetPart:
                     return
 
 
-def row_ranges(group_rows: Sequence[int], most_rows: int) -> Iterator[tuple[range, int, int]]:
-    """Parts of about equal size that cover a file: row groups of each, rows of these before it, and its number of rows.
+def parquet_parts(
+    path: Path, columns: Sequence[str], constants: Mapping[str, str], group_rows: Sequence[int], most_rows: int
+) -> list[ParquetPart]:
+    """The file in parts of about equal size, from the number of rows of each row group.
 
     A row group of a million rows, as many writers make them, is so read by several tasks.
     """
     ends = np.cumsum([0, *group_rows])
     parts = max(1, -(-int(ends[-1]) // most_rows))
-    bounds = [int(ends[-1]) * part // parts for part in range(parts + 1)]
-    for start, end in pairwise(bounds):
+    found = []
+    for start, end in pairwise(int(ends[-1]) * part // parts for part in range(parts + 1)):
         first = int(np.searchsorted(ends, start, side="right")) - 1
-        yield range(first, int(np.searchsorted(ends, end))), start - int(ends[first]), end - start
+        groups = range(first, int(np.searchsorted(ends, end)))
+        found.append(ParquetPart(path, columns, constants, groups, start + 1, start - int(ends[first]), end - start))
+    return found
 
 
 def parquet_schema(path: Path, scalars: Collection[str], names: Mapping[str, str]) -> tuple[list[str], list[int]]:

@@ -16,11 +16,6 @@ from headrace.tables import (
     BRONZE_EVENTS,
     BRONZE_ITEMS,
     BRONZE_USERS,
-    REJECTED_EVENTS,
-    SILVER_BOTS,
-    SILVER_EVENTS,
-    SILVER_ITEM_STATES,
-    SILVER_ITEMS,
     SILVER_USERS,
 )
 from jobs.batch.clean.job import clean, rebuild
@@ -28,10 +23,9 @@ from jobs.batch.engine.lake import Lake
 from jobs.batch.engine.spark_errors import explain_spark_errors
 from jobs.batch.ingest.files_job import Inputs, ingest_files
 from jobs.batch.keeping.maintenance import vacuum
-from tests.jobs.batch.worlds import AS_OF, collected, days_before, json_lines, purchase
+from tests.jobs.batch.worlds import AS_OF, collected, days_before, json_lines, purchase, silver
 
 FEW = CleanSettings(events_per_day=2)
-SILVER = (SILVER_EVENTS, SILVER_BOTS, SILVER_USERS, SILVER_ITEMS, SILVER_ITEM_STATES)
 MONDAY, TUESDAY, FRIDAY = (AS_OF - timedelta(days=days) for days in (5, 4, 1))
 FIRST, TWICE = purchase("e1", "u1", "tea", days_before(9)), purchase("e1", "u1", "jam", days_before(8))
 DELIVERIES: list[tuple[Any, dict[str, list[Any]]]] = [
@@ -54,12 +48,6 @@ def deliver(lake: Lake, folder: Path, *, clean_each: bool) -> None:
         if clean_each:
             clean(lake, FEW)
     clean(lake, FEW)
-
-
-def silver(lake: Lake) -> dict[str, list[dict[str, Any]]]:
-    refused = lake.read(REJECTED_EVENTS).select("raw", "reason", "message").orderBy("raw").collect()
-    rows = {table.path: collected(lake, table) for table in SILVER}
-    return rows | {REJECTED_EVENTS.path: [row.asDict() for row in refused]}
 
 
 @pytest.fixture(scope="module")

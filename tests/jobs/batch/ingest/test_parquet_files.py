@@ -16,7 +16,7 @@ from headrace.errors import BadInputError
 from jobs.batch.ingest.readers.file_parts import Expected, parts_of
 from jobs.batch.ingest.readers.files import find_files
 from jobs.batch.ingest.readers.json_writer import json_objects
-from jobs.batch.ingest.readers.parquet_rows import ParquetPart, parquet_schema, row_ranges
+from jobs.batch.ingest.readers.parquet_rows import parquet_parts, parquet_schema
 from tests.jobs.batch.ingest.file_writers import parquet
 from tests.jobs.batch.ingest.reading import read, written
 
@@ -57,10 +57,7 @@ def test_a_file_is_read_in_parts_of_equal_size_whatever_its_row_groups(groups: l
             first = sum(groups[:index])
             writer.write_table(pa.table({"item_id": rows[first : first + size]}, schema))
     columns, sizes = parquet_schema(tmp_path / "a.parquet", (), {})
-    parts, first = [], 1
-    for of_groups, skipped, count in row_ranges(sizes, 4):
-        parts.append(ParquetPart(tmp_path / "a.parquet", columns, {}, of_groups, first, count, skipped))
-        first += count
+    parts = parquet_parts(tmp_path / "a.parquet", columns, {}, sizes, 4)
     read = [[*zip(raw.to_pylist(), numbers.to_pylist(), strict=True)] for p in parts for raw, numbers in p.rows()]
     assert [*chain(*read)] == [(f'{{"item_id":"{item}"}}', number) for number, item in enumerate(rows, start=1)]
     assert max((part.count for part in parts), default=0) <= 4
